@@ -1,0 +1,1 @@
+"""Boulder's Docker Compose test stack on a local kind cluster."""

@@ -1,0 +1,40 @@
+"""`python -m boulder_k8s test|test-next ARGUMENTS`: what tk8s.sh and tnk8s.sh start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from . import commands
+from .errors import Interrupted, Problem
+from .progress import note
+from .settings import Settings
+from .signals import Signals
+
+
+def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
+    """Runs a command and returns its exit code. A Problem becomes its lines on stderr, a signal 128 + its number."""
+    signals = Signals()
+    try:
+        return action(Settings.from_environment(), signals) or 0
+    except Problem as problem:
+        for line in problem.detail.splitlines():
+            print(f"    {line}", file=sys.stderr)
+        note(problem.message)
+        note(problem.fix)
+        return problem.exit_code
+    except Interrupted as interrupted:
+        note("interrupted; the next command repairs what is half done")
+        return 128 + interrupted.signum
+
+
+def main(arguments: list[str]) -> int:
+    timeout = float(os.environ.get("BOULDER_K8S_TIMEOUT") or commands.TIMEOUT)
+    return guarded(lambda settings, signals: commands.test(settings, signals, arguments[1:], config_next=arguments[0] == "test-next", timeout=timeout))
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # not sys.exit: a thread may still wait for the user's keyboard

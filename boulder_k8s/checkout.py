@@ -1,0 +1,81 @@
+"""The Boulder checkout that is tested: where it is, and whether it is one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import process
+from .errors import Problem
+from .progress import note, step
+
+REPOSITORY = "https://github.com/letsencrypt/boulder"
+# The revision that is cloned when there is no checkout, and that the manifests were measured with.
+REVISION = "2d00c8e27919fe945e53b2cf857838e68a1da111"
+# What t.sh and this project need of a checkout.
+MARKS = ("docker-compose.yml", "docker-compose.next.yml", "test.sh", "start.py", "test/entrypoint.sh", "test/certs/generate.sh", "test/config", "test/config-next")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A Boulder work tree; path is absolute, without symbolic links."""
+
+    path: Path
+
+    def missing(self) -> list[str]:
+        """Which files of a Boulder checkout are not there."""
+        return [mark for mark in MARKS if not (self.path / mark).exists()]
+
+    def revision(self) -> str:
+        """The commit, with "-dirty" when tracked files differ; "unknown" where git does not know."""
+        try:
+            return process.run(["git", "-C", str(self.path), "-c", "core.fsmonitor=false", "describe", "--always", "--abbrev=40", "--dirty",
+                                "--exclude=*"], timeout=60).strip()
+        except (OSError, process.Failed):
+            return "unknown"
+
+    def external_git_directory(self) -> str | None:
+        """For a git worktree, the directory outside the checkout that its .git file names."""
+        marker = self.path / ".git"
+        return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
+
+
+def find(environ: Mapping[str, str], directory: Path, wrapper: Path | None, root: Path) -> Checkout:
+    """The checkout that a command means, in this order: BOULDER_DIR, `directory` (where the command was started), the
+    wrapper's own directory, a clone of the pinned revision in `root`/.boulder (made here when there is none).
+
+    Raises Problem when BOULDER_DIR is not a checkout or the clone fails.
+    """
+    if named := environ.get("BOULDER_DIR"):
+        checkout = Checkout((directory / named).resolve())
+        if missing := checkout.missing():
+            what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
+            raise Problem(f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.", "Set BOULDER_DIR to a clone of Boulder, or unset it.")
+        return checkout
+    for candidate in (directory, wrapper):
+        if candidate and not Checkout(candidate.resolve()).missing():
+            return Checkout(candidate.resolve())
+    return clone(root / ".boulder")
+
+
+def clone(path: Path) -> Checkout:
+    """The pinned revision of Boulder at `path`, cloned when it is not there. Raises Problem when that fails."""
+    checkout = Checkout(path)
+    if not checkout.missing():
+        return checkout
+    note(f"no Boulder checkout here; cloning revision {REVISION[:9]} into {path.name}/ (BOULDER_DIR names another)")
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with step("cloning Boulder"):
+            process.run(["git", "init", "--quiet", partial])
+            process.run(["git", "-C", partial, "fetch", "--quiet", "--depth=1", REPOSITORY, REVISION])
+            process.run(["git", "-C", partial, "checkout", "--quiet", "--detach", "FETCH_HEAD"])
+    except (OSError, process.Failed) as error:
+        raise Problem("Boulder cannot be cloned.", "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
+                      getattr(error, "output", str(error))) from error
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+    return checkout

@@ -1,0 +1,184 @@
+"""The kind cluster: made, repaired, recognised as ours, removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from . import docker, images, process
+from .checkout import Checkout
+from .errors import Problem
+from .kubectl import Kubectl
+from .manifests import load
+from .progress import note, step
+from .settings import Settings, own_directory
+from .tools import Tools
+
+CHECKOUT_MOUNT = "/boulder"  # on the node; the manifests' hostPath
+RUNS_MOUNT = "/runs"
+STUB_ZONE = "consul:53"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One kind cluster of this project. Its identity is the node container that mounts this project's run directories."""
+
+    settings: Settings
+    tools: Tools
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context)
+
+    def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
+        """Runs kind on this cluster alone, with this project's kubeconfig. Raises process.Failed."""
+        command = [self.tools.kind, *arguments, f"--name={self.settings.cluster}", f"--kubeconfig={self.settings.kubeconfig}"]
+        return process.run(command, env={**os.environ, "KUBECONFIG": str(self.settings.kubeconfig), **(env or {})})
+
+    def node(self) -> dict | None:
+        """The node container, or None when there is no cluster of this name. Raises Problem when the cluster is not ours."""
+        found = docker.inspect_container(self.settings.node)
+        if found and mounts(found).get(RUNS_MOUNT) != str(self.settings.runs):
+            owner = mounts(found).get(RUNS_MOUNT)
+            whose = f"belongs to the boulder-k8s in {Path(owner).parent}" if owner else "was not made by boulder-k8s"
+            raise Problem(f"kind cluster {self.settings.cluster} exists and {whose}.", "Choose another name: KIND_CLUSTER=NAME, and BOULDER_PORTS if that cluster publishes the ports.")
+        return found
+
+    def ensure(self, checkout: Checkout) -> str:
+        """Makes the cluster run, whatever state it is in; returns the node container's id.
+
+        Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
+        """
+        node = self.node()
+        if node and self.record().get("node") != node["Id"]:
+            note(f"cluster {self.settings.cluster} is half made; making it again")
+            self.remove()
+            node = None
+        if not node:
+            return self.create(checkout)
+        self.check_fits(node, checkout)
+        running = node["State"]["Running"]
+        if not running:
+            with step(f"starting the node of cluster {self.settings.cluster}"):
+                process.run(["docker", "start", self.settings.node])
+        if not running or not self.settings.kubeconfig.exists():
+            self.kind("export", "kubeconfig")
+            self.wait_for_api()
+        return node["Id"]
+
+    def check_fits(self, node: dict, checkout: Checkout) -> None:
+        """Raises Problem when the cluster's mounts and ports, fixed when it was made, are not what this command needs."""
+        made_for = mounts(node).get(CHECKOUT_MOUNT)
+        again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
+        if made_for != str(checkout.path):
+            raise Problem(f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.", again)
+        if self.record().get("checkout") != identity(checkout.path):
+            raise Problem(f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.", again)
+        published = {(int(binding["HostPort"]), int(port.split("/")[0])) for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
+                     for binding in bindings if port != "6443/tcp"}
+        wanted = {(port.host, port.container) for port in self.settings.ports}
+        if published != wanted:
+            have = ",".join(f"{host}:{container}" for host, container in sorted(published))
+            raise Problem(f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.", again)
+
+    def create(self, checkout: Checkout) -> str:
+        """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
+        self.check_ports()
+        own_directory(self.settings.state.parent)
+        self.settings.state.mkdir(exist_ok=True)
+        own_directory(self.settings.runs)
+        images.ensure_node_image(self.settings.node_image)
+        configuration = self.settings.state / "kind.yaml"
+        configuration.write_text(yaml.safe_dump(self.configuration(checkout), sort_keys=False))
+        try:
+            with step(f"kind create cluster {self.settings.cluster}"):
+                self.kind("create", "cluster", f"--config={configuration}", f"--image={self.settings.node_image}")
+                self.add_stub_zone()
+        except process.Failed as error:
+            self.remove()
+            raise Problem(f"kind cannot make cluster {self.settings.cluster}.", "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
+                          "\n".join(error.output.splitlines()[-25:])) from error
+        node_id = docker.inspect_container(self.settings.node)["Id"]
+        # Written last: a cluster without it was interrupted while it was made.
+        (self.settings.state / "complete.json").write_text(json.dumps({"node": node_id, "checkout": identity(checkout.path)}))
+        return node_id
+
+    def record(self) -> dict:
+        """What `create` wrote at its end; empty when there is no cluster or its creation was interrupted."""
+        try:
+            return json.loads((self.settings.state / "complete.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def configuration(self, checkout: Checkout) -> dict:
+        """k8s/cluster/kind.yaml with what depends on the machine and the checkout."""
+        document = load(self.settings.root / "k8s/cluster/kind.yaml")
+        document["nodes"][0] |= {
+            "extraMounts": [{"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
+                            {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT}],
+            "extraPortMappings": [{"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container} for port in self.settings.ports],
+        }
+        if docker.engine().cgroup_v1:
+            # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
+            document["kubeadmConfigPatches"] = [yaml.safe_dump({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "failCgroupV1": False})]
+        return document
+
+    def check_ports(self) -> None:
+        """Raises Problem when another program has one of the host ports."""
+        for port in self.settings.ports:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port.host))
+                except OSError as error:
+                    holders = docker.publishers(port.host)
+                    who = f"container {', '.join(holders)}" if holders else "another program"
+                    raise Problem(f"Port {port.host} on 127.0.0.1 is taken by {who}.",
+                                  "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.") from error
+
+    def add_stub_zone(self) -> None:
+        """Adds the zone `consul` to the Corefile that is there, as Compose's `dns: 10.77.77.10` gives Docker's resolver."""
+        system = Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
+        found = system.json("get", "configmap", "coredns")
+        if STUB_ZONE not in found["data"]["Corefile"]:
+            found["data"]["Corefile"] = found["data"]["Corefile"].rstrip("\n") + "\n" + (self.settings.root / "k8s/cluster/consul.corefile").read_text()
+            system.run("replace", "-f", "-", input=json.dumps(found))
+            system.run("rollout", "restart", "deployment/coredns")
+
+    def wait_for_api(self, timeout: float = 120) -> None:
+        """Waits until the API server answers. Raises Problem after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with step("waiting for the API server"):
+            while True:
+                try:
+                    self.kubectl.run("get", "--raw=/readyz", timeout=10)
+                    return
+                except (process.Failed, subprocess.TimeoutExpired) as error:
+                    if time.monotonic() > deadline:
+                        raise Problem(f"The API server of cluster {self.settings.cluster} does not answer.", "Run `invoke down` and start again.", str(error)) from error
+                    time.sleep(0.5)
+
+    def remove(self) -> None:
+        """Deletes the cluster and what is remembered about it. Nothing happens when there is none."""
+        with step(f"kind delete cluster {self.settings.cluster}"):
+            self.kind("delete", "cluster")
+        shutil.rmtree(self.settings.state, ignore_errors=True)
+
+
+def mounts(container: dict) -> dict[str, str]:
+    """A container's bind mounts: path inside -> path on the host."""
+    return {mount["Destination"]: mount["Source"] for mount in container["Mounts"] if mount["Type"] == "bind"}
+
+
+def identity(path: Path) -> list[int]:
+    """What tells a directory from another of the same name: a bind mount stays with one that was moved away."""
+    facts = path.stat()
+    return [facts.st_dev, facts.st_ino]

@@ -1,0 +1,146 @@
+"""What the tasks and the wrappers do: one function a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import bundle, checkout as checkouts, process, rollout, tools
+from .cluster import Cluster
+from .errors import Problem
+from .harness import TESTS, Harness
+from .lock import held
+from .manifests import workloads
+from .progress import note, step
+from .run import Run
+from .settings import Settings
+from .signals import Signals
+from .stack import BOULDER, Stack, is_boulder, setup_command, words
+
+TIMEOUT = 600.0  # seconds for the dependencies to get ready; Boulder's first start compiles it
+
+
+def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
+    """The checkout that the environment, the current directory or the wrapper's place names."""
+    wrapper = environ.get("BOULDER_K8S_WRAPPER")
+    found = checkouts.find(environ, Path.cwd(), Path(wrapper) if wrapper else None, settings.root)
+    if outside := found.external_git_directory():
+        note(f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose")
+    return found
+
+
+@contextmanager
+def working(settings: Settings, what: str, signals: Signals, environ: Mapping[str, str], config_next: bool) -> Iterator[tuple[Stack, Harness]]:
+    """Everything that can be checked without changing anything, then the cluster's lock for the block."""
+    cluster = Cluster(settings, tools.find(settings))
+    with held(settings, what):
+        yield Stack.of(settings, cluster, find_checkout(settings, environ), config_next), Harness(cluster, signals)
+
+
+def test(settings: Settings, signals: Signals, arguments: list[str], config_next: bool = False, environ: Mapping[str, str] = os.environ,
+         timeout: float = TIMEOUT) -> int:
+    """`./t.sh ARGUMENTS`, or ./tn.sh with config_next: returns test.sh's exit code.
+
+    timeout: seconds for the dependencies to get ready. Raises Problem when the tests cannot be started.
+    """
+    what = " ".join([("./tnk8s.sh" if config_next else "./tk8s.sh"), *arguments])
+    with working(settings, what, signals, environ, config_next) as (stack, harness):
+        passed = {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}  # `docker compose run -e USE_VITESS`
+        run = Run.create(settings, [("tn" if config_next else "t"), *arguments],
+                         {"arguments": arguments, "config_next": config_next, "environment": passed, "checkout": str(stack.checkout.path),
+                          "revision": stack.checkout.revision()})
+        try:
+            rendered = stack.bring_up(harness, run, timeout)
+            with run.phase("stop boulder"):
+                stack.remove_leftovers(harness)
+                stack.stop_boulder()
+            try:
+                entrypoint = words(stack.services[BOULDER], "entrypoint")
+                command = [*entrypoint, "./test.sh", *(["-n"] if config_next else []), *arguments]
+                code = harness.execute(rendered, run, TESTS, [setup_command(stack.services), command], passed, timeout)
+                if code:
+                    bundle.collect(stack.cluster.kubectl, run)
+            finally:
+                with signals.collecting():
+                    stack.restore_boulder()
+        except BaseException as error:
+            run.record["failure"] = run.record.get("failure") or str(error) or type(error).__name__
+            if isinstance(error, Problem) and stack.node_id:
+                bundle.collect(stack.cluster.kubectl, run)
+            raise
+        finally:
+            run.record["ended"] = time.time()
+            run.save()
+        run.record["exit_code"] = code
+        run.save()
+        if code:
+            note(f"exit code {code}; everything about this run is in {os.path.relpath(run.path)}")
+        return code
+
+
+def up(settings: Settings, signals: Signals, config_next: bool = False, environ: Mapping[str, str] = os.environ, timeout: float = TIMEOUT) -> None:
+    """`docker compose up --detach`: returns when the ACME directory answers on the host.
+
+    timeout: seconds, for the dependencies and again for Boulder. Raises Problem with the name of what failed and its last log lines.
+    """
+    with working(settings, "invoke up", signals, environ, config_next) as (stack, harness):
+        run = Run.create(settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)})
+        rendered = stack.bring_up(harness, run, timeout)
+        stack.remove_leftovers(harness)
+        kubectl = stack.cluster.kubectl
+        kubectl.apply([item for item in rendered.objects if is_boulder(item)])
+        stack.restore_boulder()
+        rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
+        wait_for_directory(settings, 30)
+        run.record["exit_code"] = 0
+        run.save()
+        note(f"Boulder is up: {settings.directory_url}")
+
+
+def wait_for_directory(settings: Settings, timeout: float) -> None:
+    """Waits until the host reaches the ACME directory. Raises Problem after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # localhost is never behind a proxy
+    with step(f"waiting for {settings.directory_url}"):
+        while True:
+            try:
+                with opener.open(settings.directory_url, timeout=5):
+                    return
+            except (OSError, urllib.error.URLError) as error:
+                if time.monotonic() > deadline:
+                    raise Problem(f"Boulder is ready, but {settings.directory_url} does not answer: {error}.",
+                                  "See whether a firewall or proxy stands between, and `docker port " + settings.node + "`.") from error
+                time.sleep(0.2)
+
+
+def down(settings: Settings) -> None:
+    """`docker compose down --volumes`: removes the cluster, its databases and its kubeconfig. Nothing happens when there is none."""
+    cluster = Cluster(settings, tools.find(settings))
+    with held(settings, "invoke down"):
+        if cluster.node() is None and not settings.state.exists():
+            note(f"there is no cluster {settings.cluster}")
+            return
+        cluster.remove()
+
+
+def logs(settings: Settings, services: list[str], follow: bool = False) -> int:
+    """`docker compose logs`: prints the services' logs (all when none is named), each line with its pod. Returns kubectl's exit code."""
+    cluster = Cluster(settings, tools.find(settings))
+    wanted = [service.replace("_", "-") for service in services]
+    if unknown := sorted(set(wanted) - set(workloads()) - {TESTS}):
+        raise Problem(f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}.")
+    if cluster.node() is None:
+        raise Problem(f"There is no cluster {settings.cluster}.", "Run `invoke up`.")
+    selector = f"{rollout.NAME} in ({','.join(wanted)})" if wanted else "app.kubernetes.io/part-of=boulder"
+    command = cluster.kubectl.command("logs", f"--selector={selector}", "--prefix", "--all-containers", "--tail=-1", "--max-log-requests=50",
+                                      *(["--follow"] if follow else []))
+    sys.stdout.flush()
+    with process.started(command, stdin=subprocess.DEVNULL) as child:
+        return child.wait()

@@ -1,0 +1,51 @@
+"""What the checkout's docker-compose.yml says, as Docker Compose itself resolves it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import process
+from .errors import Problem
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the Compose file, its variables resolved from the environment and .env."""
+
+    name: str
+    image: str
+    environment: dict[str, str]
+    build: bool  # has a `build` section: a missing image with the tag `latest` is built, not pulled
+    document: dict = field(repr=False)
+
+    @property
+    def object_name(self) -> str:
+        """The service's name in Kubernetes, where names have no underscore: bredis_1 is bredis-1."""
+        return self.name.replace("_", "-")
+
+
+def load(checkout: Path, config_next: bool) -> dict[str, Service]:
+    """The services of t.sh's Compose project, or of tn.sh's, by their Compose names.
+
+    As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names both. Raises Problem
+    when Compose is missing or refuses the files.
+    """
+    try:
+        document = json.loads(process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60))
+    except FileNotFoundError as error:
+        raise Problem("docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin.") from error
+    except process.Failed as error:
+        if "compose" in error.output and "is not a docker command" in error.output or "unknown" in error.output and "--profile" in error.output:
+            raise Problem("Docker has no Compose plugin.", "Install it (package docker-compose-plugin), as ./t.sh needs it too.", error.output) from error
+        raise Problem("Docker Compose refuses the checkout's docker-compose.yml.", f"Run `docker compose config` in {checkout} and mend what it names.", error.output) from error
+    return {name: Service(name, service.get("image") or "", {key: "" if value is None else str(value) for key, value in (service.get("environment") or {}).items()},
+                          bool(service.get("build")), service)
+            for name, service in document["services"].items()}
+
+
+def command(config_next: bool, *arguments: str) -> list[str]:
+    """`docker compose ARGUMENTS` with the files that t.sh or tn.sh uses; to be run in the checkout."""
+    files = ["-f", "docker-compose.yml", "-f", "docker-compose.next.yml"] if config_next else []
+    return ["docker", "compose", *files, *arguments]

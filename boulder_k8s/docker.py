@@ -1,0 +1,70 @@
+"""The host's Docker engine, through its command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from . import process
+from .errors import Problem
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What `docker info` says of the engine."""
+
+    version: str
+    cgroup_v1: bool
+    containerd_store: bool  # Docker 29's default: images keep all their platforms
+    operating_system: str
+
+
+def engine() -> Engine:
+    """The engine on this machine. Raises Problem when there is none that answers."""
+    try:
+        info = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
+    except FileNotFoundError as error:
+        raise Problem("docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin.") from error
+    except process.Failed as error:
+        raise Problem("The Docker engine does not answer.", "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.", error.output) from error
+    if info.get("ServerErrors"):
+        raise Problem("The Docker engine does not answer.", "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.", "\n".join(info["ServerErrors"]))
+    status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
+    return Engine(info["ServerVersion"], str(info.get("CgroupVersion")) == "1",
+                  str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"), info.get("OperatingSystem", ""))
+
+
+def inspect_container(name: str) -> dict | None:
+    """`docker inspect` of a container, or None when there is none of that name. Raises Problem without an engine."""
+    try:
+        return json.loads(process.run(["docker", "container", "inspect", name], timeout=60))[0]
+    except FileNotFoundError:
+        engine()
+        raise
+    except process.Failed as error:
+        if "no such container" in error.output.lower():
+            return None
+        engine()  # says what is wrong with it
+        raise
+
+
+def image_ids(references: list[str]) -> dict[str, str]:
+    """The engine's id of each image that it has; what it lacks is left out."""
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}"]
+    try:
+        ids = process.run([*command, *references], timeout=60).split()
+        return dict(zip(references, ids, strict=True))
+    except process.Failed:
+        found = {}
+        for reference in references:  # one is missing: ask for each, since the answer names none
+            try:
+                found[reference] = process.run([*command, reference], timeout=60).strip()
+            except process.Failed as error:
+                if "no such image" not in error.output.lower():
+                    raise
+        return found
+
+
+def publishers(port: int) -> list[str]:
+    """Names of the running containers that publish a host port."""
+    return process.run(["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"], timeout=60).split()

@@ -1,0 +1,46 @@
+"""One command at a time per cluster, as `--name boulder_tests` means under Compose."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import Problem
+from .settings import Settings, own_directory
+
+
+@contextmanager
+def held(settings: Settings, what: str) -> Iterator[None]:
+    """Holds the cluster's lock while the block runs. `what` tells others what is going on.
+
+    The kernel drops the lock with the process, however it ends, so a killed command leaves none. Raises Problem when
+    another command holds it.
+    """
+    own_directory(settings.state.parent)
+    # Beside the state directory, not in it: `down` removes that one while it holds the lock.
+    with open(settings.state.parent / f"{settings.cluster}.lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = describe(file.read())
+            raise Problem(f"Cluster {settings.cluster} is in use: {holder}.", "Wait for it to end, or use another cluster: KIND_CLUSTER=NAME with BOULDER_PORTS.") from None
+        file.truncate(0)
+        file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def describe(text: str) -> str:
+    """Who holds the lock, for people."""
+    try:
+        holder = json.loads(text)
+    except ValueError:
+        return "another command has just started"
+    since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
+    return f"`{holder['what']}` runs since {since} (process {holder['pid']})"

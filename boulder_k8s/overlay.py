@@ -1,0 +1,166 @@
+"""The run overlay: a generated kustomization that lays one checkout over k8s/overlays/.
+
+Configuration travels byte for byte in ConfigMaps and Secrets, whose hash suffix rolls the pods whose configuration changed,
+and only those. Images and environment are what Docker Compose resolves from the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .checkout import Checkout
+from .compose import Service
+from .errors import Problem
+from .manifests import WITHOUT_WORKLOAD, Loader, workloads
+from .kubectl import Kubectl
+from .settings import NAMESPACE, Settings
+
+MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
+
+# Object name -> {key: file of the checkout}; what the services mount of ./test in docker-compose.yml.
+CONFIG_MAPS = {
+    "bproxysql-config": {"proxysql.cnf": "test/proxysql/proxysql.cnf"},
+    "bredis-config": {"redis-ratelimits.config": "test/redis-ratelimits.config"},
+    "bconsul-config": {"config.hcl": "test/consul/config.hcl"},
+    "bpkimetal-config": {"config.yaml": "test/pkimetal-config.yaml"},
+    "bminio-config": {"entrypoint.sh": "test/minio/entrypoint.sh"},
+}
+PKI = "test/certs/ipki"  # made by generate.sh
+SECRETS = {
+    "bredis-tls": {"minica.pem": f"{PKI}/minica.pem", "cert.pem": f"{PKI}/redis/cert.pem", "key.pem": f"{PKI}/redis/key.pem"},
+    "bconsul-tls": {"minica.pem": f"{PKI}/minica.pem", "minica-key.pem": f"{PKI}/minica-key.pem",
+                    "cert.pem": f"{PKI}/consul.boulder/cert.pem", "key.pem": f"{PKI}/consul.boulder/key.pem"},
+}
+# The directories that generate.sh makes, each only when it is absent.
+GENERATED = ("test/certs/ipki", "test/certs/webpki", "test/certs/mtpki")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `kubectl kustomize` made of the run overlay."""
+
+    text: str
+    objects: list[dict]
+
+    def workload(self, name: str) -> dict:
+        return next(item for item in self.objects if item["kind"] in ("Deployment", "StatefulSet") and item["metadata"]["name"] == name)
+
+
+def needs_generate(checkout: Checkout) -> bool:
+    """Whether generate.sh has to run before the manifests can be made: Redis and Consul mount what it makes."""
+    return any(not (checkout.path / path).exists() for files in SECRETS.values() for path in files.values())
+
+
+def check_services(services: dict[str, Service]) -> None:
+    """Raises Problem when the checkout's Compose file and the manifests do not have the same services."""
+    known = set(workloads()) | WITHOUT_WORKLOAD
+    given = {service.object_name for service in services.values()}
+    if unknown := sorted(given - known):
+        raise Problem(f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
+                      "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.")
+    if absent := sorted(set(workloads()) - given):
+        raise Problem(f"docker-compose.yml lacks services that the manifests run: {', '.join(absent)}.",
+                      "Use a boulder-k8s of this checkout's age, or a newer checkout; ./t.sh runs this one meanwhile.")
+
+
+def render(settings: Settings, checkout: Checkout, services: dict[str, Service], image_ids: dict[str, str], config_next: bool, kubectl: Kubectl,
+           directory: Path, secrets: bool = True) -> Rendered:
+    """Writes the run overlay into `directory` (made anew) and renders it; without `secrets` where generate.sh has not run yet.
+
+    image_ids: the engine's id of each image; an image rebuilt under its old tag rolls its pods through it. Raises Problem
+    for configuration that Kubernetes cannot carry.
+    """
+    check_services(services)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    overlay = "config-next" if config_next else "config"
+    config_name = f"boulder-{overlay}"
+    config = configuration(checkout.path / "test" / overlay)
+    config_maps = {config_name: {key: path for key, path, _ in config},
+                   "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
+                   **{name: {key: checkout.path / path for key, path in files.items()} for name, files in CONFIG_MAPS.items()}}
+    tls = {name: {key: checkout.path / path for key, path in files.items()} for name, files in SECRETS.items()} if secrets else {}
+    patches = {workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids) for workload in workloads().values()}
+    pod = patches["boulder"]["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "config", "projected": {"sources": [{"configMap": {
+        "name": config_name, "items": [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config]}}]}}]
+    pod["containers"][0]["ports"] = [{"containerPort": port.container, "hostPort": port.container, "protocol": "TCP"} for port in settings.ports]
+    for name, document in patches.items():
+        write(directory / f"{name}-patch.yaml", document)
+    write(directory / "kustomization.yaml", {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE,
+        # The real path: kustomize resolves links in its own working directory, and not in this one.
+        "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
+        "configMapGenerator": [{"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()],
+        "secretGenerator": [{"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()],
+        "images": [image_override(workload.image, service_of(services, workload.name).image) for workload in workloads().values()],
+        "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
+    })
+    text = kubectl.kustomize(directory)
+    return Rendered(text, list(yaml.load_all(text, Loader)))
+
+
+def service_of(services: dict[str, Service], workload: str) -> Service:
+    return next(service for service in services.values() if service.object_name == workload)
+
+
+def configuration(directory: Path) -> list[tuple[str, Path, str]]:
+    """Every file below `directory` as (ConfigMap key, file, path below it). Keys hold no slash, so they are made unique."""
+    found = []
+    keys: set[str] = set()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        relative = path.relative_to(directory).as_posix()
+        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
+        number = 1
+        while key in keys:
+            key, number = f"{stem}.{number}", number + 1
+        keys.add(key)
+        found.append((key, path, relative))
+    return found
+
+
+def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
+    """Copies files to where kustomize may read them; returns generator entries. Raises Problem for what cannot be carried."""
+    target = directory / name
+    target.mkdir()
+    total = 0
+    for key, path in files.items():
+        if not path.is_file():
+            raise Problem(f"The checkout has no {path.name} where the manifests expect it: {path}.", "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.")
+        total += shutil.copyfile(path, target / key).stat().st_size
+    if total > MAXIMUM:
+        largest = max(files.values(), key=lambda path: path.stat().st_size)
+        raise Problem(f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
+                      f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.")
+    return [f"{key}={name}/{key}" for key in files]
+
+
+def mode(path: Path) -> int:
+    """The file's permissions, which a projected volume keeps."""
+    return path.stat().st_mode & 0o777
+
+
+def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> dict:
+    """What the checkout's Compose file sets for a workload."""
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"template": {
+        "metadata": {"annotations": {"boulder-k8s/image-id": image_ids.get(service.image, "")}},
+        "spec": {"containers": [{"name": name, "env": [{"name": key, "value": value} for key, value in service.environment.items()]}]}}}}
+
+
+def image_override(base: str, reference: str) -> dict:
+    """kustomize's `images:` entry that turns the base's image into Compose's."""
+    reference, _, digest = reference.partition("@")
+    name, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:  # no tag, or the colon of a registry's port
+        name, tag = reference, "latest"
+    return {"name": base, "newName": name, **({"digest": digest} if digest else {"newTag": tag})}
+
+
+def write(path: Path, document: dict) -> None:
+    path.write_text(yaml.safe_dump(document, sort_keys=False))

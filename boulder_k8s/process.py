@@ -1,0 +1,57 @@
+"""Starts other programs: always an argument list, never a shell, never left running behind us."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Failed(Exception):
+    """A program ended with a code other than 0; output is what it said on stderr (or stdout when that is empty)."""
+
+    def __init__(self, command: Sequence[str], returncode: int, output: str) -> None:
+        super().__init__(f"{command[0]} ended with {returncode}: {output.strip()}")
+        self.command = list(command)
+        self.returncode = returncode
+        self.output = output.strip()
+
+
+@contextmanager
+def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Popen]:
+    """Popen that ends the program when the block is left early (Ctrl-C, an error)."""
+    child = subprocess.Popen([str(word) for word in command], **options)
+    try:
+        yield child
+    finally:
+        stop(child)
+
+
+def stop(child: subprocess.Popen) -> None:
+    """Ends a child if it still runs: SIGTERM, and SIGKILL after 5 seconds."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            stream.close()
+
+
+def run(command: Sequence[str | Path], *, input: str | None = None, timeout: float | None = None,
+        env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Runs a program and returns its stdout. Its stdin is `input` or empty, never ours.
+
+    Raises Failed for an exit code other than 0, subprocess.TimeoutExpired after `timeout` seconds, OSError when it
+    cannot be started.
+    """
+    with started(command, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, text=True, errors="replace", env=env, cwd=cwd) as child:
+        out, err = child.communicate(input, timeout)
+    if child.returncode:
+        raise Failed(child.args, child.returncode, err or out)
+    return out

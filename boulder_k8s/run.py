@@ -1,0 +1,81 @@
+"""One run's directory: everything about a run of the tests, on the host, the user's to keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import supervisor
+from .settings import Settings, own_directory
+
+KEEP = 20  # run directories; older ones are removed when a new one is made
+
+
+@dataclass
+class Run:
+    """A directory under .runs/ and what is known of the run so far; docs/runs.md describes its files."""
+
+    path: Path
+    record: dict = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, settings: Settings, what: list[str], record: dict) -> Run:
+        """A new directory `<UTC time>-<what>`, with `latest` pointing at it. Removes the oldest beyond KEEP."""
+        own_directory(settings.runs)
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", " ".join(what)).strip("-")[:60] or "run"
+        stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{slug}"
+        path, number = settings.runs / stem, 2
+        while True:
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                path, number = settings.runs / f"{stem}-{number}", number + 1
+        (path / "signals").mkdir()
+        for name in ("stdout", "stderr", "stdin"):
+            (path / name).touch()
+        shutil.copyfile(supervisor.__file__, path / "supervisor.py")
+        run = cls(path, {"cluster": settings.cluster, "began": time.time(), "phases": {}, **record})
+        run.save()
+        link = settings.runs / f".latest.{os.getpid()}"
+        link.symlink_to(path.name)
+        link.replace(settings.runs / "latest")
+        prune(settings.runs, path)
+        return run
+
+    def save(self) -> None:
+        """Writes run.json."""
+        partial = self.path / ".run.json"
+        partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
+        partial.replace(self.path / "run.json")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measures the block; its duration in seconds goes to run.json."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.record["phases"][name] = round(time.monotonic() - begun, 3)
+
+    def exit_code(self) -> int | None:
+        """The record that the supervisor wrote when the tests had ended; None while there is none."""
+        try:
+            return int((self.path / "exitcode").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+def prune(runs: Path, newest: Path) -> None:
+    """Removes the oldest run directories beyond KEEP."""
+    found = sorted((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[KEEP:]:
+        if path != newest:
+            shutil.rmtree(path, ignore_errors=True)

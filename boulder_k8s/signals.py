@@ -1,0 +1,39 @@
+"""SIGINT, SIGTERM and SIGHUP: an interruption while we work, a message for the tests while they run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import Interrupted
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """What has arrived. Outside of `collecting` a signal raises Interrupted in the main thread."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.arrived = threading.Event()
+        self.collect = False
+        for number in CAUGHT:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+                signal.signal(number, self.handle)
+
+    def handle(self, number: int, frame: object) -> None:
+        self.received.append(number)
+        self.arrived.set()
+        if not self.collect:
+            raise Interrupted(number)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """While the block runs signals are collected in `received`, and nothing is raised."""
+        before, self.collect = self.collect, True
+        try:
+            yield
+        finally:
+            self.collect = before

@@ -1,0 +1,147 @@
+"""Boulder's dependencies on the cluster: what `docker compose run` brings up before it runs anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from . import compose, images, overlay, process, rollout
+from .checkout import Checkout
+from .cluster import Cluster
+from .compose import Service
+from .errors import Problem
+from .harness import SETUP, TESTS, Harness
+from .manifests import workloads
+from .overlay import Rendered
+from .progress import note, step
+from .run import Run
+from .settings import Settings
+
+REPLICAS = "boulder-k8s/replicas"  # annotation: what the Deployment had before a run scaled it down
+BOULDER = "boulder"
+
+
+@dataclass
+class Stack:
+    """One checkout's services on one cluster, for config or config-next."""
+
+    settings: Settings
+    cluster: Cluster
+    checkout: Checkout
+    config_next: bool
+    services: dict[str, Service]
+    node_id: str = ""
+    image_ids: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, config_next: bool) -> Stack:
+        """Reads the checkout's Compose file; changes nothing. Raises Problem when the manifests do not fit it."""
+        services = compose.load(checkout.path, config_next)
+        overlay.check_services(services)
+        return cls(settings, cluster, checkout, config_next, services)
+
+    def bring_up(self, harness: Harness, run: Run, timeout: float) -> Rendered:
+        """Cluster, images, certificates, dependencies: whatever is not there yet. Returns what was rendered.
+
+        Raises Problem naming what failed. When generate.sh fails, its exit code is the Problem's.
+        """
+        with run.phase("cluster"):
+            self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
+            self.image_ids = images.ensure_local(self.services, self.checkout, self.config_next)
+            self.node_id = self.cluster.ensure(self.checkout)
+        with run.phase("images"):
+            images.ensure_on_node(self.settings, self.node_id, self.image_ids)
+        run.record |= {"images": self.image_ids, "node": self.node_id}
+        if overlay.needs_generate(self.checkout):
+            with run.phase("generate"):
+                self.generate(harness, timeout)
+        with run.phase("dependencies"):
+            rendered = self.render()
+            self.apply(rendered, [item for item in rendered.objects if not is_boulder(item)])
+            rollout.wait(self.cluster.kubectl, sorted(set(workloads()) - {BOULDER}), timeout, "Boulder's dependencies")
+        return rendered
+
+    def render(self) -> Rendered:
+        """The run overlay of the checkout as it is now."""
+        directory = self.settings.state / "overlay"
+        return overlay.render(self.settings, self.checkout, self.services, self.image_ids or {}, self.config_next, self.cluster.kubectl, directory)
+
+    def apply(self, rendered: Rendered, objects: list[dict]) -> None:
+        """Applies objects, unless the very same were the last that this node was given."""
+        memory = self.settings.state / "applied.json"
+        record = {"node": self.node_id, "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()}
+        if memory.exists() and memory.read_text() == json.dumps(record):
+            return
+        memory.unlink(missing_ok=True)
+        with step("kubectl apply"):
+            self.cluster.kubectl.apply(objects)
+        memory.write_text(json.dumps(record))
+
+    def generate(self, harness: Harness, timeout: float) -> None:
+        """`docker compose run --rm bsetup`: generate.sh in a pod of its own, before the pods that mount what it makes.
+
+        Raises Problem with generate.sh's exit code when it fails.
+        """
+        kubectl = self.cluster.kubectl
+        directory = self.settings.state / "overlay"
+        rendered = overlay.render(self.settings, self.checkout, self.services, self.image_ids or {}, self.config_next, kubectl, directory, secrets=False)
+        kubectl.apply([item for item in rendered.objects if item["kind"] == "Namespace"])
+        run = Run.create(self.settings, [SETUP], {"arguments": [SETUP]})
+        note("generating the test certificates")
+        code = harness.execute(rendered, run, SETUP, [setup_command(self.services)], {}, timeout)
+        if code:
+            raise Problem(f"generate.sh ended with {code}; its output is above.", f"Mend it, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.", exit_code=code)
+
+    def stop_boulder(self) -> None:
+        """Scales the Boulder Deployment down, if there is one: a test pod owns the same addresses and host directories.
+
+        What it was is kept on the object itself, so that the next command can restore it if this one is killed.
+        """
+        kubectl = self.cluster.kubectl
+        try:
+            found = kubectl.json("get", "deployment", BOULDER)
+        except process.Failed as error:
+            if "NotFound" in error.output:
+                return
+            raise
+        if not found["spec"]["replicas"]:
+            return
+        change = {"metadata": {"annotations": {REPLICAS: str(found["spec"]["replicas"])}}, "spec": {"replicas": 0}}
+        with step("stopping the running Boulder"):
+            kubectl.run("patch", "deployment", BOULDER, "--type=merge", f"--patch={json.dumps(change)}")
+            kubectl.run("wait", "pod", f"--selector={rollout.NAME}={BOULDER},pod-template-hash", "--for=delete", "--timeout=60s", timeout=90)
+
+    def restore_boulder(self) -> None:
+        """Undoes stop_boulder, of this command or of a killed one."""
+        kubectl = self.cluster.kubectl
+        try:
+            found = kubectl.json("get", "deployment", BOULDER, timeout=20)
+        except process.Failed as error:
+            if "NotFound" in error.output:
+                return
+            raise
+        before = found["metadata"].get("annotations", {}).get(REPLICAS)
+        if before:
+            change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
+            kubectl.run("patch", "deployment", BOULDER, "--type=merge", f"--patch={json.dumps(change)}")
+
+    def remove_leftovers(self, harness: Harness) -> None:
+        """Ends the pods of a run whose wrapper was killed."""
+        for name in (TESTS, SETUP):
+            harness.delete(name)
+
+
+def is_boulder(item: dict) -> bool:
+    return item["kind"] == "Deployment" and item["metadata"]["name"] == BOULDER
+
+
+def setup_command(services: dict[str, Service]) -> list[str]:
+    """What the Compose service bsetup runs, without the environment that only the service boulder has."""
+    command = words(services[SETUP], "entrypoint") + words(services[SETUP], "command")
+    unset = [word for name in services[BOULDER].environment for word in ("-u", name) if name not in services[SETUP].environment]
+    return ["env", *unset, *command]
+
+
+def words(service: Service, key: str) -> list[str]:
+    return list(service.document.get(key) or [])

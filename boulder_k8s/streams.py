@@ -1,0 +1,165 @@
+"""The tests' streams on the user's side: what they print, what the user types."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import shutil
+import signal
+import subprocess
+import termios
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHUNK = 1 << 16
+AHEAD = 1 << 20  # bytes of stdin kept for the tests beyond what they have read
+
+
+class Outlet:
+    """One of our own output streams: copies a run's stream to it and knows how far it came."""
+
+    def __init__(self, descriptor: int, recorded: Path) -> None:
+        self.descriptor = descriptor
+        self.recorded = recorded
+        self.offset = 0  # bytes delivered
+        self.moved = time.monotonic()  # when something was delivered last
+        self.writing = False
+        self.closed = False  # the reader is gone (EPIPE)
+
+    def deliver(self, data: bytes) -> None:
+        """Writes bytes that follow those delivered before."""
+        self.writing = True
+        view = memoryview(data)
+        while view:
+            try:
+                count = len(view) if self.closed else os.write(self.descriptor, view)
+            except BlockingIOError:  # somebody made our stdout non-blocking
+                select.select([], [self.descriptor], [], 1)
+                continue
+            except OSError as error:
+                if error.errno not in (errno.EPIPE, errno.EIO):
+                    raise
+                self.closed = True
+                continue
+            self.offset += count
+            view = view[count:]
+        self.moved = time.monotonic()
+        self.writing = False
+
+    def pump(self, pipe) -> None:
+        """Delivers what comes through a pipe, until its end."""
+        while data := pipe.read1(CHUNK):
+            self.deliver(data)
+
+    def behind(self) -> int:
+        """Bytes that the record has and that were not delivered."""
+        return self.recorded.stat().st_size - self.offset
+
+    def stalled(self, seconds: float) -> bool:
+        """Whether there is something to deliver and for that long nothing moved, though our reader takes what we write."""
+        if self.writing or not self.behind():
+            return False
+        return time.monotonic() - self.moved > seconds
+
+    def catch_up(self) -> None:
+        """Delivers the rest straight from the record."""
+        with open(self.recorded, "rb") as file:
+            file.seek(self.offset)
+            while data := file.read(CHUNK):
+                self.deliver(data)
+
+
+class Attachment:
+    """One `kubectl exec` that follows a run, feeding the outlets from where they are."""
+
+    def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
+        # A session of its own: a Ctrl-C of the terminal is for the tests, not for kubectl.
+        self.child = subprocess.Popen([*command, *(str(outlet.offset) for outlet in outlets)], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.began = time.monotonic()
+        pipes = (self.child.stdout, self.child.stderr)
+        self.threads = [threading.Thread(target=outlet.pump, args=(pipe,), daemon=True) for outlet, pipe in zip(outlets, pipes, strict=True)]
+        for outlet, thread in zip(outlets, self.threads, strict=True):
+            outlet.moved = self.began
+            thread.start()
+
+    def ended(self) -> bool:
+        """Whether the stream is over, all it brought delivered."""
+        return not any(thread.is_alive() for thread in self.threads)
+
+    def end(self) -> None:
+        """Ends it; returns when what it had brought is delivered."""
+        if self.child.poll() is None:
+            self.child.kill()
+        for thread in self.threads:
+            thread.join()
+        self.child.wait()
+        for pipe in (self.child.stdout, self.child.stderr):
+            pipe.close()
+
+
+class Feeder(threading.Thread):
+    """Copies our stdin to the run directory's, from where the supervisor gives it to the tests."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(daemon=True)
+        self.directory = directory
+
+    def run(self) -> None:
+        total = 0
+        with open(self.directory / "stdin", "ab", buffering=0) as file:
+            while True:
+                try:
+                    data = os.read(0, CHUNK)
+                except OSError:
+                    data = b""
+                if not data:
+                    break
+                file.write(data)
+                total += len(data)
+                while total - self.taken() > AHEAD:
+                    time.sleep(0.05)
+        (self.directory / "stdin.end").touch()
+
+    def taken(self) -> int:
+        try:
+            return int((self.directory / "stdin.taken").read_text() or 0)
+        except (FileNotFoundError, ValueError):
+            return 0
+
+
+def may_read_stdin() -> bool:
+    """False for a background job whose stdin is the terminal: reading would stop it."""
+    try:
+        return not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+@contextmanager
+def terminal(directory: Path, wanted: bool) -> Iterator[None]:
+    """While the block runs the user's terminal is raw (the tests' own terminal does the work) and its size is passed on."""
+    if not wanted:
+        yield
+        return
+
+    def resize(*_: object) -> None:
+        size = shutil.get_terminal_size()
+        partial = directory / ".window"
+        partial.write_text(f"{size.lines} {size.columns}")
+        partial.replace(directory / "window")
+
+    before = termios.tcgetattr(0)
+    previous = signal.signal(signal.SIGWINCH, resize)
+    resize()
+    try:
+        tty.setraw(0)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, previous)

@@ -1,0 +1,359 @@
+"""Runs inside the Boulder pod, as its first process: starts the tests, records what they say and how they ended.
+
+Standard library only, and on its own: it is copied into the run directory and started by the image's Python (3.9 or newer).
+
+    supervisor.py run DIRECTORY                      the pod's first process
+    supervisor.py follow DIRECTORY STDOUT STDERR     copies the recorded streams from these offsets (in bytes) until the end
+
+The run directory is shared with the wrapper on the host. Who writes what:
+
+    command.json   wrapper      {"commands": [[word, ...], ...], "terminal": bool}; run in order until one fails
+    stdin          wrapper      bytes for the tests; stdin.end appears when there are no more
+    stdin.taken    supervisor   how many bytes of stdin the tests have been given
+    signals/N      wrapper      the Nth signal to send to the tests' process group, by name ("INT")
+    window         wrapper      "ROWS COLUMNS" of the user's terminal
+    stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
+    exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
+    var-log/       supervisor   /var/log of the pod, when the tests failed
+
+The record is the only verdict. Where it cannot be written this process ends with 74 (EX_IOERR) and there is none.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import select
+import selectors
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+TICK = 0.04  # seconds between looks at the files that the wrapper writes
+CHUNK = 1 << 16
+NO_SPACE_PATIENCE = 10.0  # seconds for somebody to make room before the run is given up
+IO_ERROR = 74  # EX_IOERR in sysexits.h
+
+
+class CannotRecord(Exception):
+    """The run directory does not take what the tests say."""
+
+
+class Supervisor:
+    """One run: the commands of command.json, one after the other, each in a session of its own."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        with open(self.path("command.json")) as file:
+            command = json.load(file)
+        self.commands = command["commands"]
+        self.terminal = command["terminal"]
+        self.streams = {name: open(self.path(name), "ab", buffering=0) for name in ("stdout", "stderr")}
+        self.stdin = open(self.path("stdin"), "rb", buffering=0)
+        self.taken = 0
+        self.pending = b""  # read from stdin, not yet taken by the tests
+        self.signals = 0
+        self.window = ""
+        self.deleted = False
+        self.child = None
+        self.code = None
+        self.input = None  # the descriptor that feeds the tests
+        self.feeding = False
+        self.sources = {}  # descriptor the tests write to -> name of its stream
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def run(self):
+        """Runs every command; returns the exit code of the last one that ran."""
+        signal.signal(signal.SIGTERM, self.on_delete)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wake, wakeup = os.pipe()  # a byte arrives with every signal
+        os.set_blocking(self.wake, False)
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        code = 0
+        for command in self.commands:
+            code = self.run_one(command)
+            if code or self.deleted:
+                break
+        if self.deleted:
+            return None
+        if code:
+            try:
+                shutil.copytree("/var/log", self.path("var-log"), symlinks=True, dirs_exist_ok=True)
+            except (OSError, shutil.Error) as error:  # no reason to lose the verdict
+                print("/var/log was not copied whole: %s" % error, file=sys.stderr, flush=True)
+        return code
+
+    def linger(self):
+        """Waits until the pod is deleted."""
+        while not self.deleted:
+            select.select([self.wake], [], [], 1)
+
+    def run_one(self, command):
+        self.code = None
+        self.start(command)
+        # A pipe's input is the last command's, the tests': generate.sh must not swallow it. A terminal serves each.
+        self.feeding = self.code is None and (self.terminal or command is self.commands[-1])
+        if not self.feeding:
+            self.end_input()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.wake, selectors.EVENT_READ)
+            for descriptor in self.sources:
+                selector.register(descriptor, selectors.EVENT_READ)
+            while self.code is None:
+                for key, _ in selector.select(TICK):
+                    if key.fd == self.wake:
+                        os.read(self.wake, CHUNK)
+                    elif not self.copy(key.fd):
+                        selector.unregister(key.fd)
+                self.obey()
+                self.feed()
+                self.reap()
+            # As when PID 1 of a container leaves: whatever the tests left behind ends with them.
+            self.end_all()
+            self.drain(selector)
+        for descriptor in {*self.sources, self.input} - {None}:
+            os.close(descriptor)
+        self.sources, self.input = {}, None
+        return self.code
+
+    def start(self, command):
+        # KUBERNETES_* is what a pod has and a Compose container has not.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+        if self.terminal:
+            master, slave = pty.openpty()
+            self.input, self.sources = master, {master: "stdout"}
+            self.resize()
+            ours = (slave, slave, slave)
+        else:
+            (stdin, self.input), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+            self.sources = {out: "stdout", err: "stderr"}
+            ours = (stdin, stdout, stderr)
+        try:
+            self.child = subprocess.Popen(
+                command, stdin=ours[0], stdout=ours[1], stderr=ours[2], env=environment, start_new_session=True,
+                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self.terminal else None)
+        except OSError as error:
+            # The codes of a shell, and of docker: 127 not found, 126 not to be executed.
+            self.code = 127 if error.errno == errno.ENOENT else 126
+            self.record("stderr", ("%s: %s\n" % (command[0], error.strerror)).encode())
+        for descriptor in set(ours):
+            os.close(descriptor)
+        for descriptor in {*self.sources, self.input}:
+            os.set_blocking(descriptor, False)
+
+    def copy(self, descriptor):
+        """Copies what the tests wrote; False at the end of the stream."""
+        try:
+            data = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            return True
+        except OSError:  # EIO: the last process that had the terminal open is gone
+            return False
+        if data:
+            self.record(self.sources[descriptor], data)
+        return bool(data)
+
+    def record(self, name, data):
+        """Appends to a stream's file. Holds the tests back while the disk is full, and gives up in the end."""
+        deadline = time.monotonic() + NO_SPACE_PATIENCE
+        while data:
+            try:
+                data = data[self.streams[name].write(data):]
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > deadline:
+                    raise CannotRecord("%s: %s" % (name, error.strerror)) from error
+                time.sleep(0.5)
+
+    def drain(self, selector):
+        """Reads what is left in the pipes; every process that could write is gone."""
+        deadline = time.monotonic() + 10
+        open_ = {descriptor for descriptor in self.sources if descriptor in selector.get_map()}
+        while open_ and time.monotonic() < deadline:
+            for key, _ in selector.select(0.2 if not self.terminal else 0.02):
+                if key.fd in open_ and not self.copy(key.fd):
+                    open_.discard(key.fd)
+                    selector.unregister(key.fd)
+
+    def obey(self):
+        """Passes on the signals and the window size that the wrapper asks for."""
+        while True:
+            try:
+                with open(self.path("signals/%d" % (self.signals + 1))) as file:
+                    name = file.read().strip()
+            except FileNotFoundError:
+                break
+            if not name:
+                break  # being written
+            self.signals += 1
+            if name == "KILL":
+                self.end_all()
+            elif self.child and self.code is None:
+                self.signal(getattr(signal, "SIG" + name))
+        if self.terminal:
+            self.resize()
+
+    def signal(self, number):
+        try:
+            os.killpg(self.child.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def resize(self):
+        try:
+            with open(self.path("window")) as file:
+                window = file.read().strip()
+        except FileNotFoundError:
+            return
+        if window and window != self.window:
+            self.window = window
+            rows, columns = (int(number) for number in window.split())
+            fcntl.ioctl(self.input, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def feed(self):
+        """Gives the tests what the user typed or piped."""
+        while self.feeding and self.code is None:
+            if not self.pending:
+                ended = os.path.exists(self.path("stdin.end"))  # asked before the read, so that nothing is missed
+                self.pending = self.stdin.read(CHUNK)
+                if not self.pending:
+                    if ended:
+                        self.end_input()
+                    return
+            try:
+                count = os.write(self.input, self.pending)
+            except BlockingIOError:
+                return
+            except OSError:  # EPIPE: the tests do not read any more
+                self.pending = b""
+                self.end_input()
+                return
+            self.pending = self.pending[count:]
+            self.taken += count
+            with open(self.path("stdin.taken"), "w") as file:
+                file.write(str(self.taken))
+
+    def end_input(self):
+        self.feeding = False
+        if self.terminal:
+            os.write(self.input, b"\x04")  # VEOF, Ctrl-D
+        elif self.input is not None:
+            os.close(self.input)
+            self.input = None
+
+    def reap(self):
+        """Collects every ended child: as PID 1 this process inherits the orphans."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.child and pid == self.child.pid:
+                self.child.returncode = code = os.waitstatus_to_exitcode(status)
+                self.code = code if code >= 0 else 128 - code
+
+    def end_all(self):
+        """SIGKILLs every process of the pod that descends from this one; those of `kubectl exec` do not."""
+        for _ in range(200):
+            pids = descendants(os.getpid())
+            if not pids:
+                return
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.reap()
+            time.sleep(0.005)
+
+    def on_delete(self, *_):
+        """The pod is being deleted: the tests have not decided anything, so nothing is recorded."""
+        self.deleted = True
+        self.end_all()
+
+
+def descendants(ancestor):
+    """The process ids below `ancestor`, zombies left out."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as file:
+                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+            except OSError:
+                continue
+            children.setdefault(int(parent), []).append((int(name), state))
+    found, queue = [], [ancestor]
+    while queue:
+        for pid, state in children.get(queue.pop(), []):
+            queue.append(pid)
+            if state != b"Z":
+                found.append(pid)
+    return found
+
+
+def give_to_owner(directory):
+    """Makes every file of the run directory belong to whoever owns the directory."""
+    owner = os.stat(directory)
+    for folder, _, files in os.walk(directory):
+        for name in [folder] + [os.path.join(folder, file) for file in files]:
+            try:
+                os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
+            except OSError:
+                pass  # a file system that has owners of its own (Docker Desktop)
+
+
+def run(directory):
+    """The pod's first process. Stays after the record until the pod is deleted, so that followers can end."""
+    supervisor = Supervisor(directory)
+    try:
+        code = supervisor.run()
+        give_to_owner(directory)
+        if code is None:
+            return 128 + signal.SIGTERM
+        temporary = os.path.join(directory, ".exitcode")
+        with open(temporary, "w") as file:
+            file.write("%d\n" % code)
+        owner = os.stat(directory)
+        os.chown(temporary, owner.st_uid, owner.st_gid)
+        os.rename(temporary, os.path.join(directory, "exitcode"))
+    except (CannotRecord, OSError, shutil.Error) as error:
+        supervisor.end_all()
+        print("the run directory does not take the record: %s" % error, file=sys.stderr, flush=True)
+        return IO_ERROR
+    supervisor.linger()
+    return code
+
+
+def follow(directory, *offsets):
+    """Copies the streams to our own stdout and stderr from `offsets` on; ends when the record is there and all is copied."""
+    streams = []
+    for name, descriptor, offset in zip(("stdout", "stderr"), (1, 2), offsets):
+        file = open(os.path.join(directory, name), "rb", buffering=0)
+        file.seek(int(offset))
+        streams.append((file, descriptor))
+    while True:
+        ended = os.path.exists(os.path.join(directory, "exitcode"))  # asked before the last look at the streams
+        copied = False
+        for file, descriptor in streams:
+            data = file.read(CHUNK)
+            while data:
+                copied = True
+                data = data[os.write(descriptor, data):]
+        if not copied:
+            if ended:
+                return 0
+            time.sleep(TICK / 2)
+
+
+if __name__ == "__main__":
+    sys.exit({"run": run, "follow": follow}[sys.argv[1]](*sys.argv[2:]))

@@ -1,0 +1,38 @@
+"""invoke's face: `invoke --list`. Each task calls one function of boulder_k8s.commands."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from invoke import Context, task
+
+from boulder_k8s import commands
+from boulder_k8s.__main__ import guarded
+
+NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
+TIMEOUT = "seconds to wait for the services to get ready"
+
+
+@task(help={"next": NEXT, "timeout": TIMEOUT})
+def up(_: Context, next: bool = False, timeout: float = commands.TIMEOUT) -> None:
+    """Start Boulder and everything it needs; ends when http://localhost:4001/directory answers."""
+    sys.exit(guarded(lambda settings, signals: commands.up(settings, signals, config_next=next, timeout=timeout)))
+
+
+@task
+def down(_: Context) -> None:
+    """Remove the cluster and its databases."""
+    sys.exit(guarded(lambda settings, signals: commands.down(settings)))
+
+
+@task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
+def test(_: Context, next: bool = False, args: str = "", timeout: float = commands.TIMEOUT) -> None:
+    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh does; ends with its exit code."""
+    sys.exit(guarded(lambda settings, signals: commands.test(settings, signals, shlex.split(args), config_next=next, timeout=timeout)))
+
+
+@task(positional=["service"], iterable=["service"], help={"service": "a service, as docker-compose.yml names it; may be repeated; all when there is none", "follow": "go on until Ctrl-C"})
+def logs(_: Context, service: list[str], follow: bool = False) -> None:
+    """Print the services' logs."""
+    sys.exit(guarded(lambda settings, signals: commands.logs(settings, list(service), follow)))

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+#
+# Outer wrapper for invoking Boulder's test.sh in a local kind cluster: ./t.sh on Kubernetes.
+#
+
+set -o errexit
+
+here=$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")
+BOULDER_K8S_WRAPPER=$(dirname -- "${BASH_SOURCE[0]}")
+export BOULDER_K8S_WRAPPER
+
+# The first call sets up .venv; so does the first one after requirements.txt has changed.
+[ "$here/.venv/complete" -nt "$here/requirements.txt" ] || python3 "$here/boulder_k8s/bootstrap.py" </dev/null >&2
+
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+exec "$here/.venv/bin/python" -m boulder_k8s test "$@"
