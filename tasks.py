@@ -29,10 +29,23 @@ def down(_: Context) -> None:
 @task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
 def test(_: Context, next: bool = False, args: str = "", timeout: float = commands.TIMEOUT) -> None:
     """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh does; ends with its exit code."""
-    sys.exit(guarded(lambda settings, signals: commands.test(settings, signals, shlex.split(args), config_next=next, timeout=timeout)))
+    sys.exit(
+        guarded(
+            lambda settings, signals: commands.test(
+                settings, signals, shlex.split(args), config_next=next, timeout=timeout
+            )
+        )
+    )
 
 
-@task(positional=["service"], iterable=["service"], help={"service": "a service, as docker-compose.yml names it; may be repeated; all when there is none", "follow": "go on until Ctrl-C"})
+@task(
+    positional=["service"],
+    iterable=["service"],
+    help={
+        "service": "a service, as docker-compose.yml names it; may be repeated; all when there is none",
+        "follow": "go on until Ctrl-C",
+    },
+)
 def logs(_: Context, service: list[str], follow: bool = False) -> None:
     """Print the services' logs."""
     sys.exit(guarded(lambda settings, signals: commands.logs(settings, list(service), follow)))

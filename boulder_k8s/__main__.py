@@ -31,7 +31,11 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
 
 def main(arguments: list[str]) -> int:
     timeout = float(os.environ.get("BOULDER_K8S_TIMEOUT") or commands.TIMEOUT)
-    return guarded(lambda settings, signals: commands.test(settings, signals, arguments[1:], config_next=arguments[0] == "test-next", timeout=timeout))
+    return guarded(
+        lambda settings, signals: commands.test(
+            settings, signals, arguments[1:], config_next=arguments[0] == "test-next", timeout=timeout
+        )
+    )
 
 
 if __name__ == "__main__":

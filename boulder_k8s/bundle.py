@@ -17,7 +17,11 @@ def collect(kubectl: Kubectl, run: Run) -> None:
     """
     directory = run.path / "cluster"
     directory.mkdir(exist_ok=True)
-    wanted = {"events.txt": ["get", "events", "--sort-by=.lastTimestamp"], "pods.txt": ["get", "pods", "-o", "wide"], "describe.txt": ["describe", "pods"]}
+    wanted = {
+        "events.txt": ["get", "events", "--sort-by=.lastTimestamp"],
+        "pods.txt": ["get", "pods", "-o", "wide"],
+        "describe.txt": ["describe", "pods"],
+    }
     try:
         pods = kubectl.json("get", "pods", timeout=20)["items"]
     except (process.Failed, subprocess.TimeoutExpired) as error:
@@ -29,7 +33,9 @@ def collect(kubectl: Kubectl, run: Run) -> None:
         if any(status.get("restartCount") for status in pod["status"].get("containerStatuses", [])):
             wanted[f"{name}.previous.log"] = ["logs", name, "--previous", "--tail=20000"]
     with ThreadPoolExecutor(4) as pool:
-        failures = [line for line in pool.map(lambda item: keep(kubectl, directory / item[0], item[1]), wanted.items()) if line]
+        failures = [
+            line for line in pool.map(lambda item: keep(kubectl, directory / item[0], item[1]), wanted.items()) if line
+        ]
     if failures:
         (directory / "missing.txt").write_text("\n".join(failures) + "\n")
 

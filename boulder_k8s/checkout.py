@@ -15,7 +15,16 @@ REPOSITORY = "https://github.com/letsencrypt/boulder"
 # The revision that is cloned when there is no checkout, and that the manifests were measured with.
 REVISION = "2d00c8e27919fe945e53b2cf857838e68a1da111"
 # What t.sh and this project need of a checkout.
-MARKS = ("docker-compose.yml", "docker-compose.next.yml", "test.sh", "start.py", "test/entrypoint.sh", "test/certs/generate.sh", "test/config", "test/config-next")
+MARKS = (
+    "docker-compose.yml",
+    "docker-compose.next.yml",
+    "test.sh",
+    "start.py",
+    "test/entrypoint.sh",
+    "test/certs/generate.sh",
+    "test/config",
+    "test/config-next",
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +40,21 @@ class Checkout:
     def revision(self) -> str:
         """The commit, with "-dirty" when tracked files differ; "unknown" where git does not know."""
         try:
-            return process.run(["git", "-C", str(self.path), "-c", "core.fsmonitor=false", "describe", "--always", "--abbrev=40", "--dirty",
-                                "--exclude=*"], timeout=60).strip()
+            return process.run(
+                [
+                    "git",
+                    "-C",
+                    str(self.path),
+                    "-c",
+                    "core.fsmonitor=false",
+                    "describe",
+                    "--always",
+                    "--abbrev=40",
+                    "--dirty",
+                    "--exclude=*",
+                ],
+                timeout=60,
+            ).strip()
         except (OSError, process.Failed):
             return "unknown"
 
@@ -52,7 +74,10 @@ def find(environ: Mapping[str, str], directory: Path, wrapper: Path | None, root
         checkout = Checkout((directory / named).resolve())
         if missing := checkout.missing():
             what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
-            raise Problem(f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.", "Set BOULDER_DIR to a clone of Boulder, or unset it.")
+            raise Problem(
+                f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.",
+                "Set BOULDER_DIR to a clone of Boulder, or unset it.",
+            )
         return checkout
     for candidate in (directory, wrapper):
         if candidate and not Checkout(candidate.resolve()).missing():
@@ -74,8 +99,11 @@ def clone(path: Path) -> Checkout:
             process.run(["git", "-C", partial, "fetch", "--quiet", "--depth=1", REPOSITORY, REVISION])
             process.run(["git", "-C", partial, "checkout", "--quiet", "--detach", "FETCH_HEAD"])
     except (OSError, process.Failed) as error:
-        raise Problem("Boulder cannot be cloned.", "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
-                      getattr(error, "output", str(error))) from error
+        raise Problem(
+            "Boulder cannot be cloned.",
+            "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
+            getattr(error, "output", str(error)),
+        ) from error
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
     return checkout

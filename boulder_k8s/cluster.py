@@ -40,7 +40,12 @@ class Cluster:
 
     def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
         """Runs kind on this cluster alone, with this project's kubeconfig. Raises process.Failed."""
-        command = [self.tools.kind, *arguments, f"--name={self.settings.cluster}", f"--kubeconfig={self.settings.kubeconfig}"]
+        command = [
+            self.tools.kind,
+            *arguments,
+            f"--name={self.settings.cluster}",
+            f"--kubeconfig={self.settings.kubeconfig}",
+        ]
         return process.run(command, env={**os.environ, "KUBECONFIG": str(self.settings.kubeconfig), **(env or {})})
 
     def node(self) -> dict | None:
@@ -49,7 +54,10 @@ class Cluster:
         if found and mounts(found).get(RUNS_MOUNT) != str(self.settings.runs):
             owner = mounts(found).get(RUNS_MOUNT)
             whose = f"belongs to the boulder-k8s in {Path(owner).parent}" if owner else "was not made by boulder-k8s"
-            raise Problem(f"kind cluster {self.settings.cluster} exists and {whose}.", "Choose another name: KIND_CLUSTER=NAME, and BOULDER_PORTS if that cluster publishes the ports.")
+            raise Problem(
+                f"kind cluster {self.settings.cluster} exists and {whose}.",
+                "Choose another name: KIND_CLUSTER=NAME, and BOULDER_PORTS if that cluster publishes the ports.",
+            )
         return found
 
     def ensure(self, checkout: Checkout) -> str:
@@ -79,15 +87,26 @@ class Cluster:
         made_for = mounts(node).get(CHECKOUT_MOUNT)
         again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
         if made_for != str(checkout.path):
-            raise Problem(f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.", again)
+            raise Problem(
+                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.", again
+            )
         if self.record().get("checkout") != identity(checkout.path):
-            raise Problem(f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.", again)
-        published = {(int(binding["HostPort"]), int(port.split("/")[0])) for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
-                     for binding in bindings if port != "6443/tcp"}
+            raise Problem(
+                f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
+                again,
+            )
+        published = {
+            (int(binding["HostPort"]), int(port.split("/")[0]))
+            for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
+            for binding in bindings
+            if port != "6443/tcp"
+        }
         wanted = {(port.host, port.container) for port in self.settings.ports}
         if published != wanted:
             have = ",".join(f"{host}:{container}" for host, container in sorted(published))
-            raise Problem(f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.", again)
+            raise Problem(
+                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.", again
+            )
 
     def create(self, checkout: Checkout) -> str:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
@@ -104,11 +123,16 @@ class Cluster:
                 self.add_stub_zone()
         except process.Failed as error:
             self.remove()
-            raise Problem(f"kind cannot make cluster {self.settings.cluster}.", "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
-                          "\n".join(error.output.splitlines()[-25:])) from error
+            raise Problem(
+                f"kind cannot make cluster {self.settings.cluster}.",
+                "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
+                "\n".join(error.output.splitlines()[-25:]),
+            ) from error
         node_id = docker.inspect_container(self.settings.node)["Id"]
         # Written last: a cluster without it was interrupted while it was made.
-        (self.settings.state / "complete.json").write_text(json.dumps({"node": node_id, "checkout": identity(checkout.path)}))
+        (self.settings.state / "complete.json").write_text(
+            json.dumps({"node": node_id, "checkout": identity(checkout.path)})
+        )
         return node_id
 
     def record(self) -> dict:
@@ -122,13 +146,26 @@ class Cluster:
         """k8s/cluster/kind.yaml with what depends on the machine and the checkout."""
         document = load(self.settings.root / "k8s/cluster/kind.yaml")
         document["nodes"][0] |= {
-            "extraMounts": [{"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
-                            {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT}],
-            "extraPortMappings": [{"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container} for port in self.settings.ports],
+            "extraMounts": [
+                {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
+                {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
+            ],
+            "extraPortMappings": [
+                {"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container}
+                for port in self.settings.ports
+            ],
         }
         if docker.engine().cgroup_v1:
             # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
-            document["kubeadmConfigPatches"] = [yaml.safe_dump({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "failCgroupV1": False})]
+            document["kubeadmConfigPatches"] = [
+                yaml.safe_dump(
+                    {
+                        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                        "kind": "KubeletConfiguration",
+                        "failCgroupV1": False,
+                    }
+                )
+            ]
         return document
 
     def check_ports(self) -> None:
@@ -141,15 +178,21 @@ class Cluster:
                 except OSError as error:
                     holders = docker.publishers(port.host)
                     who = f"container {', '.join(holders)}" if holders else "another program"
-                    raise Problem(f"Port {port.host} on 127.0.0.1 is taken by {who}.",
-                                  "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.") from error
+                    raise Problem(
+                        f"Port {port.host} on 127.0.0.1 is taken by {who}.",
+                        "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
+                    ) from error
 
     def add_stub_zone(self) -> None:
         """Adds the zone `consul` to the Corefile that is there, as Compose's `dns: 10.77.77.10` gives Docker's resolver."""
         system = Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
         found = system.json("get", "configmap", "coredns")
         if STUB_ZONE not in found["data"]["Corefile"]:
-            found["data"]["Corefile"] = found["data"]["Corefile"].rstrip("\n") + "\n" + (self.settings.root / "k8s/cluster/consul.corefile").read_text()
+            found["data"]["Corefile"] = (
+                found["data"]["Corefile"].rstrip("\n")
+                + "\n"
+                + (self.settings.root / "k8s/cluster/consul.corefile").read_text()
+            )
             system.run("replace", "-f", "-", input=json.dumps(found))
             system.run("rollout", "restart", "deployment/coredns")
 
@@ -163,7 +206,11 @@ class Cluster:
                     return
                 except (process.Failed, subprocess.TimeoutExpired) as error:
                     if time.monotonic() > deadline:
-                        raise Problem(f"The API server of cluster {self.settings.cluster} does not answer.", "Run `invoke down` and start again.", str(error)) from error
+                        raise Problem(
+                            f"The API server of cluster {self.settings.cluster} does not answer.",
+                            "Run `invoke down` and start again.",
+                            str(error),
+                        ) from error
                     time.sleep(0.5)
 
     def remove(self) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import bundle, checkout as checkouts, process, rollout, tools
+from . import bundle, process, rollout, tools
+from . import checkout as checkouts
 from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS, Harness
@@ -32,30 +33,50 @@ def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.C
     wrapper = environ.get("BOULDER_K8S_WRAPPER")
     found = checkouts.find(environ, Path.cwd(), Path(wrapper) if wrapper else None, settings.root)
     if outside := found.external_git_directory():
-        note(f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose")
+        note(
+            f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose"
+        )
     return found
 
 
 @contextmanager
-def working(settings: Settings, what: str, signals: Signals, environ: Mapping[str, str], config_next: bool) -> Iterator[tuple[Stack, Harness]]:
+def working(
+    settings: Settings, what: str, signals: Signals, environ: Mapping[str, str], config_next: bool
+) -> Iterator[tuple[Stack, Harness]]:
     """Everything that can be checked without changing anything, then the cluster's lock for the block."""
     cluster = Cluster(settings, tools.find(settings))
     with held(settings, what):
         yield Stack.of(settings, cluster, find_checkout(settings, environ), config_next), Harness(cluster, signals)
 
 
-def test(settings: Settings, signals: Signals, arguments: list[str], config_next: bool = False, environ: Mapping[str, str] = os.environ,
-         timeout: float = TIMEOUT) -> int:
+def test(
+    settings: Settings,
+    signals: Signals,
+    arguments: list[str],
+    config_next: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = TIMEOUT,
+) -> int:
     """`./t.sh ARGUMENTS`, or ./tn.sh with config_next: returns test.sh's exit code.
 
     timeout: seconds for the dependencies to get ready. Raises Problem when the tests cannot be started.
     """
     what = " ".join([("./tnk8s.sh" if config_next else "./tk8s.sh"), *arguments])
     with working(settings, what, signals, environ, config_next) as (stack, harness):
-        passed = {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}  # `docker compose run -e USE_VITESS`
-        run = Run.create(settings, [("tn" if config_next else "t"), *arguments],
-                         {"arguments": arguments, "config_next": config_next, "environment": passed, "checkout": str(stack.checkout.path),
-                          "revision": stack.checkout.revision()})
+        passed = (
+            {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}
+        )  # `docker compose run -e USE_VITESS`
+        run = Run.create(
+            settings,
+            [("tn" if config_next else "t"), *arguments],
+            {
+                "arguments": arguments,
+                "config_next": config_next,
+                "environment": passed,
+                "checkout": str(stack.checkout.path),
+                "revision": stack.checkout.revision(),
+            },
+        )
         try:
             rendered = stack.bring_up(harness, run, timeout)
             with run.phase("stop boulder"):
@@ -85,13 +106,21 @@ def test(settings: Settings, signals: Signals, arguments: list[str], config_next
         return code
 
 
-def up(settings: Settings, signals: Signals, config_next: bool = False, environ: Mapping[str, str] = os.environ, timeout: float = TIMEOUT) -> None:
+def up(
+    settings: Settings,
+    signals: Signals,
+    config_next: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = TIMEOUT,
+) -> None:
     """`docker compose up --detach`: returns when the ACME directory answers on the host.
 
     timeout: seconds, for the dependencies and again for Boulder. Raises Problem with the name of what failed and its last log lines.
     """
     with working(settings, "invoke up", signals, environ, config_next) as (stack, harness):
-        run = Run.create(settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)})
+        run = Run.create(
+            settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)}
+        )
         rendered = stack.bring_up(harness, run, timeout)
         stack.remove_leftovers(harness)
         kubectl = stack.cluster.kubectl
@@ -115,8 +144,10 @@ def wait_for_directory(settings: Settings, timeout: float) -> None:
                     return
             except (OSError, urllib.error.URLError) as error:
                 if time.monotonic() > deadline:
-                    raise Problem(f"Boulder is ready, but {settings.directory_url} does not answer: {error}.",
-                                  "See whether a firewall or proxy stands between, and `docker port " + settings.node + "`.") from error
+                    raise Problem(
+                        f"Boulder is ready, but {settings.directory_url} does not answer: {error}.",
+                        "See whether a firewall or proxy stands between, and `docker port " + settings.node + "`.",
+                    ) from error
                 time.sleep(0.2)
 
 
@@ -135,12 +166,21 @@ def logs(settings: Settings, services: list[str], follow: bool = False) -> int:
     cluster = Cluster(settings, tools.find(settings))
     wanted = [service.replace("_", "-") for service in services]
     if unknown := sorted(set(wanted) - set(workloads()) - {TESTS}):
-        raise Problem(f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}.")
+        raise Problem(
+            f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
+        )
     if cluster.node() is None:
         raise Problem(f"There is no cluster {settings.cluster}.", "Run `invoke up`.")
     selector = f"{rollout.NAME} in ({','.join(wanted)})" if wanted else "app.kubernetes.io/part-of=boulder"
-    command = cluster.kubectl.command("logs", f"--selector={selector}", "--prefix", "--all-containers", "--tail=-1", "--max-log-requests=50",
-                                      *(["--follow"] if follow else []))
+    command = cluster.kubectl.command(
+        "logs",
+        f"--selector={selector}",
+        "--prefix",
+        "--all-containers",
+        "--tail=-1",
+        "--max-log-requests=50",
+        *(["--follow"] if follow else []),
+    )
     sys.stdout.flush()
     with process.started(command, stdin=subprocess.DEVNULL) as child:
         return child.wait()

@@ -33,16 +33,40 @@ def load(checkout: Path, config_next: bool) -> dict[str, Service]:
     when Compose is missing or refuses the files.
     """
     try:
-        document = json.loads(process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60))
+        document = json.loads(
+            process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
+        )
     except FileNotFoundError as error:
-        raise Problem("docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin.") from error
+        raise Problem(
+            "docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin."
+        ) from error
     except process.Failed as error:
-        if "compose" in error.output and "is not a docker command" in error.output or "unknown" in error.output and "--profile" in error.output:
-            raise Problem("Docker has no Compose plugin.", "Install it (package docker-compose-plugin), as ./t.sh needs it too.", error.output) from error
-        raise Problem("Docker Compose refuses the checkout's docker-compose.yml.", f"Run `docker compose config` in {checkout} and mend what it names.", error.output) from error
-    return {name: Service(name, service.get("image") or "", {key: "" if value is None else str(value) for key, value in (service.get("environment") or {}).items()},
-                          bool(service.get("build")), service)
-            for name, service in document["services"].items()}
+        if (
+            "compose" in error.output
+            and "is not a docker command" in error.output
+            or "unknown" in error.output
+            and "--profile" in error.output
+        ):
+            raise Problem(
+                "Docker has no Compose plugin.",
+                "Install it (package docker-compose-plugin), as ./t.sh needs it too.",
+                error.output,
+            ) from error
+        raise Problem(
+            "Docker Compose refuses the checkout's docker-compose.yml.",
+            f"Run `docker compose config` in {checkout} and mend what it names.",
+            error.output,
+        ) from error
+    return {
+        name: Service(
+            name,
+            service.get("image") or "",
+            {key: "" if value is None else str(value) for key, value in (service.get("environment") or {}).items()},
+            bool(service.get("build")),
+            service,
+        )
+        for name, service in document["services"].items()
+    }
 
 
 def command(config_next: bool, *arguments: str) -> list[str]:

@@ -24,14 +24,28 @@ def engine() -> Engine:
     try:
         info = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
     except FileNotFoundError as error:
-        raise Problem("docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin.") from error
+        raise Problem(
+            "docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin."
+        ) from error
     except process.Failed as error:
-        raise Problem("The Docker engine does not answer.", "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.", error.output) from error
+        raise Problem(
+            "The Docker engine does not answer.",
+            "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
+            error.output,
+        ) from error
     if info.get("ServerErrors"):
-        raise Problem("The Docker engine does not answer.", "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.", "\n".join(info["ServerErrors"]))
+        raise Problem(
+            "The Docker engine does not answer.",
+            "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
+            "\n".join(info["ServerErrors"]),
+        )
     status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
-    return Engine(info["ServerVersion"], str(info.get("CgroupVersion")) == "1",
-                  str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"), info.get("OperatingSystem", ""))
+    return Engine(
+        info["ServerVersion"],
+        str(info.get("CgroupVersion")) == "1",
+        str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"),
+        info.get("OperatingSystem", ""),
+    )
 
 
 def inspect_container(name: str) -> dict | None:

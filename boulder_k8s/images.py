@@ -47,10 +47,13 @@ def get(verb: str, names: list[str], references: list[str], checkout: Checkout, 
         lacking = sorted(set(references) - set(docker.image_ids(references)))
         what = ", ".join(lacking) or ", ".join(references)
         cannot = "built" if verb == "build" else "pulled"
-        raise Problem(f"Image {what} cannot be {cannot}.",
-                      "Check the tag (BOULDER_TOOLS_TAG, BOULDER_VTCOMBOSERVER_TAG) and the network; `docker compose pull` in the checkout shows more."
-                      if verb == "pull" else f"Run `docker compose build` in {checkout.path} to see why.",
-                      "\n".join(error.output.splitlines()[-10:])) from error
+        raise Problem(
+            f"Image {what} cannot be {cannot}.",
+            "Check the tag (BOULDER_TOOLS_TAG, BOULDER_VTCOMBOSERVER_TAG) and the network; `docker compose pull` in the checkout shows more."
+            if verb == "pull"
+            else f"Run `docker compose build` in {checkout.path} to see why.",
+            "\n".join(error.output.splitlines()[-10:]),
+        ) from error
 
 
 def ensure_node_image(reference: str) -> None:
@@ -61,7 +64,11 @@ def ensure_node_image(reference: str) -> None:
         with step(f"docker pull {reference}"):
             process.run(["docker", "pull", "--quiet", reference])
     except process.Failed as error:
-        raise Problem(f"The node image {reference} cannot be pulled.", "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.", error.output) from error
+        raise Problem(
+            f"The node image {reference} cannot be pulled.",
+            "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.",
+            error.output,
+        ) from error
 
 
 def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> None:
@@ -100,14 +107,24 @@ def stream(settings: Settings, references: list[str]) -> None:
     engine = docker.engine()
     save = ["docker", "image", "save"]
     if engine.containerd_store and int(engine.version.split(".")[0]) >= 28:
-        save += ["--platform", process.run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=60).strip()]
+        save += [
+            "--platform",
+            process.run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=60).strip(),
+        ]
     load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
-    with process.started([*save, *references], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as saver, \
-            process.started(load, stdin=saver.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as loader:
+    with (
+        process.started(
+            [*save, *references], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as saver,
+        process.started(load, stdin=saver.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as loader,
+    ):
         saver.stdout.close()  # so that a loader that fails ends the saver
         loader_says = loader.stderr.read().decode(errors="replace")
         saver_says = saver.stderr.read().decode(errors="replace")
         saver.stdout = None
         if loader.wait() or saver.wait():
-            raise Problem("The images could not be loaded into the node.", "Check that the disk has room (`docker system df`), then run the command again.",
-                          f"{saver_says}\n{loader_says}".strip()[-2000:])
+            raise Problem(
+                "The images could not be loaded into the node.",
+                "Check that the disk has room (`docker system df`), then run the command again.",
+                f"{saver_says}\n{loader_says}".strip()[-2000:],
+            )

@@ -21,7 +21,13 @@ class Kubectl:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line for `kubectl ARGUMENTS` in the project's namespace."""
-        return [str(self.binary), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}", f"--namespace={self.namespace}", *arguments]
+        return [
+            str(self.binary),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--context={self.context}",
+            f"--namespace={self.namespace}",
+            *arguments,
+        ]
 
     def run(self, *arguments: str, input: str | None = None, timeout: float | None = 60) -> str:
         """Runs it and returns its stdout. Raises process.Failed, or subprocess.TimeoutExpired after `timeout` seconds."""
@@ -34,7 +40,9 @@ class Kubectl:
     def apply(self, objects: list[dict]) -> str:
         """Server-side apply of objects, this project owning their fields; returns kubectl's lines (one an object)."""
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        return self.run("apply", "--server-side", "--force-conflicts", "--field-manager=boulder-k8s", "-f", "-", input=document)
+        return self.run(
+            "apply", "--server-side", "--force-conflicts", "--field-manager=boulder-k8s", "-f", "-", input=document
+        )
 
     def kustomize(self, directory: Path) -> str:
         """`kubectl kustomize DIRECTORY`: rendered YAML. It asks no cluster."""

@@ -28,7 +28,10 @@ def held(settings: Settings, what: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = describe(file.read())
-            raise Problem(f"Cluster {settings.cluster} is in use: {holder}.", "Wait for it to end, or use another cluster: KIND_CLUSTER=NAME with BOULDER_PORTS.") from None
+            raise Problem(
+                f"Cluster {settings.cluster} is in use: {holder}.",
+                "Wait for it to end, or use another cluster: KIND_CLUSTER=NAME with BOULDER_PORTS.",
+            ) from None
         file.truncate(0)
         file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
         file.flush()

@@ -13,7 +13,9 @@ from .settings import ROOT
 # Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
 WITHOUT_WORKLOAD = {"bsetup"}
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300
+Loader = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,17 @@ class Workload:
 def workloads(root: Path = ROOT) -> dict[str, Workload]:
     """Every workload of the base, by name."""
     base = root / "k8s" / "base"
-    renamed = {image["name"]: image.get("newName", image["name"]) for image in load(base / "kustomization.yaml")["images"]}
+    renamed = {
+        image["name"]: image.get("newName", image["name"]) for image in load(base / "kustomization.yaml")["images"]
+    }
     found = {}
     for kind in ("Deployment", "StatefulSet"):
         for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):
             document = load(path)
             name = document["metadata"]["name"]
-            container = next(item for item in document["spec"]["template"]["spec"]["containers"] if item["name"] == name)
+            container = next(
+                item for item in document["spec"]["template"]["spec"]["containers"] if item["name"] == name
+            )
             found[name] = Workload(name, kind, renamed[container["image"]])
     return found
 

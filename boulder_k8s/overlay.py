@@ -17,8 +17,8 @@ import yaml
 from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
-from .manifests import WITHOUT_WORKLOAD, Loader, workloads
 from .kubectl import Kubectl
+from .manifests import WITHOUT_WORKLOAD, Loader, workloads
 from .settings import NAMESPACE, Settings
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
@@ -33,9 +33,17 @@ CONFIG_MAPS = {
 }
 PKI = "test/certs/ipki"  # made by generate.sh
 SECRETS = {
-    "bredis-tls": {"minica.pem": f"{PKI}/minica.pem", "cert.pem": f"{PKI}/redis/cert.pem", "key.pem": f"{PKI}/redis/key.pem"},
-    "bconsul-tls": {"minica.pem": f"{PKI}/minica.pem", "minica-key.pem": f"{PKI}/minica-key.pem",
-                    "cert.pem": f"{PKI}/consul.boulder/cert.pem", "key.pem": f"{PKI}/consul.boulder/key.pem"},
+    "bredis-tls": {
+        "minica.pem": f"{PKI}/minica.pem",
+        "cert.pem": f"{PKI}/redis/cert.pem",
+        "key.pem": f"{PKI}/redis/key.pem",
+    },
+    "bconsul-tls": {
+        "minica.pem": f"{PKI}/minica.pem",
+        "minica-key.pem": f"{PKI}/minica-key.pem",
+        "cert.pem": f"{PKI}/consul.boulder/cert.pem",
+        "key.pem": f"{PKI}/consul.boulder/key.pem",
+    },
 }
 # The directories that generate.sh makes, each only when it is absent.
 GENERATED = ("test/certs/ipki", "test/certs/webpki", "test/certs/mtpki")
@@ -49,7 +57,11 @@ class Rendered:
     objects: list[dict]
 
     def workload(self, name: str) -> dict:
-        return next(item for item in self.objects if item["kind"] in ("Deployment", "StatefulSet") and item["metadata"]["name"] == name)
+        return next(
+            item
+            for item in self.objects
+            if item["kind"] in ("Deployment", "StatefulSet") and item["metadata"]["name"] == name
+        )
 
 
 def needs_generate(checkout: Checkout) -> bool:
@@ -62,15 +74,27 @@ def check_services(services: dict[str, Service]) -> None:
     known = set(workloads()) | WITHOUT_WORKLOAD
     given = {service.object_name for service in services.values()}
     if unknown := sorted(given - known):
-        raise Problem(f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
-                      "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.")
+        raise Problem(
+            f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
+            "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
+        )
     if absent := sorted(set(workloads()) - given):
-        raise Problem(f"docker-compose.yml lacks services that the manifests run: {', '.join(absent)}.",
-                      "Use a boulder-k8s of this checkout's age, or a newer checkout; ./t.sh runs this one meanwhile.")
+        raise Problem(
+            f"docker-compose.yml lacks services that the manifests run: {', '.join(absent)}.",
+            "Use a boulder-k8s of this checkout's age, or a newer checkout; ./t.sh runs this one meanwhile.",
+        )
 
 
-def render(settings: Settings, checkout: Checkout, services: dict[str, Service], image_ids: dict[str, str], config_next: bool, kubectl: Kubectl,
-           directory: Path, secrets: bool = True) -> Rendered:
+def render(
+    settings: Settings,
+    checkout: Checkout,
+    services: dict[str, Service],
+    image_ids: dict[str, str],
+    config_next: bool,
+    kubectl: Kubectl,
+    directory: Path,
+    secrets: bool = True,
+) -> Rendered:
     """Writes the run overlay into `directory` (made anew) and renders it; without `secrets` where generate.sh has not run yet.
 
     image_ids: the engine's id of each image; an image rebuilt under its old tag rolls its pods through it. Raises Problem
@@ -82,26 +106,64 @@ def render(settings: Settings, checkout: Checkout, services: dict[str, Service],
     overlay = "config-next" if config_next else "config"
     config_name = f"boulder-{overlay}"
     config = configuration(checkout.path / "test" / overlay)
-    config_maps = {config_name: {key: path for key, path, _ in config},
-                   "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
-                   **{name: {key: checkout.path / path for key, path in files.items()} for name, files in CONFIG_MAPS.items()}}
-    tls = {name: {key: checkout.path / path for key, path in files.items()} for name, files in SECRETS.items()} if secrets else {}
-    patches = {workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids) for workload in workloads().values()}
+    config_maps = {
+        config_name: {key: path for key, path, _ in config},
+        "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
+        **{name: {key: checkout.path / path for key, path in files.items()} for name, files in CONFIG_MAPS.items()},
+    }
+    tls = (
+        {name: {key: checkout.path / path for key, path in files.items()} for name, files in SECRETS.items()}
+        if secrets
+        else {}
+    )
+    patches = {
+        workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids)
+        for workload in workloads().values()
+    }
     pod = patches["boulder"]["spec"]["template"]["spec"]
-    pod["volumes"] = [{"name": "config", "projected": {"sources": [{"configMap": {
-        "name": config_name, "items": [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config]}}]}}]
-    pod["containers"][0]["ports"] = [{"containerPort": port.container, "hostPort": port.container, "protocol": "TCP"} for port in settings.ports]
+    pod["volumes"] = [
+        {
+            "name": "config",
+            "projected": {
+                "sources": [
+                    {
+                        "configMap": {
+                            "name": config_name,
+                            "items": [
+                                {"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config
+                            ],
+                        }
+                    }
+                ]
+            },
+        }
+    ]
+    pod["containers"][0]["ports"] = [
+        {"containerPort": port.container, "hostPort": port.container, "protocol": "TCP"} for port in settings.ports
+    ]
     for name, document in patches.items():
         write(directory / f"{name}-patch.yaml", document)
-    write(directory / "kustomization.yaml", {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE,
-        # The real path: kustomize resolves links in its own working directory, and not in this one.
-        "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
-        "configMapGenerator": [{"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()],
-        "secretGenerator": [{"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()],
-        "images": [image_override(workload.image, service_of(services, workload.name).image) for workload in workloads().values()],
-        "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
-    })
+    write(
+        directory / "kustomization.yaml",
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": NAMESPACE,
+            # The real path: kustomize resolves links in its own working directory, and not in this one.
+            "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
+            "configMapGenerator": [
+                {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
+            ],
+            "secretGenerator": [
+                {"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()
+            ],
+            "images": [
+                image_override(workload.image, service_of(services, workload.name).image)
+                for workload in workloads().values()
+            ],
+            "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
+        },
+    )
     text = kubectl.kustomize(directory)
     return Rendered(text, list(yaml.load_all(text, Loader)))
 
@@ -132,12 +194,17 @@ def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
     total = 0
     for key, path in files.items():
         if not path.is_file():
-            raise Problem(f"The checkout has no {path.name} where the manifests expect it: {path}.", "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.")
+            raise Problem(
+                f"The checkout has no {path.name} where the manifests expect it: {path}.",
+                "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.",
+            )
         total += shutil.copyfile(path, target / key).stat().st_size
     if total > MAXIMUM:
         largest = max(files.values(), key=lambda path: path.stat().st_size)
-        raise Problem(f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
-                      f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.")
+        raise Problem(
+            f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
+            f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.",
+        )
     return [f"{key}={name}/{key}" for key in files]
 
 
@@ -148,9 +215,24 @@ def mode(path: Path) -> int:
 
 def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> dict:
     """What the checkout's Compose file sets for a workload."""
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"template": {
-        "metadata": {"annotations": {"boulder-k8s/image-id": image_ids.get(service.image, "")}},
-        "spec": {"containers": [{"name": name, "env": [{"name": key, "value": value} for key, value in service.environment.items()]}]}}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "template": {
+                "metadata": {"annotations": {"boulder-k8s/image-id": image_ids.get(service.image, "")}},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": name,
+                            "env": [{"name": key, "value": value} for key, value in service.environment.items()],
+                        }
+                    ]
+                },
+            }
+        },
+    }
 
 
 def image_override(base: str, reference: str) -> dict:

@@ -42,15 +42,29 @@ def stop(child: subprocess.Popen) -> None:
             stream.close()
 
 
-def run(command: Sequence[str | Path], *, input: str | None = None, timeout: float | None = None,
-        env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+def run(
+    command: Sequence[str | Path],
+    *,
+    input: str | None = None,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
     """Runs a program and returns its stdout. Its stdin is `input` or empty, never ours.
 
     Raises Failed for an exit code other than 0, subprocess.TimeoutExpired after `timeout` seconds, OSError when it
     cannot be started.
     """
-    with started(command, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE, stdout=subprocess.PIPE,
-                 stderr=subprocess.PIPE, text=True, errors="replace", env=env, cwd=cwd) as child:
+    with started(
+        command,
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=env,
+        cwd=cwd,
+    ) as child:
         out, err = child.communicate(input, timeout)
     if child.returncode:
         raise Failed(child.args, child.returncode, err or out)

@@ -13,7 +13,13 @@ from .watch import watching
 
 NAME = "app.kubernetes.io/name"
 # Waiting reasons that no amount of time mends: https://kubernetes.io/docs/concepts/containers/images/ and the kubelet's own.
-HOPELESS = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+HOPELESS = {
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+}
 CRASHES = 2  # of one container: a service may lose one race with what it depends on
 
 
@@ -42,16 +48,28 @@ def culprit(pod: dict) -> Culprit | None:
         ended = state.get("terminated") or last.get("terminated") or {}
         failed = item.get("restartCount", 0) + (1 if state.get("terminated", {}).get("exitCode") else 0)
         if failed >= CRASHES and ended and not item.get("ready"):
-            return Culprit(name, item["name"], f"ended {failed} times, last with exit code {ended.get('exitCode')} ({ended.get('reason', '')})", True)
+            return Culprit(
+                name,
+                item["name"],
+                f"ended {failed} times, last with exit code {ended.get('exitCode')} ({ended.get('reason', '')})",
+                True,
+            )
     if status.get("phase") == "Failed":
-        return Culprit(name, pod["spec"]["containers"][0]["name"], status.get("reason") or status.get("message") or "the pod failed", True)
+        return Culprit(
+            name,
+            pod["spec"]["containers"][0]["name"],
+            status.get("reason") or status.get("message") or "the pod failed",
+            True,
+        )
     return None
 
 
 def ready(pod: dict) -> bool:
     """Whether the pod's Ready condition holds and nobody is deleting it."""
     conditions = pod.get("status", {}).get("conditions", [])
-    return "deletionTimestamp" not in pod["metadata"] and any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        item["type"] == "Ready" and item["status"] == "True" for item in conditions
+    )
 
 
 def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
@@ -75,7 +93,10 @@ def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str) -> None:
     if not (missing := wanted - settled(kubectl)):
         return
     deadline = time.monotonic() + timeout
-    with step(f"waiting for {what}") as show, watching(kubectl, f"--selector={NAME} in ({','.join(sorted(wanted))})") as watch:
+    with (
+        step(f"waiting for {what}") as show,
+        watching(kubectl, f"--selector={NAME} in ({','.join(sorted(wanted))})") as watch,
+    ):
         while missing:
             changed = watch.next(min(1.0, max(0.0, deadline - time.monotonic())))
             for pod in list(watch.pods.values()):
@@ -93,16 +114,24 @@ def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str) -> None:
 def settled(kubectl: Kubectl) -> set[str]:
     """The names of the workloads whose newest template runs and is ready."""
     found = kubectl.json("get", "deployments,statefulsets")
-    return {item["metadata"]["name"] for item in found["items"]
-            if item["spec"]["replicas"] and item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]
-            and item["status"].get("updatedReplicas") == item["status"].get("readyReplicas") == item["spec"]["replicas"]
-            and item["status"].get("replicas") == item["spec"]["replicas"]}
+    return {
+        item["metadata"]["name"]
+        for item in found["items"]
+        if item["spec"]["replicas"]
+        and item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]
+        and item["status"].get("updatedReplicas") == item["status"].get("readyReplicas") == item["spec"]["replicas"]
+        and item["status"].get("replicas") == item["spec"]["replicas"]
+    }
 
 
 def failure(kubectl: Kubectl, found: Culprit) -> Problem:
     """The Problem that names a culprit and shows why."""
     detail = log_end(kubectl, found.pod, found.container) if found.crashed else ""
-    fix = "Its last lines are above; `invoke logs` shows more." if detail.strip() else "Run the command again once that is mended; `invoke down` starts from nothing."
+    fix = (
+        "Its last lines are above; `invoke logs` shows more."
+        if detail.strip()
+        else "Run the command again once that is mended; `invoke down` starts from nothing."
+    )
     if "ErrImageNeverPull" in found.reason:
         fix = "Run `invoke up`: it loads what the node lacks."
     return Problem(f"{found.pod} (container {found.container}) cannot start: {found.reason}.", fix, detail)
@@ -114,9 +143,20 @@ def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float)
     for pod in pods:
         if pod["metadata"]["labels"].get(NAME) in missing and not ready(pod):
             status = pod["status"]
-            reasons = [item["state"]["waiting"].get("reason", "") for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
-                       if item.get("state", {}).get("waiting")]
-            reasons += [item.get("message", "") for item in status.get("conditions", []) if item["type"] == "PodScheduled" and item["status"] != "True"]
+            reasons = [
+                item["state"]["waiting"].get("reason", "")
+                for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+                if item.get("state", {}).get("waiting")
+            ]
+            reasons += [
+                item.get("message", "")
+                for item in status.get("conditions", [])
+                if item["type"] == "PodScheduled" and item["status"] != "True"
+            ]
             lines.append(f"{pod['metadata']['name']}: {', '.join(filter(None, reasons)) or status.get('phase', '')}")
             lines.append(log_end(kubectl, pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], 10))
-    return Problem(f"Not ready after {timeout:.0f} s: {', '.join(missing)}.", "`invoke logs` shows more; `--timeout` gives them longer.", "\n".join(lines))
+    return Problem(
+        f"Not ready after {timeout:.0f} s: {', '.join(missing)}.",
+        "`invoke logs` shows more; `--timeout` gives them longer.",
+        "\n".join(lines),
+    )

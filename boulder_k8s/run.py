@@ -75,7 +75,11 @@ class Run:
 
 def prune(runs: Path, newest: Path) -> None:
     """Removes the oldest run directories beyond KEEP."""
-    found = sorted((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(
+        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
     for path in found[KEEP:]:
         if path != newest:
             shutil.rmtree(path, ignore_errors=True)

@@ -38,8 +38,16 @@ class Settings:
         """Reads KIND_CLUSTER, KIND_NODE_IMAGE and BOULDER_PORTS. Raises Problem for a value that cannot be meant."""
         cluster = environ.get("KIND_CLUSTER") or "boulder"
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", cluster):  # kind's own rule
-            raise Problem(f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.", "Use lower-case letters, digits and dashes.")
-        return cls(root, cluster, environ.get("KIND_NODE_IMAGE") or NODE_IMAGE, parse_ports(environ.get("BOULDER_PORTS") or DEFAULT_PORTS))
+            raise Problem(
+                f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
+                "Use lower-case letters, digits and dashes.",
+            )
+        return cls(
+            root,
+            cluster,
+            environ.get("KIND_NODE_IMAGE") or NODE_IMAGE,
+            parse_ports(environ.get("BOULDER_PORTS") or DEFAULT_PORTS),
+        )
 
     @property
     def state(self) -> Path:
@@ -78,7 +86,10 @@ def parse_ports(text: str) -> tuple[Port, ...]:
         match = re.fullmatch(r"\s*(?:(\d{1,5}):)?(\d{1,5})\s*", part)
         numbers = [int(number) for number in match.groups() if number] if match else []
         if not numbers or not all(0 < number < 65536 for number in numbers):
-            raise Problem(f"BOULDER_PORTS={text!r} is not a list of ports.", "Write HOST:CONTAINER pairs, as in BOULDER_PORTS=14001:4001,14003:4003.")
+            raise Problem(
+                f"BOULDER_PORTS={text!r} is not a list of ports.",
+                "Write HOST:CONTAINER pairs, as in BOULDER_PORTS=14001:4001,14003:4003.",
+            )
         ports.append(Port(numbers[0], numbers[-1]))
     return tuple(ports)
 

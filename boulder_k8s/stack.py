@@ -65,12 +65,23 @@ class Stack:
     def render(self) -> Rendered:
         """The run overlay of the checkout as it is now."""
         directory = self.settings.state / "overlay"
-        return overlay.render(self.settings, self.checkout, self.services, self.image_ids or {}, self.config_next, self.cluster.kubectl, directory)
+        return overlay.render(
+            self.settings,
+            self.checkout,
+            self.services,
+            self.image_ids or {},
+            self.config_next,
+            self.cluster.kubectl,
+            directory,
+        )
 
     def apply(self, rendered: Rendered, objects: list[dict]) -> None:
         """Applies objects, unless the very same were the last that this node was given."""
         memory = self.settings.state / "applied.json"
-        record = {"node": self.node_id, "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()}
+        record = {
+            "node": self.node_id,
+            "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest(),
+        }
         if memory.exists() and memory.read_text() == json.dumps(record):
             return
         memory.unlink(missing_ok=True)
@@ -85,13 +96,26 @@ class Stack:
         """
         kubectl = self.cluster.kubectl
         directory = self.settings.state / "overlay"
-        rendered = overlay.render(self.settings, self.checkout, self.services, self.image_ids or {}, self.config_next, kubectl, directory, secrets=False)
+        rendered = overlay.render(
+            self.settings,
+            self.checkout,
+            self.services,
+            self.image_ids or {},
+            self.config_next,
+            kubectl,
+            directory,
+            secrets=False,
+        )
         kubectl.apply([item for item in rendered.objects if item["kind"] == "Namespace"])
         run = Run.create(self.settings, [SETUP], {"arguments": [SETUP]})
         note("generating the test certificates")
         code = harness.execute(rendered, run, SETUP, [setup_command(self.services)], {}, timeout)
         if code:
-            raise Problem(f"generate.sh ended with {code}; its output is above.", f"Mend it, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.", exit_code=code)
+            raise Problem(
+                f"generate.sh ended with {code}; its output is above.",
+                f"Mend it, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.",
+                exit_code=code,
+            )
 
     def stop_boulder(self) -> None:
         """Scales the Boulder Deployment down, if there is one: a test pod owns the same addresses and host directories.
@@ -110,7 +134,14 @@ class Stack:
         change = {"metadata": {"annotations": {REPLICAS: str(found["spec"]["replicas"])}}, "spec": {"replicas": 0}}
         with step("stopping the running Boulder"):
             kubectl.run("patch", "deployment", BOULDER, "--type=merge", f"--patch={json.dumps(change)}")
-            kubectl.run("wait", "pod", f"--selector={rollout.NAME}={BOULDER},pod-template-hash", "--for=delete", "--timeout=60s", timeout=90)
+            kubectl.run(
+                "wait",
+                "pod",
+                f"--selector={rollout.NAME}={BOULDER},pod-template-hash",
+                "--for=delete",
+                "--timeout=60s",
+                timeout=90,
+            )
 
     def restore_boulder(self) -> None:
         """Undoes stop_boulder, of this command or of a killed one."""
@@ -139,7 +170,12 @@ def is_boulder(item: dict) -> bool:
 def setup_command(services: dict[str, Service]) -> list[str]:
     """What the Compose service bsetup runs, without the environment that only the service boulder has."""
     command = words(services[SETUP], "entrypoint") + words(services[SETUP], "command")
-    unset = [word for name in services[BOULDER].environment for word in ("-u", name) if name not in services[SETUP].environment]
+    unset = [
+        word
+        for name in services[BOULDER].environment
+        for word in ("-u", name)
+        if name not in services[SETUP].environment
+    ]
     return ["env", *unset, *command]
 
 

@@ -79,11 +79,19 @@ class Attachment:
 
     def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
         # A session of its own: a Ctrl-C of the terminal is for the tests, not for kubectl.
-        self.child = subprocess.Popen([*command, *(str(outlet.offset) for outlet in outlets)], stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.child = subprocess.Popen(
+            [*command, *(str(outlet.offset) for outlet in outlets)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.began = time.monotonic()
         pipes = (self.child.stdout, self.child.stderr)
-        self.threads = [threading.Thread(target=outlet.pump, args=(pipe,), daemon=True) for outlet, pipe in zip(outlets, pipes, strict=True)]
+        self.threads = [
+            threading.Thread(target=outlet.pump, args=(pipe,), daemon=True)
+            for outlet, pipe in zip(outlets, pipes, strict=True)
+        ]
         for outlet, thread in zip(outlets, self.threads, strict=True):
             outlet.moved = self.began
             thread.start()

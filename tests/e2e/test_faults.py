@@ -1,0 +1,233 @@
+"""A verdict that cannot lie: what goes wrong while tests run changes neither their output nor their exit code, and what ends them is named."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import CLUSTER, ROOT, Project, eventually, finish, seen
+
+TICKS = 400  # of 20 ms and a little, each a line on stdout and one on stderr
+TICKING = (f"--ticks={TICKS}", "--exit=42")
+NODE = f"{CLUSTER}-control-plane"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(project: Project) -> None:
+    assert project.run("--exit=0").returncode == 0
+
+
+def expect_all_ticks(result: subprocess.CompletedProcess[bytes], ticks: int = TICKS, code: int = 42) -> None:
+    """Everything arrived, in order and once, and the code is the tests' own."""
+    assert result.stdout == b"".join(b"tick %d\n" % number for number in range(1, ticks + 1))
+    assert [line for line in result.stderr.splitlines() if line.startswith(b"err ")] == [
+        b"err %d" % number for number in range(1, ticks + 1)
+    ]
+    assert result.returncode == code
+
+
+def execs(wrapper: subprocess.Popen) -> list[int]:
+    """The wrapper's `kubectl exec` processes."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(wrapper.pid)], capture_output=True, text=True
+    ).stdout
+    return [int(line.split()[0]) for line in found.splitlines() if " exec " in line]
+
+
+def test_fifty_cuts_of_the_exec_stream_change_nothing(stack: Project) -> None:
+    chance = random.Random(os.urandom(4))
+    child = stack.start("--ticks=2000", "--exit=42")
+    seen(child, stack, b"tick 1\n")
+    cuts = 0
+    while cuts < 50 and child.poll() is None:
+        time.sleep(chance.uniform(0.05, 0.6))
+        if cuts % 2:  # the far end: the follower in the pod dies, kubectl ends with a code of its own
+            cut = subprocess.run(["docker", "exec", NODE, "pkill", "-9", "-f", "supervisor.py follow"]).returncode == 0
+        else:  # the near end
+            cut = bool(processes := execs(child))
+            for process in processes:
+                os.kill(process, signal.SIGKILL)
+        cuts += cut
+    assert cuts == 50
+    expect_all_ticks(finish(child), 2000)
+    assert stack.record()["reconnects"] >= 40
+
+
+def restart_kubelet(project: Project) -> None:
+    project.node("systemctl", "restart", "kubelet")
+
+
+def kill_api_server(project: Project) -> None:
+    project.node("pkill", "-9", "kube-apiserver")
+
+
+def restart_dns_and_proxy(project: Project) -> None:
+    project.kubectl(
+        "--namespace=kube-system", "delete", "pod", "--selector=k8s-app in (kube-dns,kube-proxy)", "--wait=false"
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", [restart_kubelet, kill_api_server, restart_dns_and_proxy], ids=lambda fault: fault.__name__
+)
+def test_a_restarting_component_changes_nothing(stack: Project, fault: Callable[[Project], None]) -> None:
+    child = stack.start(*TICKING)
+    seen(child, stack, b"tick 20\n")
+    fault(stack)
+    expect_all_ticks(finish(child))
+
+
+def test_every_kubectl_killed_changes_nothing(stack: Project) -> None:
+    child = stack.start(*TICKING)
+    seen(child, stack, b"tick 20\n")
+    for _ in range(5):
+        subprocess.run(["pkill", "-9", "-P", str(child.pid)])
+        time.sleep(0.4)
+    expect_all_ticks(finish(child))
+
+
+def test_no_output_for_long_is_not_an_end(stack: Project) -> None:
+    result = stack.run("--long-line=3", "--sleep=40", "--long-line=4", "--exit=42")
+    assert (result.returncode, result.stdout) == (42, b"xxx\nsleeping\nxxxx\n")
+
+
+def test_background_children_with_stdout_open_end_with_the_tests(stack: Project) -> None:
+    result = stack.run("--background", "--long-line=2", "--exit=3")
+    assert (result.returncode, result.stdout) == (3, b"xx\n")
+    eventually(lambda: "sleep 1000" not in stack.node("ps", "-eo", "args"), "the end of what the tests left behind")
+
+
+def test_a_deleted_pod_is_a_failure_that_is_named(stack: Project) -> None:
+    child = stack.start("--ticks=100000")
+    seen(child, stack, b"tick 20\n")
+    stack.kubectl("delete", "pod", "boulder-tests", "--wait=false")
+    result = finish(child)
+    assert result.returncode == 137
+    assert b"deleted" in result.stderr
+    assert "exit_code" in stack.record() and "deleted" in stack.record()["failure"]
+
+
+def test_a_pod_out_of_memory_is_a_failure_that_is_named(stack: Project) -> None:
+    child = stack.start("--memory=10", "--exit=0")
+    seen(child, stack, b"allocated")
+    # The kernel's own kill, of the pod's first process: its cgroup's limit falls below what it uses.
+    pid = stack.node("pgrep", "-of", "supervisor.py run").split()[0]
+    cgroups = stack.node("cat", f"/proc/{pid}/cgroup").splitlines()
+    stack.node(
+        "bash",
+        "-c",
+        OUT_OF_MEMORY,
+        "bash",
+        pid,
+        next((line.split(":", 2)[2] for line in cgroups if ":memory:" in line), cgroups[-1].split(":", 2)[2]),
+    )
+    result = finish(child)
+    assert result.returncode == 137, result.stderr
+    assert b"OOMKilled" in result.stderr
+
+
+OUT_OF_MEMORY = """
+set -e
+for other in $(pgrep -P $1); do echo -1000 2>/dev/null > /proc/$other/oom_score_adj || true; done
+echo 1000 > /proc/$1/oom_score_adj
+for pid in $(pgrep -f 'time.sleep.600'); do echo 0 > /proc/$pid/oom_score_adj || true; done
+for file in /sys/fs/cgroup/memory$2/memory.limit_in_bytes /sys/fs/cgroup$2/memory.max; do
+  [ ! -e $file ] || for size in 8M 6M 4M 2M 1M; do echo $size > $file 2>/dev/null || true; done
+done
+"""
+
+
+def test_a_restarted_node_is_a_failure_and_the_next_run_works(stack: Project) -> None:
+    child = stack.start("--ticks=100000")
+    seen(child, stack, b"tick 20\n")
+    subprocess.run(["docker", "restart", "--time=1", NODE], check=True, capture_output=True)
+    result = finish(child)
+    assert result.returncode in (1, 137), result.stderr
+    assert b"the tests did not end" in result.stderr
+    assert stack.run(*TICKING).returncode == 42
+
+
+def test_a_stopped_node_is_a_failure_and_the_next_run_starts_it(stack: Project) -> None:
+    child = stack.start("--ticks=100000")
+    seen(child, stack, b"tick 20\n")
+    subprocess.run(["docker", "stop", "--time=1", NODE], check=True, capture_output=True)
+    result = finish(child)
+    assert (result.returncode, b"node has stopped" in result.stderr) == (137, True), result.stderr
+    assert stack.run("--exit=4").returncode == 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_reaches_the_tests_and_gives_its_code(stack: Project, number: signal.Signals, code: int) -> None:
+    name = number.name.removeprefix("SIG")
+    child = stack.start(f"--trap={name}")
+    seen(child, stack, b"trapping")
+    child.send_signal(number)
+    result = finish(child)
+    assert (result.returncode, result.stdout) == (code, b"trapping\ngot %s\n" % name.encode())
+    nothing_left(stack)
+
+
+def test_a_second_signal_ends_tests_that_ignore_the_first(stack: Project) -> None:
+    child = stack.start("--ignore=")
+    seen(child, stack, b"ignoring")
+    child.send_signal(signal.SIGINT)
+    time.sleep(2)
+    assert child.poll() is None
+    child.send_signal(signal.SIGTERM)
+    result = finish(child)
+    assert result.returncode == 130
+    nothing_left(stack)
+
+
+def test_a_killed_wrapper_is_cleaned_up_by_the_next_command(stack: Project) -> None:
+    child = stack.start("--ignore=")
+    seen(child, stack, b"ignoring")
+    child.kill()
+    child.wait()
+    result = stack.run(*TICKING)
+    expect_all_ticks(result)
+    nothing_left(stack)
+
+
+def test_a_killed_wrapper_does_not_keep_boulder_down(stack: Project) -> None:
+    assert stack.invoke("up").returncode == 0
+    child = stack.start("--ignore=")
+    seen(child, stack, b"ignoring")
+    child.kill()
+    child.wait()
+    assert stack.run("--exit=0").returncode == 0
+    assert stack.kubectl("get", "deployment", "boulder", "-o", "jsonpath={.spec.replicas}") == "1"
+    stack.kubectl("delete", "deployment", "boulder")
+
+
+def test_a_second_wrapper_is_told_who_runs(stack: Project) -> None:
+    child = stack.start("--ticks=200", "--exit=42")
+    seen(child, stack, b"tick 1\n")
+    second = stack.run("--exit=0")
+    assert second.returncode == 2
+    assert f"process {child.pid}".encode() in second.stderr and b"--ticks=200" in second.stderr
+    expect_all_ticks(finish(child), 200)
+
+
+def test_output_that_nobody_reads_ends_the_run(stack: Project) -> None:
+    child = stack.start("--ticks=100000")
+    seen(child, stack, b"tick 5\n")
+    child.stdout.close()
+    assert child.wait(60) == 141
+    child.stderr.close()
+    nothing_left(stack)
+
+
+def nothing_left(project: Project) -> None:
+    eventually(lambda: not any("boulder-tests" in pod for pod in project.pods()), "the end of the test pod")
+    eventually(lambda: not project.node("pgrep", "-f", "supervisor.py", check=False), "the end of its processes")
+    assert not [
+        line
+        for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+        if f"{ROOT}/.venv" in line and f"kind-{CLUSTER}" in line
+    ]
