@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from pathlib import Path
 
 from invoke import Context, task
 
-from boulder_k8s import commands
-from boulder_k8s.__main__ import guarded
+from boulder_k8s import bootstrap
+
+VENV = Path(__file__).resolve().parent / ".venv"
+if Path(sys.prefix) != VENV:  # an invoke of the user's own: it need not have what the tasks import
+    if code := bootstrap.main([]):
+        sys.exit(code)
+    os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
+
+from boulder_k8s import commands  # noqa: E402
+from boulder_k8s.__main__ import guarded  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 TIMEOUT = "seconds to wait for the services to get ready"
@@ -39,13 +49,16 @@ def test(_: Context, next: bool = False, args: str = "", timeout: float = comman
 
 
 @task(
-    positional=["service"],
-    iterable=["service"],
+    positional=["services"],
     help={
-        "service": "a service, as docker-compose.yml names it; may be repeated; all when there is none",
+        "services": "services as docker-compose.yml names them, separated by commas: logs bconsul,bredis_1; all when there is none",
         "follow": "go on until Ctrl-C",
     },
 )
-def logs(_: Context, service: list[str], follow: bool = False) -> None:
+def logs(_: Context, services: str = "", follow: bool = False) -> None:
     """Print the services' logs."""
-    sys.exit(guarded(lambda settings, signals: commands.logs(settings, list(service), follow)))
+    sys.exit(
+        guarded(
+            lambda settings, signals: commands.logs(settings, [name for name in services.split(",") if name], follow)
+        )
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
-from . import commands
+from . import commands, process
 from .errors import Interrupted, Problem
 from .progress import note
 from .settings import Settings
@@ -24,6 +27,21 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         note(problem.message)
         note(problem.fix)
         return problem.exit_code
+    except process.Failed as failed:
+        for line in failed.output.splitlines()[-20:]:
+            print(f"    {line}", file=sys.stderr)
+        note(f"{Path(failed.command[0]).name} ended with {failed.returncode}.")
+        note("Its words are above. Run the command again; `invoke down` starts from nothing.")
+        return 2
+    except subprocess.TimeoutExpired as late:
+        note(f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.")
+        note("Run the command again; `invoke down` starts from nothing.")
+        return 2
+    except Exception:  # ours: not to be taken for a test's failure, whose code is 1
+        traceback.print_exc()
+        note("this is a defect of boulder-k8s")
+        note("Please report it with the lines above.")
+        return 2
     except Interrupted as interrupted:
         note("interrupted; the next command repairs what is half done")
         return 128 + interrupted.signum

@@ -16,14 +16,16 @@ def collect(kubectl: Kubectl, run: Run) -> None:
     and said in RUN/cluster/missing.txt: a failed run must not fail again here.
     """
     directory = run.path / "cluster"
-    directory.mkdir(exist_ok=True)
+    if directory.exists():  # nearer to the failure already
+        return
+    directory.mkdir()
     wanted = {
         "events.txt": ["get", "events", "--sort-by=.lastTimestamp"],
         "pods.txt": ["get", "pods", "-o", "wide"],
         "describe.txt": ["describe", "pods"],
     }
     try:
-        pods = kubectl.json("get", "pods", timeout=20)["items"]
+        pods = kubectl.json("get", "pods", timeout=20, patience=0)["items"]
     except (process.Failed, subprocess.TimeoutExpired) as error:
         (directory / "missing.txt").write_text(f"pods: {error}\n")
         return
@@ -43,7 +45,7 @@ def collect(kubectl: Kubectl, run: Run) -> None:
 def keep(kubectl: Kubectl, path: Path, arguments: list[str]) -> str:
     """Writes kubectl's answer to a file; returns what went wrong, if anything."""
     try:
-        path.write_text(kubectl.run(*arguments, timeout=30))
+        path.write_text(kubectl.run(*arguments, timeout=30, patience=0))
     except (process.Failed, subprocess.TimeoutExpired) as error:
         return f"{path.name}: {error}"
     return ""

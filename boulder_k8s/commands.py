@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
 from .manifests import workloads
+from .overlay import Rendered
 from .progress import note, step
 from .run import Run
 from .settings import Settings
@@ -77,33 +79,42 @@ def test(
                 "revision": stack.checkout.revision(),
             },
         )
-        try:
-            rendered = stack.bring_up(harness, run, timeout)
+        with run.recorded(), ThreadPoolExecutor(1) as pool:
+            versions = pool.submit(tools.versions, settings, stack.cluster.tools)  # beside the work: it starts docker
+            rendered = bring_up(stack, harness, run, timeout)
+            run.record["versions"] = versions.result()
             with run.phase("stop boulder"):
                 stack.remove_leftovers(harness)
                 stack.stop_boulder()
+            entrypoint = words(stack.services[BOULDER], "entrypoint")
+            command = [*entrypoint, "./test.sh", *(["-n"] if config_next else []), *arguments]
             try:
-                entrypoint = words(stack.services[BOULDER], "entrypoint")
-                command = [*entrypoint, "./test.sh", *(["-n"] if config_next else []), *arguments]
                 code = harness.execute(rendered, run, TESTS, [setup_command(stack.services), command], passed, timeout)
-                if code:
-                    bundle.collect(stack.cluster.kubectl, run)
             finally:
-                with signals.collecting():
-                    stack.restore_boulder()
-        except BaseException as error:
-            run.record["failure"] = run.record.get("failure") or str(error) or type(error).__name__
-            if isinstance(error, Problem) and stack.node_id:
-                bundle.collect(stack.cluster.kubectl, run)
-            raise
-        finally:
-            run.record["ended"] = time.time()
-            run.save()
-        run.record["exit_code"] = code
-        run.save()
+                give_back(stack, signals)
+            run.record["exit_code"] = code
         if code:
             note(f"exit code {code}; everything about this run is in {os.path.relpath(run.path)}")
         return code
+
+
+def bring_up(stack: Stack, harness: Harness, run: Run, timeout: float) -> Rendered:
+    """stack.bring_up, with the cluster's logs kept when it fails."""
+    try:
+        return stack.bring_up(harness, run, timeout)
+    except Problem:
+        if stack.node_id:
+            bundle.collect(stack.cluster.kubectl, run)
+        raise
+
+
+def give_back(stack: Stack, signals: Signals) -> None:
+    """Starts the Boulder again that the tests' pod took the place of. Failing at it does not change the tests' verdict."""
+    with signals.collecting():
+        try:
+            stack.restore_boulder(patience=10)
+        except (process.Failed, subprocess.TimeoutExpired) as error:
+            note(f"the running Boulder could not be started again; the next command does it ({error})")
 
 
 def up(
@@ -121,15 +132,18 @@ def up(
         run = Run.create(
             settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)}
         )
-        rendered = stack.bring_up(harness, run, timeout)
-        stack.remove_leftovers(harness)
-        kubectl = stack.cluster.kubectl
-        kubectl.apply([item for item in rendered.objects if is_boulder(item)])
-        stack.restore_boulder()
-        rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
-        wait_for_directory(settings, 30)
-        run.record["exit_code"] = 0
-        run.save()
+        with run.recorded():
+            rendered = bring_up(stack, harness, run, timeout)
+            stack.remove_leftovers(harness)
+            kubectl = stack.cluster.kubectl
+            kubectl.apply([item for item in rendered.objects if is_boulder(item)])
+            stack.restore_boulder()
+            try:
+                rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
+            except Problem:
+                bundle.collect(kubectl, run)
+                raise
+            wait_for_directory(settings, 30)
         note(f"Boulder is up: {settings.directory_url}")
 
 

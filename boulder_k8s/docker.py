@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 
 from . import process
@@ -46,6 +47,14 @@ def engine() -> Engine:
         str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"),
         info.get("OperatingSystem", ""),
     )
+
+
+def version() -> str:
+    """The engine's version, or "unknown"."""
+    try:
+        return process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30).strip()
+    except (OSError, process.Failed, subprocess.TimeoutExpired):
+        return "unknown"
 
 
 def inspect_container(name: str) -> dict | None:

@@ -46,6 +46,7 @@ class Follower:
         """Returns the run's exit code, everything that was recorded delivered."""
         self.signals.received.clear()
         reason = ""
+        stall = STALL
         attachment = Attachment(self.command, self.outlets)
         unanswered_since = None  # when the API server stopped answering
         while self.run.exit_code() is None:
@@ -54,8 +55,9 @@ class Follower:
             if code := self.pass_on_signals():
                 attachment.end()
                 return code
-            if not attachment.ended() and not any(outlet.stalled(STALL) for outlet in self.outlets):
+            if not attachment.ended() and not any(outlet.stalled(stall) for outlet in self.outlets):
                 continue
+            stall = min(60.0, stall * 2) if not attachment.ended() else STALL  # a slow machine gets longer each time
             attachment.end()
             if self.run.exit_code() is not None:
                 break
@@ -120,12 +122,9 @@ class Follower:
 
     def dead(self) -> str:
         """Why the run cannot end any more, or "" while its pod lives. Raises process.Failed when the API server does not answer."""
-        try:
-            found = self.kubectl.json("get", "pod", self.name, timeout=10)
-        except process.Failed as error:
-            if "NotFound" in error.output:
-                return "deleted: its pod is gone"
-            raise
+        found = self.kubectl.find("get", "pod", self.name, timeout=10, patience=0)
+        if found is None:
+            return "deleted: its pod is gone"
         if self.run.exit_code() is not None:
             return ""
         if "deletionTimestamp" in found["metadata"]:

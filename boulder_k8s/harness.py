@@ -9,10 +9,11 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from . import process, rollout
+from . import bundle, process, rollout
 from .cluster import RUNS_MOUNT, Cluster
 from .errors import Problem
 from .follower import RUN_DIRECTORY, Follower
+from .kubectl import PATIENCE
 from .overlay import Rendered
 from .progress import note
 from .run import Run
@@ -58,6 +59,11 @@ class Harness:
                 if may_read_stdin():
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
+            if code and not self.signals.received:  # who interrupts wants an end, not a report
+                bundle.collect(kubectl, run)
+        except Problem:
+            bundle.collect(kubectl, run)
+            raise
         finally:
             with self.signals.collecting():  # this must happen; the second Ctrl-C comes again after it
                 self.delete(name, wait=False)
@@ -67,7 +73,8 @@ class Harness:
         """Deletes a pod of an earlier or this run. Its supervisor ends at once, so it gets one second."""
         try:
             self.cluster.kubectl.run(
-                "delete", "pod", name, "--ignore-not-found", "--grace-period=1", f"--wait={str(wait).lower()}"
+                *("delete", "pod", name, "--ignore-not-found", "--grace-period=1", f"--wait={str(wait).lower()}"),
+                patience=PATIENCE if wait else 5,
             )
         except (process.Failed, subprocess.TimeoutExpired) as error:
             if wait:

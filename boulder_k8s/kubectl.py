@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import process
 from .settings import NAMESPACE
+
+PATIENCE = 60.0  # seconds that an API server may take to come back, as after its restart
+UNANSWERED = (
+    "was refused",
+    "connection reset",
+    "TLS handshake timeout",
+    "unexpected EOF",
+    "http2:",
+    "the server is currently unable",
+    "etcdserver:",
+    "ServiceUnavailable",
+    "i/o timeout",
+)
+
+
+def unanswered(error: process.Failed) -> bool:
+    """Whether kubectl failed because the API server did not answer, not because of what it answered."""
+    return any(text in error.output for text in UNANSWERED)
 
 
 @dataclass(frozen=True)
@@ -29,13 +48,34 @@ class Kubectl:
             *arguments,
         ]
 
-    def run(self, *arguments: str, input: str | None = None, timeout: float | None = 60) -> str:
-        """Runs it and returns its stdout. Raises process.Failed, or subprocess.TimeoutExpired after `timeout` seconds."""
-        return process.run(self.command(*arguments), input=input, timeout=timeout)
+    def run(
+        self, *arguments: str, input: str | None = None, timeout: float | None = 60, patience: float = PATIENCE
+    ) -> str:
+        """Runs it and returns its stdout; again while the API server does not answer, for `patience` seconds.
 
-    def json(self, *arguments: str, timeout: float | None = 60) -> dict:
-        """`kubectl ARGUMENTS -o json`, parsed."""
-        return json.loads(self.run(*arguments, "-o", "json", timeout=timeout))
+        Raises process.Failed, or subprocess.TimeoutExpired when one call takes longer than `timeout` seconds.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return process.run(self.command(*arguments), input=input, timeout=timeout)
+            except process.Failed as error:
+                if not unanswered(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)  # nothing to watch: what would be asked is what does not answer
+
+    def json(self, *arguments: str, timeout: float | None = 60, patience: float = PATIENCE) -> dict:
+        """`kubectl ARGUMENTS -o json`, parsed; otherwise as `run`."""
+        return json.loads(self.run(*arguments, "-o", "json", timeout=timeout, patience=patience))
+
+    def find(self, *arguments: str, timeout: float | None = 60, patience: float = PATIENCE) -> dict | None:
+        """As `json`, but None when there is no such object."""
+        try:
+            return self.json(*arguments, timeout=timeout, patience=patience)
+        except process.Failed as error:
+            if "(NotFound)" in error.output:
+                return None
+            raise
 
     def apply(self, objects: list[dict]) -> str:
         """Server-side apply of objects, this project owning their fields; returns kubectl's lines (one an object)."""

@@ -57,6 +57,18 @@ class Run:
         partial.replace(self.path / "run.json")
 
     @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Saves run.json when the block ends, however it ends; an exception is its `failure`."""
+        try:
+            yield
+        except BaseException as error:
+            self.record["failure"] = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.record["ended"] = time.time()
+            self.save()
+
+    @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measures the block; its duration in seconds goes to run.json."""
         begun = time.monotonic()

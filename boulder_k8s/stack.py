@@ -6,12 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from . import compose, images, overlay, process, rollout
+from . import compose, images, overlay, rollout
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
 from .errors import Problem
 from .harness import SETUP, TESTS, Harness
+from .kubectl import PATIENCE
 from .manifests import workloads
 from .overlay import Rendered
 from .progress import note, step
@@ -123,13 +124,8 @@ class Stack:
         What it was is kept on the object itself, so that the next command can restore it if this one is killed.
         """
         kubectl = self.cluster.kubectl
-        try:
-            found = kubectl.json("get", "deployment", BOULDER)
-        except process.Failed as error:
-            if "NotFound" in error.output:
-                return
-            raise
-        if not found["spec"]["replicas"]:
+        found = kubectl.find("get", "deployment", BOULDER)
+        if not found or not found["spec"]["replicas"]:
             return
         change = {"metadata": {"annotations": {REPLICAS: str(found["spec"]["replicas"])}}, "spec": {"replicas": 0}}
         with step("stopping the running Boulder"):
@@ -143,16 +139,11 @@ class Stack:
                 timeout=90,
             )
 
-    def restore_boulder(self) -> None:
-        """Undoes stop_boulder, of this command or of a killed one."""
+    def restore_boulder(self, patience: float = PATIENCE) -> None:
+        """Undoes stop_boulder, of this command or of a killed one; waits `patience` seconds for an API server."""
         kubectl = self.cluster.kubectl
-        try:
-            found = kubectl.json("get", "deployment", BOULDER, timeout=20)
-        except process.Failed as error:
-            if "NotFound" in error.output:
-                return
-            raise
-        before = found["metadata"].get("annotations", {}).get(REPLICAS)
+        found = kubectl.find("get", "deployment", BOULDER, patience=patience)
+        before = found["metadata"].get("annotations", {}).get(REPLICAS) if found else None
         if before:
             change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
             kubectl.run("patch", "deployment", BOULDER, "--type=merge", f"--patch={json.dumps(change)}")

