@@ -35,8 +35,7 @@ class Follower:
             "--container=boulder",
             "--",
             "python3",
-            f"{RUN_DIRECTORY}/supervisor.py",
-            "follow",
+            f"{RUN_DIRECTORY}/pod/follow.py",
             RUN_DIRECTORY,
         )
         self.sent = 0

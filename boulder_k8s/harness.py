@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from . import bundle, process, rollout
 from .cluster import RUNS_MOUNT, Cluster
@@ -53,7 +54,12 @@ class Harness:
         try:
             with run.phase("pod"):
                 self.delete(name)
-                kubectl.run("create", "-f", "-", input=json.dumps(pod(rendered, name, run, environment)))
+                kubectl.run(
+                    "create",
+                    "-f",
+                    "-",
+                    input=json.dumps(pod(rendered, name, run, self.cluster.settings.runs, environment)),
+                )
                 self.wait_for_start(name, timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
                 if may_read_stdin():
@@ -103,7 +109,7 @@ class Harness:
                     raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
 
 
-def pod(rendered: Rendered, name: str, run: Run, environment: dict[str, str]) -> dict:
+def pod(rendered: Rendered, name: str, run: Run, runs: Path, environment: dict[str, str]) -> dict:
     """A bare pod made from the rendered Boulder Deployment: what `docker compose run` makes of the service `boulder`.
 
     bsetup, as in docker-compose.yml, gets the checkout and no network of its own, no configuration and no environment.
@@ -111,12 +117,17 @@ def pod(rendered: Rendered, name: str, run: Run, environment: dict[str, str]) ->
     template = copy.deepcopy(rendered.workload("boulder")["spec"]["template"])
     spec = template["spec"]
     container = spec["containers"][0]
-    container["command"] = ["python3", f"{RUN_DIRECTORY}/supervisor.py", "run", RUN_DIRECTORY]
+    container["command"] = ["python3", "-B", f"{RUN_DIRECTORY}/pod/supervisor.py", RUN_DIRECTORY]
     container.pop("args", None)
     container.pop("ports", None)  # as `docker compose run` without --service-ports
     container.pop("startupProbe", None)
     container["volumeMounts"].append({"name": "run", "mountPath": RUN_DIRECTORY})
-    spec["volumes"].append({"name": "run", "hostPath": {"path": f"{RUNS_MOUNT}/{run.path.name}", "type": "Directory"}})
+    spec["volumes"].append(
+        {
+            "name": "run",
+            "hostPath": {"path": str(PurePosixPath(RUNS_MOUNT, run.path.relative_to(runs))), "type": "Directory"},
+        }
+    )
     spec |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1}
     labels = template["metadata"]["labels"]
     if name == SETUP:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import supervisor
 from .settings import Settings, own_directory
 
 KEEP = 20  # run directories; older ones are removed when a new one is made
@@ -38,17 +37,29 @@ class Run:
                 break
             except FileExistsError:
                 path, number = settings.runs / f"{stem}-{number}", number + 1
-        (path / "signals").mkdir()
-        for name in ("stdout", "stderr", "stdin"):
-            (path / name).touch()
-        shutil.copyfile(supervisor.__file__, path / "supervisor.py")
-        run = cls(path, {"cluster": settings.cluster, "began": time.time(), "phases": {}, **record})
-        run.save()
+        run = cls(path, {"cluster": settings.cluster, **record})
+        run.prepare()
         link = settings.runs / f".latest.{os.getpid()}"
         link.symlink_to(path.name)
         link.replace(settings.runs / "latest")
         prune(settings.runs, path)
         return run
+
+    def within(self, name: str) -> Run:
+        """A run that is part of this one, in a directory of its own below this one's."""
+        run = Run(self.path / name, {})
+        run.path.mkdir()
+        run.prepare()
+        return run
+
+    def prepare(self) -> None:
+        """Makes the files through which the wrapper and the pod's supervisor talk. Ours, so that they are the user's."""
+        (self.path / "signals").mkdir()
+        for name in ("stdout", "stderr", "stdin"):
+            (self.path / name).touch()
+        shutil.copytree(Path(__file__).parent / "pod", self.path / "pod", ignore=shutil.ignore_patterns("__pycache__"))
+        self.record |= {"began": time.time(), "phases": {}}
+        self.save()
 
     def save(self) -> None:
         """Writes run.json."""

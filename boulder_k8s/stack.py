@@ -56,7 +56,7 @@ class Stack:
         run.record |= {"images": self.image_ids, "node": self.node_id}
         if overlay.needs_generate(self.checkout):
             with run.phase("generate"):
-                self.generate(harness, timeout)
+                self.generate(harness, run, timeout)
         with run.phase("dependencies"):
             rendered = self.render()
             self.apply(rendered, [item for item in rendered.objects if not is_boulder(item)])
@@ -90,7 +90,7 @@ class Stack:
             self.cluster.kubectl.apply(objects)
         memory.write_text(json.dumps(record))
 
-    def generate(self, harness: Harness, timeout: float) -> None:
+    def generate(self, harness: Harness, run: Run, timeout: float) -> None:
         """`docker compose run --rm bsetup`: generate.sh in a pod of its own, before the pods that mount what it makes.
 
         Raises Problem with generate.sh's exit code when it fails.
@@ -108,9 +108,12 @@ class Stack:
             secrets=False,
         )
         kubectl.apply([item for item in rendered.objects if item["kind"] == "Namespace"])
-        run = Run.create(self.settings, [SETUP], {"arguments": [SETUP]})
         note("generating the test certificates")
-        code = harness.execute(rendered, run, SETUP, [setup_command(self.services)], {}, timeout)
+        setup = run.within(SETUP)
+        with setup.recorded():
+            setup.record["exit_code"] = code = harness.execute(
+                rendered, setup, SETUP, [setup_command(self.services)], {}, timeout
+            )
         if code:
             raise Problem(
                 f"generate.sh ended with {code}; its output is above.",

@@ -47,7 +47,7 @@ def test_fifty_cuts_of_the_exec_stream_change_nothing(stack: Project) -> None:
     while cuts < 50 and child.poll() is None:
         time.sleep(chance.uniform(0.05, 0.6))
         if cuts % 2:  # the far end: the follower in the pod dies, kubectl ends with a code of its own
-            cut = subprocess.run(["docker", "exec", NODE, "pkill", "-9", "-f", "supervisor.py follow"]).returncode == 0
+            cut = subprocess.run(["docker", "exec", NODE, "pkill", "-9", "-f", "pod/follow.py"]).returncode == 0
         else:  # the near end
             cut = bool(processes := execs(child))
             for process in processes:
@@ -116,7 +116,7 @@ def test_a_pod_out_of_memory_is_a_failure_that_is_named(stack: Project) -> None:
     child = stack.start("--memory=10", "--exit=0")
     seen(child, stack, b"allocated")
     # The kernel's own kill, of the pod's first process: its cgroup's limit falls below what it uses.
-    pid = stack.node("pgrep", "-of", "supervisor.py run").split()[0]
+    pid = stack.node("pgrep", "-of", "pod/supervisor.py").split()[0]
     cgroups = stack.node("cat", f"/proc/{pid}/cgroup").splitlines()
     stack.node(
         "bash",
@@ -225,7 +225,7 @@ def test_output_that_nobody_reads_ends_the_run(stack: Project) -> None:
 
 def nothing_left(project: Project) -> None:
     eventually(lambda: not any("boulder-tests" in pod for pod in project.pods()), "the end of the test pod")
-    eventually(lambda: not project.node("pgrep", "-f", "supervisor.py", check=False), "the end of its processes")
+    eventually(lambda: not project.node("pgrep", "-f", "boulder-k8s/pod/", check=False), "the end of its processes")
     assert not [
         line
         for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()

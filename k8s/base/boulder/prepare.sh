@@ -15,5 +15,7 @@ bridge() { # bridge NAME ADDRESS
 bridge publicnet 64.112.117.122/25
 bridge publicnet2 64.112.117.134/25
 
-# A ConfigMap volume is a tree of symbolic links; git and Boulder must see plain files.
-cp -rL /config/. /boulder-config/
+# A ConfigMap volume is a tree of symbolic links into its `..data`; git and Boulder must see plain files, and these alone.
+for file in /config/* /config/.[!.]*; do
+  [ ! -e "$file" ] || cp -rL "$file" /boulder-config/
+done

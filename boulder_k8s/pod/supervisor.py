@@ -1,11 +1,9 @@
 """Runs inside the Boulder pod, as its first process: starts the tests, records what they say and how they ended.
 
-Standard library only, and on its own: it is copied into the run directory and started by the image's Python (3.9 or newer).
+    supervisor.py DIRECTORY
 
-    supervisor.py run DIRECTORY                      the pod's first process
-    supervisor.py follow DIRECTORY STDOUT STDERR     copies the recorded streams from these offsets (in bytes) until the end
-
-The run directory is shared with the wrapper on the host. Who writes what:
+The files beside this one are copied into the run directory and started by the image's Python (3.9 or newer), so they use the
+standard library only. The run directory is shared with the wrapper on the host. Who writes what:
 
     command.json   wrapper      {"commands": [[word, ...], ...], "terminal": bool}; run in order until one fails
     stdin          wrapper      bytes for the tests; stdin.end appears when there are no more
@@ -33,6 +31,8 @@ import subprocess
 import sys
 import termios
 import time
+
+from processes import descendants, give_to_owner
 
 TICK = 0.04  # seconds between looks at the files that the wrapper writes
 CHUNK = 1 << 16
@@ -88,6 +88,7 @@ class Supervisor:
             try:
                 shutil.copytree("/var/log", self.path("var-log"), symlinks=True, dirs_exist_ok=True)
             except (OSError, shutil.Error) as error:  # no reason to lose the verdict
+                shutil.rmtree(self.path("var-log"), ignore_errors=True)  # it may need the room
                 print("/var/log was not copied whole: %s" % error, file=sys.stderr, flush=True)
         return code
 
@@ -287,37 +288,6 @@ class Supervisor:
         self.end_all()
 
 
-def descendants(ancestor):
-    """The process ids below `ancestor`, zombies left out."""
-    children = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open("/proc/%s/stat" % name, "rb") as file:
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
-            except OSError:
-                continue
-            children.setdefault(int(parent), []).append((int(name), state))
-    found, queue = [], [ancestor]
-    while queue:
-        for pid, state in children.get(queue.pop(), []):
-            queue.append(pid)
-            if state != b"Z":
-                found.append(pid)
-    return found
-
-
-def give_to_owner(directory):
-    """Makes every file of the run directory belong to whoever owns the directory."""
-    owner = os.stat(directory)
-    for folder, _, files in os.walk(directory):
-        for name in [folder] + [os.path.join(folder, file) for file in files]:
-            try:
-                os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
-            except OSError:
-                pass  # a file system that has owners of its own (Docker Desktop)
-
-
 def run(directory):
     """The pod's first process. Stays after the record until the pod is deleted, so that followers can end."""
     supervisor = Supervisor(directory)
@@ -340,26 +310,5 @@ def run(directory):
     return code
 
 
-def follow(directory, *offsets):
-    """Copies the streams to our own stdout and stderr from `offsets` on; ends when the record is there and all is copied."""
-    streams = []
-    for name, descriptor, offset in zip(("stdout", "stderr"), (1, 2), offsets):
-        file = open(os.path.join(directory, name), "rb", buffering=0)
-        file.seek(int(offset))
-        streams.append((file, descriptor))
-    while True:
-        ended = os.path.exists(os.path.join(directory, "exitcode"))  # asked before the last look at the streams
-        copied = False
-        for file, descriptor in streams:
-            data = file.read(CHUNK)
-            while data:
-                copied = True
-                data = data[os.write(descriptor, data) :]
-        if not copied:
-            if ended:
-                return 0
-            time.sleep(TICK / 2)
-
-
 if __name__ == "__main__":
-    sys.exit({"run": run, "follow": follow}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit(run(sys.argv[1]))

@@ -1,0 +1,34 @@
+"""The pod's processes and the owner of its run directory."""
+
+import os
+
+
+def descendants(ancestor):
+    """The process ids below `ancestor`, zombies left out."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as file:
+                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+            except OSError:
+                continue
+            children.setdefault(int(parent), []).append((int(name), state))
+    found, queue = [], [ancestor]
+    while queue:
+        for pid, state in children.get(queue.pop(), []):
+            queue.append(pid)
+            if state != b"Z":
+                found.append(pid)
+    return found
+
+
+def give_to_owner(directory):
+    """Makes every file of the run directory belong to whoever owns the directory."""
+    owner = os.stat(directory)
+    for folder, _, files in os.walk(directory):
+        for name in [folder] + [os.path.join(folder, file) for file in files]:
+            try:
+                os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
+            except OSError:
+                pass  # a file system that has owners of its own (Docker Desktop)

@@ -1,0 +1,181 @@
+"""The pod's supervisor, for real: its record is the only verdict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURE, Pod, eventually
+
+MakePod = Callable[..., Pod]
+
+
+def bash(script: str) -> list[str]:
+    return ["bash", "-c", script]
+
+
+def follow(pod: Pod, *offsets: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, pod.path / "pod/follow.py", pod.path, *map(str, offsets)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 42, 126, 127, 130, 137, 143, 255])
+def test_the_record_is_the_exit_code(make_pod: MakePod, code: int) -> None:
+    assert make_pod().start(bash(f"exit {code}")).code() == code
+
+
+def test_an_end_by_a_signal_is_128_and_its_number(make_pod: MakePod) -> None:
+    assert make_pod().start(bash("kill -KILL $$")).code() == 137
+    assert make_pod("second").start(bash("kill -TERM $$")).code() == 143
+
+
+def test_a_command_that_cannot_be_started_has_a_shells_code(make_pod: MakePod) -> None:
+    pod = make_pod().start(["/no/such/program"])
+    assert (pod.code(), b"/no/such/program" in pod.read("stderr")) == (127, True)
+    assert make_pod("second").start(["/etc/passwd"]).code() == 126
+
+
+def test_streams_are_apart_and_byte_for_byte(make_pod: MakePod) -> None:
+    script = FIXTURE / "test.sh"
+    actions = ["--bytes=20000000", "--stderr-bytes=300001", "--long-line=100000"]
+    pod = make_pod().start([str(script), *actions])
+    expected = subprocess.run([script, *actions], capture_output=True, check=True)
+    assert pod.code() == 0
+    assert pod.read("stdout") == expected.stdout
+    assert pod.read("stderr") == expected.stderr
+
+
+def test_reopening_stderr_truncates_nothing(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("echo one >&2; echo two > /dev/stderr; echo three >&2"))
+    assert (pod.code(), pod.read("stderr")) == (0, b"one\ntwo\nthree\n")
+
+
+def test_what_the_tests_leave_behind_is_ended_and_does_not_hold_the_record(make_pod: MakePod) -> None:
+    pod = make_pod().start(
+        bash("sleep 987654 & setsid sleep 987654 & (trap '' TERM INT HUP; sleep 987654) & echo done")
+    )
+    assert (pod.code(), pod.read("stdout")) == (0, b"done\n")
+    assert subprocess.run(["pgrep", "-f", "^sleep 987654"], capture_output=True).stdout == b""
+
+
+def test_commands_run_in_order_until_one_fails(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("echo a"), bash("echo b; exit 3"), bash("echo c"))
+    assert (pod.code(), pod.read("stdout")) == (3, b"a\nb\n")
+
+
+def test_stdin_is_for_the_last_command_alone(make_pod: MakePod) -> None:
+    pod = make_pod()
+    data = os.urandom(1_000_000)
+    pod.start(["cat"], ["sha256sum"])
+    with open(pod.path / "stdin", "ab", buffering=0) as file:
+        for start in range(0, len(data), 100_000):
+            file.write(data[start : start + 100_000])
+            time.sleep(0.01)
+    (pod.path / "stdin.end").touch()
+    assert pod.code() == 0
+    expected = subprocess.run(["sha256sum"], input=data, capture_output=True).stdout
+    assert pod.read("stdout") == expected
+    assert int(pod.read("stdin.taken")) == len(data)
+
+
+def test_signals_reach_the_process_group(make_pod: MakePod) -> None:
+    pod = make_pod().start(
+        bash(
+            "(trap 'echo child; exit' INT; echo ready; while :; do sleep 0.05; done) & trap 'wait; echo parent; exit 7' INT; wait"
+        )
+    )
+    eventually(lambda: b"ready" in pod.read("stdout"), "the tests' start")
+    pod.signal(1, "INT")
+    assert pod.code() == 7
+    assert pod.read("stdout") == b"ready\nchild\nparent\n"
+
+
+def test_a_deleted_pod_has_no_record_even_if_the_tests_end_well(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"))
+    eventually(lambda: b"ready" in pod.read("stdout"), "the tests' start")
+    supervisor = subprocess.run(["pgrep", "-P", str(pod.child.pid)], capture_output=True, text=True).stdout.split()[0]
+    os.kill(int(supervisor), 15)
+    assert pod.child.wait(20) != 0
+    assert pod.run.exit_code() is None
+
+
+def test_the_tests_do_not_see_that_they_run_in_kubernetes(make_pod: MakePod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.77.0.1")
+    pod = make_pod().start(["env"])
+    assert pod.code() == 0
+    assert b"KUBERNETES" not in pod.read("stdout")
+
+
+def test_a_terminal_has_a_size_and_passes_ctrl_c_on(make_pod: MakePod) -> None:
+    pod = make_pod()
+    (pod.path / "window").write_text("33 77")
+    pod.start(bash("test -t 0 && test -t 1 && stty size; read -r line; echo got $line; sleep 100"), terminal=True)
+    (pod.path / "stdin").write_bytes(b"typed\n")
+    eventually(lambda: b"got typed" in pod.read("stdout"), "what was typed")
+    with open(pod.path / "stdin", "ab") as file:
+        file.write(b"\x03")
+    assert pod.code() == 130
+    assert pod.read("stdout").startswith(b"33 77\r\n")
+
+
+def test_a_full_disk_leaves_no_record(make_pod: MakePod, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("needs root to mount a small file system: sudo ./check")
+    (tmp_path / "run").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", tmp_path / "run"], check=True)
+    try:
+        pod = make_pod()
+        supervisor = pod.path / "pod/supervisor.py"
+        supervisor.write_text(supervisor.read_text().replace("NO_SPACE_PATIENCE = 10.0", "NO_SPACE_PATIENCE = 0.5"))
+        pod.start(bash("head -c 2000000 /dev/zero; exit 0"))
+        assert pod.child.wait(30) == 74
+        assert pod.run.exit_code() is None
+    finally:
+        pod.end()
+        subprocess.run(["umount", tmp_path / "run"], check=True)
+
+
+def test_a_full_disk_that_gets_room_again_loses_nothing(make_pod: MakePod, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("needs root to mount a small file system: sudo ./check")
+    (tmp_path / "run").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path / "run"], check=True)
+    try:
+        pod = make_pod()
+        (pod.path / "filler").write_bytes(b"x" * 600_000)
+        pod.start(bash("head -c 700000 /dev/zero; exit 4"))
+        eventually(lambda: len(pod.read("stdout")) > 200_000, "a full disk")
+        time.sleep(0.2)
+        (pod.path / "filler").unlink()
+        assert (pod.code(), len(pod.read("stdout"))) == (4, 700_000)
+    finally:
+        pod.end()
+        subprocess.run(["umount", tmp_path / "run"], check=True)
+
+
+def test_following_ends_with_the_record_and_misses_nothing(make_pod: MakePod) -> None:
+    pod = make_pod().start(
+        bash("for i in $(seq 200); do echo line $i; echo err $i >&2; sleep 0.002; done; printf end; exit 5")
+    )
+    first = follow(pod, 0, 0)
+    out, err = first.communicate(timeout=30)
+    assert (out, err) == (pod.read("stdout"), pod.read("stderr"))
+    assert pod.run.exit_code() == 5
+    later = follow(pod, 1000, len(err) - 3)
+    assert later.communicate(timeout=30) == (out[1000:], err[-3:])
+
+
+def test_the_record_comes_after_the_streams(make_pod: MakePod) -> None:
+    """A last burst by a child that outlives the tests' shell is not cut off."""
+    pod = make_pod().start(bash("head -c 3000000 /dev/zero | tr '\\0' x"))
+    sizes: list[int] = []
+    eventually(lambda: pod.run.exit_code() is not None and not sizes.append(len(pod.read("stdout"))), "the record")
+    assert sizes[0] == 3_000_000
