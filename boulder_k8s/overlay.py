@@ -157,10 +157,7 @@ def render(
             "secretGenerator": [
                 {"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()
             ],
-            "images": [
-                image_override(workload.image, service_of(services, workload.name).image)
-                for workload in workloads().values()
-            ],
+            "images": image_overrides(services),
             "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
         },
     )
@@ -233,6 +230,19 @@ def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> 
             }
         },
     }
+
+
+def image_overrides(services: dict[str, Service]) -> list[dict]:
+    """kustomize's `images:` for every image of the base. Raises Problem where services that share one there differ."""
+    chosen: dict[str, str] = {}
+    for workload in workloads().values():
+        image = service_of(services, workload.name).image
+        if chosen.setdefault(workload.image, image) != image:
+            raise Problem(
+                f"docker-compose.yml gives {workload.name} the image {image} and another service {chosen[workload.image]}; the manifests have one for both.",
+                "Give k8s/base an image of its own for each (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
+            )
+    return [image_override(base, image) for base, image in chosen.items()]
 
 
 def image_override(base: str, reference: str) -> dict:

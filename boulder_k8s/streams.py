@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import termios
 import threading
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CHUNK = 1 << 16
+FRAME = struct.Struct(">BI")  # pod/follow.py's
 AHEAD = 1 << 20  # bytes of stdin kept for the tests beyond what they have read
 
 
@@ -51,11 +53,6 @@ class Outlet:
         self.moved = time.monotonic()
         self.writing = False
 
-    def pump(self, pipe) -> None:
-        """Delivers what comes through a pipe, until its end."""
-        while data := pipe.read1(CHUNK):
-            self.deliver(data)
-
     def behind(self) -> int:
         """Bytes that the record has and that were not delivered."""
         return self.recorded.stat().st_size - self.offset
@@ -75,7 +72,7 @@ class Outlet:
 
 
 class Attachment:
-    """One `kubectl exec` that follows a run, feeding the outlets from where they are."""
+    """One `kubectl exec` of pod/follow.py, feeding the outlets from where they are."""
 
     def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
         # A session of its own: a Ctrl-C of the terminal is for the tests, not for kubectl.
@@ -83,32 +80,36 @@ class Attachment:
             [*command, *(str(outlet.offset) for outlet in outlets)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # kubectl's own words; why a stream ended is found out elsewhere
             start_new_session=True,
         )
         self.began = time.monotonic()
-        pipes = (self.child.stdout, self.child.stderr)
-        self.threads = [
-            threading.Thread(target=outlet.pump, args=(pipe,), daemon=True)
-            for outlet, pipe in zip(outlets, pipes, strict=True)
-        ]
-        for outlet, thread in zip(outlets, self.threads, strict=True):
+        self.outlets = dict(enumerate(outlets, 1))
+        for outlet in outlets:
             outlet.moved = self.began
-            thread.start()
+        self.thread = threading.Thread(target=self.pump, daemon=True)
+        self.thread.start()
+
+    def pump(self) -> None:
+        """Takes the frames apart and delivers them; part of a frame is as good as all of it."""
+        pipe = self.child.stdout
+        while len(header := pipe.read(FRAME.size)) == FRAME.size:
+            stream, left = FRAME.unpack(header)
+            while left and (data := pipe.read1(min(left, CHUNK))):
+                self.outlets[stream].deliver(data)
+                left -= len(data)
 
     def ended(self) -> bool:
         """Whether the stream is over, all it brought delivered."""
-        return not any(thread.is_alive() for thread in self.threads)
+        return not self.thread.is_alive()
 
     def end(self) -> None:
         """Ends it; returns when what it had brought is delivered."""
         if self.child.poll() is None:
             self.child.kill()
-        for thread in self.threads:
-            thread.join()
+        self.thread.join()
         self.child.wait()
-        for pipe in (self.child.stdout, self.child.stderr):
-            pipe.close()
+        self.child.stdout.close()
 
 
 class Feeder(threading.Thread):

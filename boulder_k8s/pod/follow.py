@@ -1,9 +1,13 @@
-"""The far end of the wrapper's `kubectl exec`: copies a run's recorded streams until the run has ended.
+"""The far end of the wrapper's `kubectl exec`: copies a run's recorded streams to its stdout until the run has ended.
 
-follow.py DIRECTORY STDOUT STDERR    from these offsets on, in bytes
+    follow.py DIRECTORY STDOUT STDERR    from these offsets on, in bytes
+
+Both streams travel in one, in frames: a byte with the stream's descriptor (1 or 2), four with the length (big-endian), the
+bytes. So what kubectl itself says on stderr is never taken for the tests' words.
 """
 
 import os
+import struct
 import sys
 import time
 
@@ -12,7 +16,7 @@ PAUSE = 0.02  # seconds between looks at the files; inotify does not cross every
 
 
 def follow(directory, *offsets):
-    """Copies the streams to our own stdout and stderr from `offsets` on; ends when the record is there and all is copied."""
+    """Copies the streams from `offsets` on; ends when the record is there and all is copied."""
     streams = []
     for name, descriptor, offset in zip(("stdout", "stderr"), (1, 2), offsets):
         file = open(os.path.join(directory, name), "rb", buffering=0)
@@ -23,9 +27,10 @@ def follow(directory, *offsets):
         copied = False
         for file, descriptor in streams:
             data = file.read(CHUNK)
-            while data:
+            if data:
                 copied = True
-                data = data[os.write(descriptor, data) :]
+                sys.stdout.buffer.write(struct.pack(">BI", descriptor, len(data)) + data)
+                sys.stdout.buffer.flush()
         if not copied:
             if ended:
                 return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -19,12 +20,16 @@ def bash(script: str) -> list[str]:
     return ["bash", "-c", script]
 
 
-def follow(pod: Pod, *offsets: int) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, pod.path / "pod/follow.py", pod.path, *map(str, offsets)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def follow(pod: Pod, *offsets: int) -> tuple[bytes, bytes]:
+    """What pod/follow.py brings of each stream."""
+    command = [sys.executable, pod.path / "pod/follow.py", pod.path, *map(str, offsets)]
+    data = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+    streams = {1: b"", 2: b""}
+    while data:
+        number, length = struct.unpack(">BI", data[:5])
+        streams[number] += data[5 : 5 + length]
+        data = data[5 + length :]
+    return streams[1], streams[2]
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 42, 126, 127, 130, 137, 143, 255])
@@ -165,12 +170,10 @@ def test_following_ends_with_the_record_and_misses_nothing(make_pod: MakePod) ->
     pod = make_pod().start(
         bash("for i in $(seq 200); do echo line $i; echo err $i >&2; sleep 0.002; done; printf end; exit 5")
     )
-    first = follow(pod, 0, 0)
-    out, err = first.communicate(timeout=30)
+    out, err = follow(pod, 0, 0)
     assert (out, err) == (pod.read("stdout"), pod.read("stderr"))
     assert pod.run.exit_code() == 5
-    later = follow(pod, 1000, len(err) - 3)
-    assert later.communicate(timeout=30) == (out[1000:], err[-3:])
+    assert follow(pod, 1000, len(err) - 3) == (out[1000:], err[-3:])
 
 
 def test_the_record_comes_after_the_streams(make_pod: MakePod) -> None:

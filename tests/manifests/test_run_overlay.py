@@ -1,0 +1,232 @@
+"""The run overlay of the miniature checkout: its configuration arrives byte for byte, its Compose file decides the rest."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from boulder_k8s import compose, overlay
+from boulder_k8s.checkout import Checkout
+from boulder_k8s.compose import Service
+from boulder_k8s.errors import Problem
+from boulder_k8s.kubectl import Kubectl
+from boulder_k8s.settings import ROOT, Port, Settings
+
+KUBECTL = Kubectl(Path(sys.executable).parent / "kubectl", Path("/nonexistent"), "none")
+SETTINGS = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(18055, 8055)))
+
+
+def service(name: str, image: str, environment: dict[str, str] | None = None) -> Service:
+    return Service(name, image, environment or {}, False, {"image": image, "entrypoint": None, "command": None})
+
+
+SERVICES = {
+    item.name: item
+    for item in [
+        service(
+            "boulder",
+            "letsencrypt/boulder-tools:mine",
+            {
+                "FAKE_DNS": "10.0.0.1",
+                "BOULDER_CONFIG_DIR": "test/config",
+                "USE_VITESS": "false",
+                "GOCACHE": "/c",
+                "NEW": "yes",
+            },
+        ),
+        service("bsetup", "letsencrypt/boulder-tools:mine"),
+        service("bmariadb", "mariadb:11.9", {"MYSQL_ALLOW_EMPTY_PASSWORD": "yes"}),
+        service("bproxysql", "proxysql/proxysql:2.7.2"),
+        service("bredis_1", "example.org:5000/redis"),
+        service("bredis_2", "example.org:5000/redis"),
+        service("bconsul", "hashicorp/consul:1.22.6"),
+        service("bjaeger", "jaegertracing/all-in-one:1.76.0"),
+        service("bpkimetal", "ghcr.io/pkimetal/pkimetal:v1.41.0"),
+        service("bminio", "minio/minio:R", {"MINIO_ROOT_USER": "other"}),
+        service("bvitess", "letsencrypt/boulder-vtcomboserver:mine"),
+    ]
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    path = tmp_path / "boulder"
+    shutil.copytree(ROOT / "tests/fixtures/boulder", path)
+    for files in overlay.SECRETS.values():
+        for name in files.values():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_text(f"invented {name}\n")
+    return Checkout(path)
+
+
+def render(
+    checkout: Checkout, tmp_path: Path, ids: dict[str, str] | None = None, config_next: bool = False
+) -> overlay.Rendered:
+    return overlay.render(SETTINGS, checkout, SERVICES, ids or {}, config_next, KUBECTL, tmp_path / "overlay")
+
+
+def contents(item: dict) -> dict[str, bytes]:
+    """A ConfigMap's or Secret's files."""
+    plain = {key: value.encode() for key, value in item.get("data", {}).items()} if item["kind"] == "ConfigMap" else {}
+    encoded = item.get("binaryData", {}) if item["kind"] == "ConfigMap" else item["data"]
+    return plain | {key: base64.b64decode(value) for key, value in encoded.items()}
+
+
+def mounted(rendered: overlay.Rendered, workload: str) -> dict[str, bytes]:
+    """Every file that a pod's volumes put in place, by its path in the container."""
+    objects = {(item["kind"], item["metadata"]["name"]): item for item in rendered.objects}
+    spec = rendered.workload(workload)["spec"]["template"]["spec"]
+    files: dict[str, bytes] = {}
+    for volume in spec["volumes"]:
+        if "projected" in volume:
+            parts = [
+                ("ConfigMap", source["configMap"]["name"], source["configMap"].get("items"))
+                for source in volume["projected"]["sources"]
+            ]
+        elif "configMap" in volume:
+            parts = [("ConfigMap", volume["configMap"]["name"], volume["configMap"].get("items"))]
+        elif "secret" in volume:
+            parts = [("Secret", volume["secret"]["secretName"], volume["secret"].get("items"))]
+        else:
+            continue
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            for mount in container["volumeMounts"] if "volumeMounts" in container else []:
+                for kind, name, items in parts if mount["name"] == volume["name"] else []:
+                    data = contents(objects[kind, name])
+                    for item in items or [{"key": key, "path": key} for key in data]:
+                        if mount.get("subPath") in (None, item["path"]):
+                            path = mount["mountPath"] if "subPath" in mount else f"{mount['mountPath']}/{item['path']}"
+                            files[path] = data[item["key"]]
+    return files
+
+
+@pytest.mark.parametrize("directory", ["config", "config-next"])
+def test_boulders_configuration_arrives_byte_for_byte(checkout: Checkout, tmp_path: Path, directory: str) -> None:
+    files = {
+        path: data
+        for path, data in mounted(render(checkout, tmp_path, config_next=directory == "config-next"), "boulder").items()
+        if path.startswith("/config/")
+    }
+    source = checkout.path / "test" / directory
+    assert files == {
+        f"/config/{path.relative_to(source)}": path.read_bytes() for path in source.rglob("*") if path.is_file()
+    }
+    assert len(files) > 3
+
+
+def test_the_services_files_arrive_where_compose_mounts_them(checkout: Checkout, tmp_path: Path) -> None:
+    rendered = render(checkout, tmp_path)
+    expected = {
+        "bproxysql": {"/test/proxysql/proxysql.cnf": "test/proxysql/proxysql.cnf"},
+        "bredis-1": {
+            "/test/redis-ratelimits.config": "test/redis-ratelimits.config",
+            **{
+                f"/test/certs/ipki/{name}": f"test/certs/ipki/{name}"
+                for name in ("minica.pem", "redis/cert.pem", "redis/key.pem")
+            },
+        },
+        "bconsul": {
+            "/test/consul/config.hcl": "test/consul/config.hcl",
+            **{
+                f"/test/certs/ipki/{name}": f"test/certs/ipki/{name}"
+                for name in ("minica.pem", "minica-key.pem", "consul.boulder/cert.pem", "consul.boulder/key.pem")
+            },
+        },
+        "bpkimetal": {"/config/config.yaml": "test/pkimetal-config.yaml"},
+        "bminio": {"/boulder/test/minio/entrypoint.sh": "test/minio/entrypoint.sh"},
+        "bmariadb": {
+            f"/docker-entrypoint-initdb.d/{path.name}": f"sa/db/{path.name}"
+            for path in (checkout.path / "sa/db").iterdir()
+        },
+    }
+    for workload, files in expected.items():
+        assert mounted(rendered, workload) == {
+            path: (checkout.path / name).read_bytes() for path, name in files.items()
+        }, workload
+
+
+def test_images_and_environment_are_composes(checkout: Checkout, tmp_path: Path) -> None:
+    rendered = render(checkout, tmp_path)
+    for item in SERVICES.values():
+        if item.name == "bsetup":
+            continue
+        container = rendered.workload(item.object_name)["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == (f"{item.image}:latest" if "redis" in item.name else item.image)
+        environment = {entry["name"]: entry["value"] for entry in container.get("env", [])}
+        assert environment.items() >= item.environment.items()
+    init = rendered.workload("boulder")["spec"]["template"]["spec"]["initContainers"][0]
+    assert init["image"] == "hashicorp/consul:1.22.6"
+
+
+def test_a_rebuilt_image_and_changed_configuration_roll_their_own_pods_only(checkout: Checkout, tmp_path: Path) -> None:
+    def templates(ids: dict[str, str]) -> dict[str, dict]:
+        objects = render(checkout, tmp_path, ids).objects
+        return {
+            item["metadata"]["name"]: item["spec"]["template"]
+            for item in objects
+            if item["kind"] in ("Deployment", "StatefulSet")
+        }
+
+    before = templates({"mariadb:11.9": "sha256:1"})
+    rebuilt = templates({"mariadb:11.9": "sha256:2"})
+    assert {name for name in before if before[name] != rebuilt[name]} == {"bmariadb"}
+    (checkout.path / "test/consul/config.hcl").write_text("changed\n")
+    changed = templates({"mariadb:11.9": "sha256:2"})
+    assert {name for name in before if changed[name] != rebuilt[name]} == {"bconsul"}
+
+
+def test_what_is_rendered_is_valid_and_publishes_the_ports_asked_for(checkout: Checkout, tmp_path: Path) -> None:
+    rendered = render(checkout, tmp_path)
+    for item in rendered.objects:
+        kubernetes_validate.validate(item, "1.37", strict=True)
+    ports = rendered.workload("boulder")["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert {port["hostPort"] for port in ports if "hostPort" in port} >= {4001, 8055}
+
+
+def test_too_large_a_configuration_is_refused_by_its_files_name(checkout: Checkout, tmp_path: Path) -> None:
+    (checkout.path / "test/config/large.json").write_bytes(b" " * (1 << 20))
+    with pytest.raises(Problem, match="1,048,576") as caught:
+        render(checkout, tmp_path)
+    assert "test/config/large.json" in caught.value.fix
+
+
+def test_services_that_share_an_image_must_agree(checkout: Checkout, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="redis:8"):
+        overlay.image_overrides(SERVICES | {"bredis_2": service("bredis_2", "redis:8")})
+
+
+def test_services_that_the_manifests_do_not_know_are_named(checkout: Checkout) -> None:
+    with pytest.raises(Problem, match="bnew"):
+        overlay.check_services(SERVICES | {"bnew": service("bnew", "x:1")})
+    with pytest.raises(Problem, match="bminio"):
+        overlay.check_services({name: item for name, item in SERVICES.items() if name != "bminio"})
+
+
+def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
+    """Docker Compose itself resolves the file; without docker on this machine the end-to-end tests cover it."""
+    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        pytest.skip("docker compose is not here: install Docker with its Compose plugin")
+    services = compose.load(checkout.path, config_next=False)
+    overlay.check_services(services)
+    assert services["boulder"].environment["USE_VITESS"] == "false"
+    assert services["boulder"].build and not services["bredis_1"].build
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("redis:7", {"newName": "redis", "newTag": "7"}),
+        ("redis", {"newName": "redis", "newTag": "latest"}),
+        ("example.org:5000/redis", {"newName": "example.org:5000/redis", "newTag": "latest"}),
+        ("example.org:5000/a/redis:7", {"newName": "example.org:5000/a/redis", "newTag": "7"}),
+        ("redis:7@sha256:abc", {"newName": "redis", "digest": "sha256:abc"}),
+    ],
+)
+def test_image_references(reference: str, expected: dict[str, str]) -> None:
+    assert overlay.image_override("base", reference) == {"name": "base", **expected}

@@ -1,0 +1,187 @@
+"""The wrapper's side of a run: whatever becomes of `kubectl exec`, the output is complete and the code is the record's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import Pod, eventually
+
+from boulder_k8s import follower as module
+from boulder_k8s.follower import Follower, ending
+from boulder_k8s.kubectl import Kubectl
+
+# A kubectl whose exec runs the follower here and misbehaves as told; `get` answers with a file's pod.
+FAKE = """#!{python}
+import os, random, subprocess, sys, time
+run, mode = {run!r}, open({run!r} + "/mode").read()
+words = sys.argv[1:]
+if "get" in words:
+    try:
+        print(open(run + "/pod.json").read())
+    except FileNotFoundError:
+        sys.exit('Error from server (NotFound): pods "boulder-tests" not found')
+    sys.exit(0)
+offsets = words[-2:]
+if mode == "ends with 0 at once":
+    sys.exit(0)
+if mode == "fails at once":
+    sys.exit("error: connection refused")
+if mode == "hangs":
+    time.sleep(1000)
+child = subprocess.Popen([sys.executable, run + "/pod/follow.py", run, *offsets], stdout=subprocess.PIPE, )
+left = random.randint(1, 30000) if mode == "cut" else None
+while True:
+    data = os.read(child.stdout.fileno(), min(4096, left) if left else 4096)
+    os.write(1, data)
+    if left is not None:
+        left -= len(data)
+        if left <= 0 or not data:
+            child.kill()
+            print("command terminated with exit code 137", file=sys.stderr, flush=True)
+            os._exit(random.choice([0, 1, 137]))
+    if not data:
+        sys.exit(child.wait())
+"""
+LIVING = {
+    "metadata": {"name": "boulder-tests"},
+    "status": {"phase": "Running", "containerStatuses": [{"name": "boulder", "state": {"running": {}}}]},
+}
+
+
+class Following:
+    """A Follower of a run, its two output streams being files."""
+
+    def __init__(self, pod: Pod, mode: str, state: dict | None = LIVING) -> None:
+        kubectl = pod.path / "kubectl"
+        kubectl.write_text(FAKE.format(python=sys.executable, run=str(pod.path)))
+        kubectl.chmod(0o755)
+        self.pod = pod
+        self.set(mode, state)
+        self.signals = SimpleNamespace(received=[], arrived=threading.Event())
+        cluster = SimpleNamespace(
+            kubectl=Kubectl(kubectl, Path("/nonexistent"), "none"), settings=SimpleNamespace(node="no-such-node")
+        )
+        self.follower = Follower(cluster, self.signals, pod.run, "boulder-tests")
+        self.files = [pod.path / "delivered-out", pod.path / "delivered-err"]
+        for outlet, path in zip(self.follower.outlets, self.files, strict=True):
+            outlet.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+
+    def set(self, mode: str, state: dict | None) -> None:
+        (self.pod.path / "mode").write_text(mode)
+        if state:
+            (self.pod.path / "pod.json").write_text(json.dumps(state))
+        else:
+            (self.pod.path / "pod.json").unlink(missing_ok=True)
+
+    def send(self, number: int) -> None:
+        self.signals.received.append(number)
+        self.signals.arrived.set()
+
+    def later(self, action: Callable[[], object], after: bytes) -> None:
+        """Does something once the tests have said `after`."""
+
+        def wait() -> None:
+            eventually(lambda: after in self.pod.read("stdout"), repr(after))
+            action()
+
+        threading.Thread(target=wait, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STALL", 0.3)
+
+
+LINES = [
+    "bash",
+    "-c",
+    "for i in $(seq 3000); do echo a line on stdout $i; done; sleep 0.5; echo on stderr >&2; printf end; exit 42",
+]
+
+
+@pytest.mark.parametrize("mode", ["works", "cut", "hangs", "ends with 0 at once", "fails at once"])
+def test_whatever_the_stream_does_output_and_code_are_right(make_pod, mode: str) -> None:
+    pod = make_pod().start(LINES)
+    following = Following(pod, mode)
+    assert following.follower.follow() == 42
+    assert following.files[0].read_bytes() == pod.read("stdout")
+    assert following.files[1].read_bytes() == b"on stderr\n" == pod.read("stderr")
+    assert pod.read("stdout").endswith(b"3000\nend")
+
+
+def terminated(**facts: object) -> dict:
+    return {
+        "metadata": {"name": "boulder-tests"},
+        "status": {"phase": "Failed", "containerStatuses": [{"name": "boulder", "state": {"terminated": facts}}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "reason"),
+    [
+        (None, 137, "deleted"),
+        (terminated(exitCode=137, reason="OOMKilled"), 137, "OOMKilled"),
+        (terminated(exitCode=0, reason="Completed"), 1, "without a result"),
+        (terminated(exitCode=74, reason="Error"), 1, "disk is full"),
+        (terminated(exitCode=255, reason="Unknown"), 137, "255"),
+        ({"metadata": {"deletionTimestamp": "now"}, "status": {}}, 137, "being deleted"),
+        (
+            {"metadata": {}, "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}},
+            137,
+            "Evicted",
+        ),
+    ],
+)
+def test_without_a_record_the_run_failed_and_the_reason_is_named(
+    make_pod, capfd, state: dict | None, code: int, reason: str
+) -> None:
+    following = Following(make_pod(), "ends with 0 at once", state)
+    assert following.follower.follow() == code
+    assert reason in capfd.readouterr().err
+    assert reason in following.pod.run.record["failure"]
+
+
+def test_a_record_counts_even_if_the_pod_is_gone(make_pod) -> None:
+    pod = make_pod().start(["bash", "-c", "echo done; exit 3"])
+    assert pod.code() == 3
+    following = Following(pod, "fails at once", None)
+    assert following.follower.follow() == 3
+    assert following.files[0].read_bytes() == b"done\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_passed_on_and_decides_the_code(make_pod, number: int, code: int) -> None:
+    name = signal.Signals(number).name.removeprefix("SIG")
+    following = Following(make_pod(), "works")
+    following.pod.start(["bash", "-c", f"trap 'echo got it; exit 0' {name}; echo ready; while :; do sleep 0.02; done"])
+    following.later(lambda: following.send(number), b"ready")
+    assert following.follower.follow() == code
+    assert following.files[0].read_bytes() == b"ready\ngot it\n"
+
+
+def test_a_second_signal_does_not_wait_for_the_tests(make_pod) -> None:
+    following = Following(make_pod(), "works")
+    following.pod.start(["bash", "-c", "trap 'echo ignored' INT TERM; echo ready; while :; do sleep 0.02; done"])
+    following.later(lambda: following.send(signal.SIGINT), b"ready")
+    following.later(lambda: following.send(signal.SIGTERM), b"ignored")
+    assert following.follower.follow() == 130
+
+
+def test_a_reader_that_leaves_ends_the_run(make_pod) -> None:
+    following = Following(make_pod().start(["bash", "-c", "while :; do echo more; done"]), "works")
+    reading, writing = os.pipe()
+    following.follower.outlets[0].descriptor = writing
+    os.close(reading)
+    assert following.follower.follow() == 141
+
+
+def test_endings_are_told_apart() -> None:
+    assert ending({"exitCode": 1, "reason": "Error"}) == "its container ended with 1 (Error) without a result"
