@@ -12,7 +12,7 @@ from invoke import Context, task
 from boulder_k8s import bootstrap
 
 VENV = Path(__file__).resolve().parent / ".venv"
-if Path(sys.prefix) != VENV:  # an invoke of the user's own: it need not have what the tasks import
+if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own: it need not have what the tasks import
     if code := bootstrap.main([]):
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])

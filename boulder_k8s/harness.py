@@ -19,7 +19,7 @@ from .overlay import Rendered
 from .progress import note
 from .run import Run
 from .signals import Signals
-from .streams import Feeder, may_read_stdin, terminal
+from .streams import Feeder, may_read_stdin, record_window, terminal
 from .watch import watching
 
 TESTS = "boulder-tests"  # t.sh's `--name boulder_tests`
@@ -50,6 +50,8 @@ class Harness:
         """
         on_terminal = os.isatty(0) and os.isatty(1) and may_read_stdin()
         (run.path / "command.json").write_text(json.dumps({"commands": commands, "terminal": on_terminal}))
+        if on_terminal:
+            record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
         try:
             with run.phase("pod"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -150,22 +149,22 @@ def may_read_stdin() -> bool:
         return False
 
 
+def record_window(directory: Path) -> None:
+    """Tells the supervisor the size of the user's terminal."""
+    size = os.get_terminal_size(0)
+    partial = directory / ".window"
+    partial.write_text(f"{size.lines} {size.columns}")
+    partial.replace(directory / "window")
+
+
 @contextmanager
 def terminal(directory: Path, wanted: bool) -> Iterator[None]:
-    """While the block runs the user's terminal is raw (the tests' own terminal does the work) and its size is passed on."""
+    """While the block runs the user's terminal is raw (the tests' own terminal does the work) and changes of its size are passed on."""
     if not wanted:
         yield
         return
-
-    def resize(*_: object) -> None:
-        size = shutil.get_terminal_size()
-        partial = directory / ".window"
-        partial.write_text(f"{size.lines} {size.columns}")
-        partial.replace(directory / "window")
-
     before = termios.tcgetattr(0)
-    previous = signal.signal(signal.SIGWINCH, resize)
-    resize()
+    previous = signal.signal(signal.SIGWINCH, lambda *_: record_window(directory))
     try:
         tty.setraw(0)
         yield

@@ -184,6 +184,19 @@ def test_a_second_signal_ends_tests_that_ignore_the_first(stack: Project) -> Non
     nothing_left(stack)
 
 
+def test_a_ci_system_that_cancels_finds_the_wrapper_gone_in_time(stack: Project) -> None:
+    """SIGINT, 7.5 s later SIGTERM, 2.5 s later SIGKILL: tests that ignore the first two do not keep the wrapper."""
+    child = stack.start("--ignore=")
+    seen(child, stack, b"ignoring")
+    child.send_signal(signal.SIGINT)
+    time.sleep(7.5)
+    child.send_signal(signal.SIGTERM)
+    time.sleep(2.5)
+    child.kill()  # does nothing to a process that has ended
+    assert finish(child).returncode == 130
+    nothing_left(stack)
+
+
 def test_a_killed_wrapper_is_cleaned_up_by_the_next_command(stack: Project) -> None:
     child = stack.start("--ignore=")
     seen(child, stack, b"ignoring")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pty
+import select
 import subprocess
 import urllib.request
 
@@ -123,6 +124,7 @@ def test_a_terminal_only_when_stdin_and_stdout_are_terminals(stack: Project) -> 
     os.close(slave)
     text = b""
     while b"41 123" not in text:
+        assert select.select([master], [], [], 60)[0], text
         text += os.read(master, 4096)
     assert text.count(b" terminal") == 3
     os.write(master, b"typed\n\x03")  # Ctrl-C travels through the terminal, as under Compose

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import Pod, eventually
+from pods import Pod, eventually
 
 from boulder_k8s import follower as module
 from boulder_k8s.follower import Follower, ending

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURE, Pod, eventually
+from pods import FIXTURE, Pod, eventually
 
 MakePod = Callable[..., Pod]
 

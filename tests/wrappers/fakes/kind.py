@@ -1,0 +1,40 @@
+import json
+import os
+import sys
+import time
+
+STATE = os.environ["FAKE_STATE"]
+words = sys.argv[1:]
+with open(f"{STATE}/kind.calls", "a") as file:
+    file.write(json.dumps(words) + "\n")
+
+
+def option(name):
+    return next((word.split("=", 1)[1] for word in words if word.startswith(f"--{name}=")), None)
+
+
+if words[0] == "version":
+    version = open(f"{STATE}/kind-version").read() if os.path.exists(f"{STATE}/kind-version") else "0.33.0"
+    print(f"kind v{version} go1.26.0 linux/amd64")
+elif words[:2] == ["create", "cluster"]:
+    if os.path.exists(f"{STATE}/slow"):
+        print("creating", flush=True)
+        time.sleep(1000)
+    mounts = []
+    ports = {}
+    for line in open(option("config")):
+        if "containerPath:" in line:
+            mounts[-1]["Destination"] = line.split(": ")[1].strip()
+        if "hostPath:" in line:
+            mounts.append({"Type": "bind", "Source": line.split(": ")[1].strip()})
+        if "hostPort:" in line:
+            port = line.split(": ")[1].strip()
+        if "containerPort:" in line:
+            ports[line.split(": ")[1].strip() + "/tcp"] = [{"HostPort": port}]
+    with open(f"{STATE}/node", "w") as file:
+        json.dump(
+            {"Id": "node-1", "State": {"Running": True}, "Mounts": mounts, "HostConfig": {"PortBindings": ports}}, file
+        )
+    open(option("kubeconfig"), "w").close()
+elif words[:2] == ["delete", "cluster"] and os.path.exists(f"{STATE}/node"):
+    os.remove(f"{STATE}/node")

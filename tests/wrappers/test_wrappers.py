@@ -1,0 +1,192 @@
+"""tk8s.sh, tnk8s.sh and the tasks on a machine of fakes: what they pass on, what they refuse, what they never do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Machine
+
+
+@pytest.fixture(autouse=True)
+def told(machine: Machine) -> None:
+    machine.tell("runs", str(machine.project / ".runs"))
+    machine.tell("exit-code", "0")
+
+
+def test_arguments_arrive_untouched_behind_test_sh(machine: Machine) -> None:
+    arguments = ["--unit", "-p", "./a b", "", "ü'\"$HOME *", "--", "--help"]
+    assert machine.run(*arguments).returncode == 0
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[-1] == ["test/entrypoint.sh", "./test.sh", *arguments]
+    assert commands[0][-1] == "test/certs/generate.sh"
+    assert machine.run(*arguments, wrapper="tnk8s.sh").returncode == 0
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[-1] == ["test/entrypoint.sh", "./test.sh", "-n", *arguments]
+
+
+@pytest.mark.parametrize("exec_code", ["0", "1", "137"])
+def test_the_exit_code_is_the_records_whatever_exec_says(machine: Machine, exec_code: str) -> None:
+    machine.tell("exit-code", "42")
+    machine.tell("exec-code", exec_code)
+    machine.tell("stdout", "what the tests say")
+    machine.tell("stderr", "what they complain about\n")
+    result = machine.run("--unit")
+    assert (result.returncode, result.stdout) == (42, "what the tests say")
+    assert "what they complain about\n" in result.stderr
+
+
+def test_use_vitess_is_passed_only_if_it_is_set(machine: Machine) -> None:
+    def environment() -> dict[str, str]:
+        return {
+            item["name"]: item["value"]
+            for item in json.loads((machine.state / "pod.json").read_text())["spec"]["containers"][0]["env"]
+        }
+
+    machine.run("-h")
+    assert environment()["USE_VITESS"] == "false"
+    machine.run("-h", USE_VITESS="true")
+    assert environment()["USE_VITESS"] == "true"
+
+
+def test_every_call_names_its_cluster(machine: Machine) -> None:
+    machine.run("-h", KIND_CLUSTER="mine")
+    machine.run("-h", KIND_CLUSTER="mine")
+    kubeconfig = machine.project / ".state/mine/kubeconfig"
+    for call in machine.calls("kubectl"):
+        assert call[0] in ("kustomize", "version") or {f"--kubeconfig={kubeconfig}", "--context=kind-mine"} <= set(
+            call
+        ), call
+    for call in machine.calls("kind"):
+        assert call == ["version"] or {f"--kubeconfig={kubeconfig}", "--name=mine"} <= set(call), call
+    assert sum(call[:2] == ["create", "cluster"] for call in machine.calls("kind")) == 1
+
+
+def changed_nothing(machine: Machine) -> bool:
+    return not any(call[:1] == ["create"] for call in machine.calls("kind")) and not (machine.state / "node").exists()
+
+
+def refused(machine: Machine, result: subprocess.CompletedProcess[str], message: str, fix: str) -> None:
+    lines = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
+    assert result.returncode == 2, result.stderr
+    assert message in lines[-2] and fix in lines[-1], result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert changed_nothing(machine)
+
+
+def test_a_directory_that_is_no_checkout(machine: Machine, tmp_path: Path) -> None:
+    refused(
+        machine,
+        machine.run(BOULDER_DIR=str(tmp_path)),
+        "is not a Boulder checkout: it has no docker-compose.yml",
+        "Set BOULDER_DIR",
+    )
+    refused(machine, machine.run(BOULDER_DIR="/no/where"), "it does not exist", "Set BOULDER_DIR")
+
+
+def test_a_service_that_the_manifests_do_not_know(machine: Machine) -> None:
+    machine.tell("services", "bnew")
+    refused(machine, machine.run(), "do not know: bnew", "Update boulder-k8s")
+
+
+def test_docker_not_running(machine: Machine) -> None:
+    machine.tell("docker-down")
+    refused(machine, machine.run(), "The Docker engine does not answer", "Start it")
+
+
+def test_a_wrong_kind(machine: Machine) -> None:
+    machine.tell("kind-version", "0.20.0")
+    refused(machine, machine.run(KIND="kind"), "kind is kind 0.20.0", "Unset KIND")
+
+
+def test_a_wrong_kubectl(machine: Machine) -> None:
+    old = machine.state / "bin" / "old-kubectl"
+    old.write_text("#!/bin/sh\necho Client Version: v1.20.0\n")
+    old.chmod(0o755)
+    refused(
+        machine, machine.run(KUBECTL="old-kubectl"), "kubectl 1.20; the cluster needs 1.36 to 1.38", "Unset KUBECTL"
+    )
+
+
+def test_a_port_that_is_taken(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 24811)):
+        refused(machine, machine.run(), "Port 24811 on 127.0.0.1 is taken", "BOULDER_PORTS=")
+
+
+def test_an_image_that_cannot_be_had(machine: Machine) -> None:
+    machine.tell("no-image", "letsencrypt/boulder-tools:t")
+    refused(machine, machine.run(), "Image letsencrypt/boulder-tools:t cannot be pulled", "BOULDER_TOOLS_TAG")
+
+
+def test_settings_that_cannot_be_meant(machine: Machine) -> None:
+    refused(machine, machine.run(KIND_CLUSTER="Not A Name"), "is not a name that kind accepts", "Use")
+    refused(machine, machine.run(BOULDER_PORTS="4001:"), "is not a list of ports", "Write")
+
+
+def test_a_cluster_that_is_not_ours_is_left_alone(machine: Machine) -> None:
+    machine.tell("node", json.dumps({"Id": "theirs", "State": {"Running": True}, "Mounts": [], "HostConfig": {}}))
+    result = machine.run()
+    assert (result.returncode, "was not made by boulder-k8s" in result.stderr) == (2, True), result.stderr
+    assert machine.invoke("down").returncode == 2
+    assert not [call for call in machine.calls("kind") if call[0] in ("create", "delete")]
+
+
+def test_a_second_wrapper_is_told_who_runs(machine: Machine) -> None:
+    (machine.state / "exit-code").unlink()
+    first = machine.start("--integration")
+    wait_for_call(machine, "kubectl", "exec")
+    second = machine.run("--unit")
+    assert second.returncode == 2
+    assert "`./tk8s.sh --integration` runs since" in second.stderr and f"process {first.pid}" in second.stderr
+    first.send_signal(signal.SIGINT)
+    assert first.wait(30) == 130
+    machine.tell("exit-code", "0")
+    assert machine.run("--unit").returncode == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_during_the_start_ends_it_and_the_next_command_repairs(
+    machine: Machine, number: int, code: int
+) -> None:
+    machine.tell("slow")
+    child = machine.start("--unit")
+    wait_for_call(machine, "kind", "create")
+    child.send_signal(number)
+    assert child.wait(30) == code
+    (machine.state / "slow").unlink()
+    assert machine.run("--unit").returncode == 0
+
+
+def wait_for_call(machine: Machine, tool: str, verb: str) -> None:
+    deadline = time.monotonic() + 30
+    while not any(verb in call for call in machine.calls(tool)):
+        assert time.monotonic() < deadline, f"no call of {tool} {verb}"
+        time.sleep(0.05)
+
+
+def test_tasks_and_their_flags_are_explained(machine: Machine) -> None:
+    listed = machine.invoke("--list").stdout
+    for task, flags in {
+        "up": ["--next", "--timeout"],
+        "down": [],
+        "test": ["--next", "--args"],
+        "logs": ["--follow", "--services"],
+    }.items():
+        assert f"\n  {task} " in listed
+        shown = machine.invoke("--help", task).stdout
+        for flag in flags:
+            line = next(line for line in shown.splitlines() if flag in line)
+            assert len(line.split(flag, 1)[1].split()) > 1, line
+
+
+def test_invoke_test_runs_what_the_wrapper_runs(machine: Machine) -> None:
+    machine.tell("exit-code", "7")
+    assert machine.invoke("test", "--next", "--args", "--unit -p './a b'").returncode == 7
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[-1][2:] == ["-n", "--unit", "-p", "./a b"]
