@@ -110,7 +110,7 @@ def bring_up(stack: Stack, harness: Harness, run: Run, timeout: float) -> Render
 
 def give_back(stack: Stack, signals: Signals) -> None:
     """Starts the Boulder again that the tests' pod took the place of. Failing at it does not change the tests' verdict."""
-    with signals.collecting():
+    with signals.deferred():
         try:
             stack.restore_boulder(patience=10)
         except (process.Failed, subprocess.TimeoutExpired) as error:

@@ -43,7 +43,6 @@ class Follower:
 
     def follow(self) -> int:
         """Returns the run's exit code, everything that was recorded delivered."""
-        self.signals.received.clear()
         reason = ""
         stall = STALL
         attachment = Attachment(self.command, self.outlets)

@@ -73,7 +73,7 @@ class Harness:
             bundle.collect(kubectl, run)
             raise
         finally:
-            with self.signals.collecting():  # this must happen; the second Ctrl-C comes again after it
+            with self.signals.deferred():
                 self.delete(name, wait=False)
         return code
 

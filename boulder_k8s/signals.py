@@ -37,3 +37,12 @@ class Signals:
             yield
         finally:
             self.collect = before
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """For what must happen: a signal that arrives while the block runs raises Interrupted at its end."""
+        before = len(self.received)
+        with self.collecting():
+            yield
+        if not self.collect and len(self.received) > before:
+            raise Interrupted(self.received[before])
