@@ -11,6 +11,7 @@ from . import process
 from .settings import NAMESPACE
 
 PATIENCE = 60.0  # seconds that an API server may take to come back, as after its restart
+# The last one: we are the administrator; an API server that has just started does not know yet.
 UNANSWERED = (
     "was refused",
     "connection reset",
@@ -21,12 +22,14 @@ UNANSWERED = (
     "etcdserver:",
     "ServiceUnavailable",
     "i/o timeout",
+    'User "kubernetes-admin" cannot',
 )
 
 
 def unanswered(error: process.Failed) -> bool:
-    """Whether kubectl failed because the API server did not answer, not because of what it answered."""
-    return any(text in error.output for text in UNANSWERED)
+    """Whether kubectl failed without an answer of the API server, so that asking again may help."""
+    killed = error.returncode < 0  # kubectl itself, by a signal
+    return killed or any(text in error.output for text in UNANSWERED)
 
 
 @dataclass(frozen=True)

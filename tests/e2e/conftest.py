@@ -34,6 +34,7 @@ class Project:
     checkout: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    before: Path | None = None  # the newest run directory before the wrapper that was started last
 
     def env(self, **more: str) -> dict[str, str]:
         return {
@@ -50,7 +51,8 @@ class Project:
     def start(
         self, *arguments: str, wrapper: str = "tk8s.sh", stdin=subprocess.DEVNULL, **env: str
     ) -> subprocess.Popen:
-        """A wrapper in the background, in a process group of its own, its streams captured in files."""
+        """A wrapper in the background, in a process group of its own."""
+        self.before = self.latest()
         return subprocess.Popen(
             [str(ROOT / wrapper), *arguments],
             stdin=stdin,
@@ -134,7 +136,7 @@ def seen(child: subprocess.Popen, project: Project, text: bytes) -> None:
     def printed() -> bool:
         assert child.poll() is None, f"the wrapper ended with {child.returncode}: {child.stderr.read().decode()}"
         stdout = project.latest() / "stdout"
-        return stdout.exists() and text in stdout.read_bytes()
+        return project.latest() != project.before and stdout.exists() and text in stdout.read_bytes()
 
     eventually(printed, f"{text!r} in the tests' output", LIMIT)
 

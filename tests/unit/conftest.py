@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from pods import FIXTURE, Pod
+from programs import Programs, on_path
+
+from boulder_k8s.settings import Port, Settings
 
 
 @pytest.fixture
@@ -40,3 +43,15 @@ def checkout(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"invented {name}\n")
     return path
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    return on_path(tmp_path / "programs", monkeypatch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a project of the test's own; its host ports are none that anybody uses."""
+    (tmp_path / "project").mkdir()
+    return Settings(tmp_path / "project", "unit", "node:test", (Port(24911, 4001), Port(24913, 4003)))

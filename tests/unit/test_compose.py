@@ -1,0 +1,82 @@
+"""What is taken from the checkout's Compose file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+from boulder_k8s import compose
+from boulder_k8s.errors import Problem
+
+DOCUMENT = {
+    "services": {
+        "boulder": {
+            "image": "tools:1",
+            "build": {"context": "x"},
+            "environment": {"USE_VITESS": "false", "EMPTY": "", "NUMBER": 1},
+        },
+        "bredis_1": {"image": "redis:7"},
+    }
+}
+
+
+def config(programs: Programs, document: dict) -> None:
+    (programs.directory / "document").write_text(json.dumps(document))
+    programs.answer("docker", "config --format json", "pwd > $cd/where; cat $cd/document")
+
+
+def test_services_are_what_compose_resolves(programs: Programs, tmp_path: Path) -> None:
+    config(programs, DOCUMENT)
+    services = compose.load(tmp_path, config_next=False)
+    assert services["boulder"].environment == {"USE_VITESS": "false", "EMPTY": "", "NUMBER": "1"}
+    assert (services["boulder"].build, services["bredis_1"].build) == (True, False)
+    assert (services["bredis_1"].object_name, services["bredis_1"].image) == ("bredis-1", "redis:7")
+    assert (programs.directory / "where").read_text().strip() == str(tmp_path)  # .env and the override file are there
+
+
+def test_a_variable_that_compose_leaves_unset_is_not_set(programs: Programs, tmp_path: Path) -> None:
+    """`environment: [FOO]` without FOO in the user's environment: null in Compose's answer, absent in its container."""
+    config(programs, {"services": {"boulder": {"image": "tools:1", "environment": {"FOO": None, "BAR": ""}}}})
+    assert compose.load(tmp_path, config_next=False)["boulder"].environment == {"BAR": ""}
+
+
+def test_as_t_sh_compose_chooses_its_files_and_as_tn_sh_both_are_named(programs: Programs, tmp_path: Path) -> None:
+    config(programs, DOCUMENT)
+    compose.load(tmp_path, config_next=False)
+    compose.load(tmp_path, config_next=True)
+    t, tn = programs.calls("docker")
+    assert "-f" not in t
+    assert tn[:5] == ["compose", "-f", "docker-compose.yml", "-f", "docker-compose.next.yml"]
+    assert t[t.index("--profile") + 1] == "*"  # bsetup is in a profile
+
+
+def test_no_docker_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="docker is not on PATH"):
+        compose.load(tmp_path, config_next=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "docker: 'compose' is not a docker command.\nSee 'docker --help'",
+        "unknown flag: --profile\nSee 'docker --help'.",
+        "unknown flag: --profile\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information",
+    ],
+)
+def test_a_missing_compose_plugin_is_said(programs: Programs, tmp_path: Path, words: str) -> None:
+    (programs.directory / "words").write_text(words)
+    programs.answer("docker", "compose", "cat $cd/words >&2; exit 125")
+    with pytest.raises(Problem, match="no Compose plugin"):
+        compose.load(tmp_path, config_next=False)
+
+
+def test_a_compose_file_that_is_refused_is_shown_in_composes_words(programs: Programs, tmp_path: Path) -> None:
+    programs.answer("docker", "compose", "echo 'yaml: line 3: did not find expected key' >&2; exit 15")
+    with pytest.raises(Problem, match="refuses the checkout's docker-compose.yml") as caught:
+        compose.load(tmp_path, config_next=False)
+    assert (caught.value.detail, caught.value.exit_code) == ("yaml: line 3: did not find expected key", 2)
+    assert str(tmp_path) in caught.value.fix

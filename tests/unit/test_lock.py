@@ -1,0 +1,99 @@
+"""One command at a time per cluster: real processes, since the kernel's lock is what is relied on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from boulder_k8s.errors import Problem
+from boulder_k8s.lock import held
+from boulder_k8s.settings import ROOT, Settings
+
+HOLDER = """
+import subprocess, sys
+from pathlib import Path
+from boulder_k8s.lock import held
+from boulder_k8s.settings import Settings
+with held(Settings(Path(sys.argv[1]), "unit", "node", ()), "./tk8s.sh --unit"):
+    child = subprocess.Popen(["sleep", "1000"])
+    print(child.pid, flush=True)
+    sys.stdin.read()
+    child.kill()
+"""
+
+
+@pytest.fixture
+def hold(settings: Settings) -> Iterator[Callable[[], subprocess.Popen]]:
+    """Starts another process that holds the lock and has a child of its own."""
+    holders = []
+
+    def start() -> subprocess.Popen:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, settings.root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        holders.append((holder, int(holder.stdout.readline())))
+        return holder
+
+    yield start
+    for holder, child in holders:
+        holder.kill()
+        holder.wait()
+        holder.stdin.close()
+        holder.stdout.close()
+        subprocess.run(["kill", "-9", str(child)], stderr=subprocess.DEVNULL)
+
+
+def test_a_second_holder_is_told_who_and_changes_nothing(settings: Settings, hold) -> None:
+    holder = hold()
+    for _ in range(2):  # the first refusal leaves the holder's name in place
+        with pytest.raises(Problem) as caught, held(settings, "second"):
+            pass
+        assert "Cluster unit is in use: `./tk8s.sh --unit` runs since" in caught.value.message
+        assert f"process {holder.pid}" in caught.value.message
+        assert "KIND_CLUSTER" in caught.value.fix
+
+
+def test_the_lock_is_free_after_its_holder(settings: Settings, hold) -> None:
+    holder = hold()
+    holder.communicate("", timeout=20)
+    with held(settings, "second"):
+        pass
+
+
+def test_a_killed_holder_leaves_no_lock_even_if_its_children_live_on(settings: Settings, hold) -> None:
+    holder = hold()
+    holder.kill()
+    holder.wait()
+    with held(settings, "second"):
+        pass
+
+
+def test_other_clusters_do_not_wait(settings: Settings, hold) -> None:
+    hold()
+    with held(Settings(settings.root, "other", "node", ()), "second"):
+        pass
+
+
+def test_removing_the_clusters_state_does_not_free_the_lock(settings: Settings, hold) -> None:
+    """`invoke down` removes the state directory while it holds the lock."""
+    settings.state.mkdir(parents=True)
+    hold()
+    shutil.rmtree(settings.state)
+    with pytest.raises(Problem), held(settings, "second"):
+        pass
+
+
+def test_an_error_in_the_block_frees_the_lock(settings: Settings) -> None:
+    with pytest.raises(ZeroDivisionError), held(settings, "first"):
+        raise ZeroDivisionError
+    with held(settings, "second"):
+        pass

@@ -1,0 +1,83 @@
+"""What the environment decides, and what cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from boulder_k8s.errors import Problem
+from boulder_k8s.settings import NODE_IMAGE, Port, Settings, own_directory, parse_ports
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4001,4003", (Port(4001, 4001), Port(4003, 4003))),
+        ("14001:4001, 14003:4003", (Port(14001, 4001), Port(14003, 4003))),
+        ("65535:1", (Port(65535, 1),)),
+        ("4001,14003:4003,18055:8055", (Port(4001, 4001), Port(14003, 4003), Port(18055, 8055))),
+    ],
+)
+def test_ports_are_written_as_in_a_compose_file(text: str, expected: tuple[Port, ...]) -> None:
+    assert parse_ports(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        "4001,",
+        "4001:",
+        ":4001",
+        "a",
+        "4001:b",
+        "0",
+        "65536",
+        "4001:65536",
+        "-1",
+        "1:2:3",
+        "4001/udp",
+        "4001;2",
+    ],
+)
+def test_what_is_no_list_of_ports_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="is not a list of ports") as caught:
+        parse_ports(text)
+    assert "14001:4001" in caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["4001:4001,4001:4003", "14001:4001,15001:4001", "4001,4001"])
+def test_a_port_named_twice_is_refused_before_a_cluster_is_made(text: str) -> None:
+    with pytest.raises(Problem):
+        parse_ports(text)
+
+
+def test_nothing_set_means_composes_ports_and_the_pinned_node() -> None:
+    settings = Settings.from_environment({})
+    assert (settings.cluster, settings.node, settings.context) == ("boulder", "boulder-control-plane", "kind-boulder")
+    assert settings.ports == (Port(4001, 4001), Port(4003, 4003))
+    assert settings.node_image == NODE_IMAGE
+    assert "@sha256:" in NODE_IMAGE
+    empty = {"KIND_CLUSTER": "", "BOULDER_PORTS": "", "KIND_NODE_IMAGE": ""}
+    assert Settings.from_environment(empty) == settings
+
+
+def test_the_directory_is_where_its_port_is_published() -> None:
+    environ = {"BOULDER_PORTS": "14003:4003,14001:4001"}
+    assert Settings.from_environment(environ).directory_url == "http://localhost:14001/directory"
+
+
+@pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "a b", "a/b", "../up", ".", "ü", "a\n"])
+def test_a_cluster_name_that_kind_or_the_file_system_does_not_take_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="KIND_CLUSTER"):
+        Settings.from_environment({"KIND_CLUSTER": name})
+
+
+def test_our_directories_are_ignored_by_git_and_an_ignore_file_of_the_users_stays(tmp_path: Path) -> None:
+    path = own_directory(tmp_path / "a/b")
+    assert (path / ".gitignore").read_text() == "*\n"
+    (path / ".gitignore").write_text("mine\n")
+    own_directory(path)
+    assert (path / ".gitignore").read_text() == "mine\n"
