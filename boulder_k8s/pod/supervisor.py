@@ -96,6 +96,14 @@ class Supervisor:
         """Waits until the pod is deleted."""
         while not self.deleted:
             select.select([self.wake], [], [], 1)
+            self.drain_wake()
+            self.reap()
+
+    def drain_wake(self):
+        try:
+            os.read(self.wake, CHUNK)
+        except BlockingIOError:
+            pass
 
     def run_one(self, command):
         self.code = None
@@ -111,7 +119,7 @@ class Supervisor:
             while self.code is None:
                 for key, _ in selector.select(TICK):
                     if key.fd == self.wake:
-                        os.read(self.wake, CHUNK)
+                        self.drain_wake()
                     elif not self.copy(key.fd):
                         selector.unregister(key.fd)
                 self.obey()
