@@ -61,7 +61,8 @@ def load(checkout: Path, config_next: bool) -> dict[str, Service]:
         name: Service(
             name,
             service.get("image") or "",
-            {key: "" if value is None else str(value) for key, value in (service.get("environment") or {}).items()},
+            # null: named without a value, and the environment has none
+            {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None},
             bool(service.get("build")),
             service,
         )

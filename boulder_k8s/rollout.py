@@ -47,7 +47,8 @@ def culprit(pod: dict) -> Culprit | None:
             return Culprit(name, item["name"], f"{waiting}: {state['waiting'].get('message', '')}".rstrip(": "), False)
         ended = state.get("terminated") or last.get("terminated") or {}
         failed = item.get("restartCount", 0) + (1 if state.get("terminated", {}).get("exitCode") else 0)
-        if failed >= CRASHES and ended and not item.get("ready"):
+        lost = ended.get("reason") == "Unknown"  # ended with its node, not by itself
+        if failed >= CRASHES and ended.get("exitCode") and not lost and not item.get("ready"):
             return Culprit(
                 name,
                 item["name"],

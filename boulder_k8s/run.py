@@ -97,12 +97,21 @@ class Run:
 
 
 def prune(runs: Path, newest: Path) -> None:
-    """Removes the oldest run directories beyond KEEP."""
+    """Removes the oldest run directories beyond KEEP, but for those of runs that go on (on another cluster)."""
     found = sorted(
         (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )
     for path in found[KEEP:]:
-        if path != newest:
+        if path != newest and not goes_on(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def goes_on(path: Path) -> bool:
+    """Whether that run may not have ended yet. One that began a day ago and never said so was killed."""
+    try:
+        record = json.loads((path / "run.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return "ended" not in record and time.time() - record.get("began", 0) < 86400

@@ -91,6 +91,10 @@ def parse_ports(text: str) -> tuple[Port, ...]:
                 "Write HOST:CONTAINER pairs, as in BOULDER_PORTS=14001:4001,14003:4003.",
             )
         ports.append(Port(numbers[0], numbers[-1]))
+    if len({port.host for port in ports}) < len(ports):
+        raise Problem(
+            f"BOULDER_PORTS={text!r} names a port of the host twice.", "Give each port of the host one counterpart."
+        )
     return tuple(ports)
 
 

@@ -140,11 +140,12 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
     ]
     memory = own_directory(settings.root / ".state") / "versions" / key
     if memory.exists():
-        return memory.read_text() or None
+        return memory.read_text()
     try:
         match = re.search(pattern, process.run([executable, *arguments], timeout=30))
     except (OSError, process.Failed):
         match = None
-    memory.parent.mkdir(exist_ok=True)
-    memory.write_text(match.group(1) if match else "")
+    if match:
+        memory.parent.mkdir(exist_ok=True)
+        memory.write_text(match.group(1))
     return match.group(1) if match else None

@@ -29,7 +29,8 @@ class Watch:
                 self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
             for line in self.child.stdout:  # one event a line
-                self.changes.put(json.loads(line))
+                if line.endswith("\n"):  # else the connection was cut within it
+                    self.changes.put(json.loads(line))
             self.child.wait()
             self.changes.put({"type": "END"})
             self.stopped.wait(0.5)

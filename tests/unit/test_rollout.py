@@ -168,7 +168,7 @@ def seen(kubectl: Kubectl, number: int) -> list[str]:
     """The pods that a watch knows after `number` changes."""
     with watching(kubectl) as watch:
         for _ in range(number):
-            watch.take(watch.changes.get(timeout=20))
+            watch.take(watch.changes.get(timeout=5))
         return sorted(watch.pods)
 
 

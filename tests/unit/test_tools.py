@@ -58,7 +58,8 @@ def test_without_a_named_kubectl_the_environments_own_is_used_before_paths(
 
 
 @pytest.mark.parametrize("variable", ["KIND", "KUBECTL"])
-def test_a_name_that_is_no_program_is_said(settings: Settings, monkeypatch, variable: str) -> None:
+def test_a_name_that_is_no_program_is_said(programs: Programs, settings, monkeypatch, variable: str) -> None:
+    is_kind(programs, tools.KIND)
     monkeypatch.setenv(variable, "/no/such/program")
     with pytest.raises(Problem, match="/no/such/program is not an executable"):
         tools.find(settings)

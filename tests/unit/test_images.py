@@ -1,0 +1,162 @@
+"""Images: had as `docker compose up` would have them, and brought to the node once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from programs import Programs
+
+from boulder_k8s import images
+from boulder_k8s.checkout import Checkout
+from boulder_k8s.compose import Service
+from boulder_k8s.errors import Problem
+from boulder_k8s.settings import Settings
+
+
+def service(name: str, image: str, build: bool = False) -> Service:
+    return Service(name, image, {}, build, {})
+
+
+SERVICES = {
+    item.name: item
+    for item in [
+        service("boulder", "tools:latest", build=True),
+        service("bsetup", "tools:latest"),
+        service("bredis_1", "redis:7"),
+        service("bredis_2", "redis:7"),
+        service("bvitess", "vitess:v1", build=True),
+    ]
+}
+ALL = ["redis:7", "tools:latest", "vitess:v1"]
+
+
+@pytest.fixture
+def engine(programs: Programs) -> Programs:
+    """A Docker engine whose images are files; `pull` and `build` bring what they are asked for."""
+    (programs.directory / "have").mkdir()
+    programs.answer(
+        "docker",
+        "image inspect",
+        'for i in "${@:5}"; do cat "$cd/have/$i" 2>/dev/null || { echo "Error: No such image: $i" >&2; exit 1; }; done',
+    )
+    programs.answer("docker", " pull --quiet", "echo sha256:r > $cd/have/redis:7; echo sha256:v > $cd/have/vitess:v1")
+    programs.answer("docker", " build ", "echo sha256:t > $cd/have/tools:latest")
+    return programs
+
+
+def have(engine: Programs, *references: str) -> None:
+    for reference in references:
+        (engine.directory / "have" / reference).write_text(f"sha256:{reference[0]}\n")
+
+
+def asked(engine: Programs, verb: str) -> list[list[str]]:
+    """The services that each `docker compose VERB` named."""
+    return [call[call.index(verb) + 1 :] for call in engine.calls("docker") if verb in call]
+
+
+def test_nothing_is_pulled_or_built_when_all_is_here(engine: Programs, tmp_path) -> None:
+    have(engine, *ALL)
+    ids = images.ensure_local(SERVICES, Checkout(tmp_path), config_next=False)
+    assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v"}
+    assert len(engine.calls("docker")) == 1
+
+
+def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(engine: Programs, tmp_path) -> None:
+    ids = images.ensure_local(SERVICES, Checkout(tmp_path), config_next=True)
+    assert set(ids) == set(ALL)
+    assert asked(engine, "pull") == [["--quiet", "bredis_1", "bredis_2", "bvitess"]]  # a tag of its own: published
+    assert asked(engine, "build") == [["boulder"]]  # bsetup has its image
+    pull = next(call for call in engine.calls("docker") if "pull" in call)
+    assert "docker-compose.next.yml" in pull
+
+
+@pytest.mark.parametrize(("verb", "missing"), [("pull", "vitess:v1"), ("build", "tools:latest")])
+def test_an_image_that_cannot_be_had_is_named(engine: Programs, tmp_path, verb: str, missing: str) -> None:
+    have(engine, *(set(ALL) - {missing}))
+    engine.answer("docker", f" {verb} ", "echo manifest unknown >&2; exit 18")
+    with pytest.raises(Problem, match=f"Image {missing} cannot be {'pulled' if verb == 'pull' else 'built'}") as caught:
+        images.ensure_local(SERVICES, Checkout(tmp_path), config_next=False)
+    assert caught.value.detail == "manifest unknown"
+
+
+def test_a_node_image_is_pulled_once_and_named_when_it_cannot_be(engine: Programs) -> None:
+    engine.answer("docker", "pull --quiet node", "echo no route >&2; exit 1")
+    with pytest.raises(Problem, match="node image node:1 cannot be pulled") as caught:
+        images.ensure_node_image("node:1")
+    assert "KIND_NODE_IMAGE" in caught.value.fix
+    have(engine, "node:1")
+    images.ensure_node_image("node:1")
+    assert engine.called("docker", "pull") == 1
+
+
+@pytest.fixture
+def node(engine: Programs, settings: Settings) -> Programs:
+    """A node that keeps what was streamed into it."""
+    settings.state.mkdir(parents=True)
+    info = {"ServerVersion": "28.1.0", "DriverStatus": [["Backing Filesystem", "extfs"]]}
+    engine.answer("docker", "info", f"echo '{json.dumps(info)}'")
+    engine.answer("docker", "image save", 'echo "${@:3}"')
+    engine.answer("docker", "exec -i unit-control-plane ctr", "cat >> $cd/streamed")
+    return engine
+
+
+def streamed(node: Programs) -> list[str]:
+    path = node.directory / "streamed"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_node_gets_all_images_in_one_stream_and_only_once(node: Programs, settings: Settings) -> None:
+    ids = {"b:1": "sha256:b", "a:1": "sha256:a"}
+    images.ensure_on_node(settings, "node-1", ids)
+    images.ensure_on_node(settings, "node-1", ids)
+    assert streamed(node) == ["a:1 b:1"]
+
+
+def test_a_rebuilt_image_is_loaded_again_and_no_other(node: Programs, settings: Settings) -> None:
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a", "b:1": "sha256:b"})
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:new", "b:1": "sha256:b"})
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:new", "b:1": "sha256:b"})
+    assert streamed(node) == ["a:1 b:1", "a:1"]
+
+
+def test_another_node_has_nothing_yet(node: Programs, settings: Settings) -> None:
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    images.ensure_on_node(settings, "node-2", {"a:1": "sha256:a"})
+    assert streamed(node) == ["a:1", "a:1"]
+    images.forget(settings)
+    images.ensure_on_node(settings, "node-2", {"a:1": "sha256:a"})
+    assert len(streamed(node)) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "said"),
+    [
+        ("image save", "echo unexpected EOF >&2; exit 1", "unexpected EOF"),
+        ("exec -i", "cat > /dev/null; echo no space left on device >&2; exit 1", "no space left"),
+        ("exec -i", "echo the node is gone >&2; exit 1", "the node is gone"),
+    ],
+)
+def test_a_stream_that_fails_is_a_problem_and_is_not_remembered(node, settings, words, script, said) -> None:
+    node.answer("docker", "image save", "head -c 300000 /dev/zero")  # more than a pipe holds
+    node.answer("docker", words, script)
+    with pytest.raises(Problem, match="could not be loaded") as caught:
+        images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    assert said in caught.value.detail
+    assert not (settings.state / "images.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "driver", "expected"),
+    [
+        ("29.0.1", ["driver-type", "io.containerd.snapshotter.v1"], ["--platform", "linux/arm64", "a:1"]),
+        ("27.0.0", ["driver-type", "io.containerd.snapshotter.v1"], ["a:1"]),  # its `save` knows no --platform
+        ("29.0.1", ["Backing Filesystem", "extfs"], ["a:1"]),
+    ],
+)
+def test_from_the_containerd_store_one_platform_is_saved(node, settings, version, driver, expected) -> None:
+    info = {"ServerVersion": version, "DriverStatus": [driver]}
+    node.answer("docker", "info", f"echo '{json.dumps(info)}'")
+    node.answer("docker", "version --format", "echo linux/arm64")
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    assert streamed(node) == [" ".join(expected)]
