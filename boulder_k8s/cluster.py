@@ -175,6 +175,8 @@ class Cluster:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port.host))
+                except PermissionError:
+                    continue  # one that only root may bind: Docker tells
                 except OSError as error:
                     holders = docker.publishers(port.host)
                     who = f"container {', '.join(holders)}" if holders else "another program"

@@ -139,7 +139,8 @@ def render(
         }
     ]
     pod["containers"][0]["ports"] = [
-        {"containerPort": port.container, "hostPort": port.container, "protocol": "TCP"} for port in settings.ports
+        {"containerPort": port, "hostPort": port, "protocol": "TCP"}
+        for port in sorted({port.container for port in settings.ports})
     ]
     for name, document in patches.items():
         write(directory / f"{name}-patch.yaml", document)

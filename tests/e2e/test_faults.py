@@ -34,9 +34,9 @@ def expect_all_ticks(result: subprocess.CompletedProcess[bytes], ticks: int = TI
 def execs(wrapper: subprocess.Popen) -> list[int]:
     """The wrapper's `kubectl exec` processes."""
     found = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(wrapper.pid)], capture_output=True, text=True
-    ).stdout
-    return [int(line.split()[0]) for line in found.splitlines() if " exec " in line]
+        ["pgrep", "-P", str(wrapper.pid), "-f", "exec boulder-tests"], capture_output=True, text=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
 
 
 def test_fifty_cuts_of_the_exec_stream_change_nothing(stack: Project) -> None:
@@ -231,6 +231,6 @@ def nothing_left(project: Project) -> None:
     eventually(lambda: not project.node("pgrep", "-f", "boulder-k8s/pod/", check=False), "the end of its processes")
     assert not [
         line
-        for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+        for line in subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
         if f"{ROOT}/.venv" in line and f"kind-{CLUSTER}" in line
     ]
