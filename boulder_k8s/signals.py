@@ -20,7 +20,8 @@ class Signals:
         self.arrived = threading.Event()
         self.collect = False
         for number in CAUGHT:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+            # nohup stays in force; SIGINT is caught even if a shell started us in the background, which ignores it.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: object) -> None:
