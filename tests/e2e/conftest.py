@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "boulder-e2e"
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a wrapper started by `nohup ./check` would inherit that it is ignored
 LIMIT = 240  # seconds; a test that needs more hangs
 
 
