@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 
 from . import docker, process
 from .cluster import Cluster
+from .errors import Problem
 from .progress import note
 from .run import Run
 from .signals import Signals
@@ -51,7 +53,7 @@ class Follower:
             self.signals.arrived.wait(0.02)
             self.signals.arrived.clear()
             if code := self.pass_on_signals():
-                attachment.end()
+                attachment.child.kill()
                 return code
             if not attachment.ended() and not any(outlet.stalled(stall) for outlet in self.outlets):
                 continue
@@ -74,21 +76,31 @@ class Follower:
                 time.sleep(0.2)
             self.reconnects += 1
             attachment = Attachment(self.command, self.outlets)
-        # The record appears when the streams are complete: let the stream bring the rest, then read what it did not bring.
+        # In a thread: a reader that does not read must not keep a second signal from ending this.
+        rest = threading.Thread(target=self.deliver_rest, args=(attachment,), daemon=True)
+        rest.start()
+        while rest.is_alive():
+            rest.join(0.02)
+            if code := self.pass_on_signals():
+                attachment.child.kill()
+                return code
+        self.run.record["reconnects"] = self.reconnects
+        return self.verdict(reason)
+
+    def deliver_rest(self, attachment: Attachment) -> None:
+        """Brings what was recorded and not yet delivered: by the stream, then straight from the record what that did not bring.
+
+        The record appears when the streams are complete, so there is an end to wait for.
+        """
         while (
             not attachment.ended()
             and any(outlet.behind() for outlet in self.outlets)
             and not any(outlet.stalled(1) for outlet in self.outlets)
         ):
-            if code := self.pass_on_signals():
-                attachment.end()
-                return code
             time.sleep(0.005)
         attachment.end()
         for outlet in self.outlets:
             outlet.catch_up()
-        self.run.record["reconnects"] = self.reconnects
-        return self.verdict(reason)
 
     def verdict(self, reason: str) -> int:
         code = self.run.exit_code()
@@ -135,7 +147,10 @@ class Follower:
         return ""
 
     def node_down(self) -> str:
-        node = docker.inspect_container(self.node)
+        try:
+            node = docker.inspect_container(self.node)
+        except Problem as problem:
+            return f"killed: {problem.message}"
         if node is None:
             return "killed: the cluster is gone"
         return "" if node["State"]["Running"] else "killed: the cluster's node has stopped"

@@ -183,5 +183,16 @@ def test_a_reader_that_leaves_ends_the_run(make_pod) -> None:
     assert following.follower.follow() == 141
 
 
+def test_a_reader_that_does_not_read_does_not_keep_a_second_signal(make_pod) -> None:
+    following = Following(make_pod().start(["bash", "-c", "echo ready; head -c 1000000 /dev/zero; exit 0"]), "works")
+    reading, writing = os.pipe()  # takes 64 KiB, then nothing
+    following.follower.outlets[0].descriptor = writing
+    following.pod.code()
+    for _ in range(2):
+        threading.Timer(0.5, following.send, [signal.SIGTERM]).start()
+    assert following.follower.follow() == 143
+    os.close(reading)  # lets the writing thread end
+
+
 def test_endings_are_told_apart() -> None:
     assert ending({"exitCode": 1, "reason": "Error"}) == "its container ended with 1 (Error) without a result"
