@@ -113,22 +113,22 @@ def test_a_deleted_pod_is_a_failure_that_is_named(stack: Project) -> None:
 
 
 def test_a_pod_out_of_memory_is_a_failure_that_is_named(stack: Project) -> None:
-    child = stack.start("--ticks=100000")
-    seen(child, stack, b"tick 20\n")
+    child = stack.start("--sleep=5", "--crowd=100", "--sleep=600")
+    seen(child, stack, b"sleeping")
     pid = stack.node("pgrep", "-of", "pod/supervisor.py").split()[0]
     groups = [line.split(":", 2) for line in stack.node("cat", f"/proc/{pid}/cgroup").splitlines()]
     path = next((path for _, names, path in groups if names in ("memory", "")), "")
-    stack.node("bash", "-c", OUT_OF_MEMORY, "bash", path)
+    stack.node("bash", "-c", LIMIT_MEMORY, "bash", path)
     result = finish(child)
     assert (result.returncode, b"OOMKilled" in result.stderr) == (137, True), result.stderr
 
 
-# A limit below what is used: the next allocation (every tick is a new process) makes the kernel end the container's largest
-# process, which is its first, the supervisor. cgroup v1's file and v2's; the kernel refuses what it cannot reclaim.
-OUT_OF_MEMORY = """
+# A limit just above what the container uses (cgroup v1's file, and v2's; the kernel refuses what it cannot reclaim). Then a
+# crowd of small processes needs more, and the kernel ends the largest one, which is the supervisor.
+LIMIT_MEMORY = """
 for file in /sys/fs/cgroup/memory$1/memory.limit_in_bytes /sys/fs/cgroup$1/memory.max; do
-  [ ! -e $file ] || for size in 32M 16M 12M 10M 8M 6M 4M; do echo $size > $file || true; sleep 0.1; done
-done
+  [ ! -e $file ] || for size in 32M 24M 20M 18M 16M 14M 12M 11M 10M; do echo $size > $file || break; done
+done 2>/dev/null
 """
 
 
