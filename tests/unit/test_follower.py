@@ -36,6 +36,8 @@ if mode == "fails at once":
     sys.exit("error: connection refused")
 if mode == "hangs":
     time.sleep(1000)
+if mode == "works":
+    os.execv(sys.executable, [sys.executable, run + "/pod/follow.py", run, *offsets])
 child = subprocess.Popen([sys.executable, run + "/pod/follow.py", run, *offsets], stdout=subprocess.PIPE, )
 left = random.randint(1, 30000) if mode == "cut" else None
 while True:
