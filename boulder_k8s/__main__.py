@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -37,14 +38,27 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         note(f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.")
         note("Run the command again; `invoke down` starts from nothing.")
         return 2
-    except Exception:  # ours: not to be taken for a test's failure, whose code is 1
-        traceback.print_exc()
-        note("this is a defect of boulder-k8s")
-        note("Please report it with the lines above.")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return defect()
+        note(f"The disk is full: {error.filename or 'a file'} cannot be written.")
+        note(
+            "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again."
+        )
         return 2
+    except Exception:
+        return defect()
     except Interrupted as interrupted:
         note("interrupted; the next command repairs what is half done")
         return 128 + interrupted.signum
+
+
+def defect() -> int:
+    """Reports an exception that is ours. Not 1, which is how tests fail."""
+    traceback.print_exc()
+    note("this is a defect of boulder-k8s")
+    note("Please report it with the lines above.")
+    return 2
 
 
 def main(arguments: list[str]) -> int:

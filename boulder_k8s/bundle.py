@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import process
 from .kubectl import Kubectl
+from .progress import note
 from .run import Run
 
 
@@ -15,7 +16,13 @@ def collect(kubectl: Kubectl, run: Run) -> None:
     """Writes every service's log, the events and the pods' descriptions below RUN/cluster/. What cannot be had is left out,
     and said in RUN/cluster/missing.txt: a failed run must not fail again here.
     """
-    directory = run.path / "cluster"
+    try:
+        gather(kubectl, run.path / "cluster")
+    except OSError as error:
+        note(f"the cluster's logs were not kept: {error.strerror}")
+
+
+def gather(kubectl: Kubectl, directory: Path) -> None:
     if directory.exists():  # nearer to the failure already
         return
     directory.mkdir()
@@ -46,6 +53,6 @@ def keep(kubectl: Kubectl, path: Path, arguments: list[str]) -> str:
     """Writes kubectl's answer to a file; returns what went wrong, if anything."""
     try:
         path.write_text(kubectl.run(*arguments, timeout=30, patience=0))
-    except (process.Failed, subprocess.TimeoutExpired) as error:
+    except (process.Failed, subprocess.TimeoutExpired, OSError) as error:
         return f"{path.name}: {error}"
     return ""

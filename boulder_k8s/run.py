@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .progress import note
 from .settings import Settings, own_directory
 
 KEEP = 20  # run directories; older ones are removed when a new one is made
@@ -62,10 +63,13 @@ class Run:
         self.save()
 
     def save(self) -> None:
-        """Writes run.json."""
+        """Writes run.json. A disk that does not take it must not change what the run has decided: it is said, not raised."""
         partial = self.path / ".run.json"
-        partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
-        partial.replace(self.path / "run.json")
+        try:
+            partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
+            partial.replace(self.path / "run.json")
+        except OSError as error:
+            note(f"run.json was not written: {error.strerror}")
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
