@@ -112,28 +112,41 @@ class Cluster:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
         self.check_ports()
         own_directory(self.settings.state.parent)
-        self.settings.state.mkdir(exist_ok=True)
         own_directory(self.settings.runs)
         images.ensure_node_image(self.settings.node_image)
-        configuration = self.settings.state / "kind.yaml"
-        configuration.write_text(yaml.safe_dump(self.configuration(checkout), sort_keys=False))
         try:
-            with step(f"kind create cluster {self.settings.cluster}"):
-                self.kind("create", "cluster", f"--config={configuration}", f"--image={self.settings.node_image}")
-                self.add_stub_zone()
+            self.create_once(checkout)
         except process.Failed as error:
             self.remove()
-            raise Problem(
-                f"kind cannot make cluster {self.settings.cluster}.",
-                "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
-                "\n".join(error.output.splitlines()[-25:]),
-            ) from error
+            # What an interrupted command had started (kind's own `docker run`) made a node behind our back: gone now.
+            if not any(text in error.output for text in ("already in use by container", "already exist")):
+                raise self.cannot(error) from error
+            try:
+                self.create_once(checkout)
+            except process.Failed as again:
+                self.remove()
+                raise self.cannot(again) from again
         node_id = docker.inspect_container(self.settings.node)["Id"]
         # Written last: a cluster without it was interrupted while it was made.
         (self.settings.state / "complete.json").write_text(
             json.dumps({"node": node_id, "checkout": identity(checkout.path)})
         )
         return node_id
+
+    def create_once(self, checkout: Checkout) -> None:
+        self.settings.state.mkdir(exist_ok=True)
+        configuration = self.settings.state / "kind.yaml"
+        configuration.write_text(yaml.safe_dump(self.configuration(checkout), sort_keys=False))
+        with step(f"kind create cluster {self.settings.cluster}"):
+            self.kind("create", "cluster", f"--config={configuration}", f"--image={self.settings.node_image}")
+            self.add_stub_zone()
+
+    def cannot(self, error: process.Failed) -> Problem:
+        return Problem(
+            f"kind cannot make cluster {self.settings.cluster}.",
+            "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
+            "\n".join(error.output.splitlines()[-25:]),
+        )
 
     def record(self) -> dict:
         """What `create` wrote at its end; empty when there is no cluster or its creation was interrupted."""

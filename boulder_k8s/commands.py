@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import bundle, process, rollout, tools
+from . import bundle, images, process, rollout, tools
 from . import checkout as checkouts
 from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
 from .manifests import workloads
-from .overlay import Rendered
 from .progress import note, step
 from .run import Run
 from .settings import Settings
@@ -79,9 +78,9 @@ def test(
                 "revision": stack.checkout.revision(),
             },
         )
-        with run.recorded(), ThreadPoolExecutor(1) as pool:
+        with run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
             versions = pool.submit(tools.versions, settings, stack.cluster.tools)  # beside the work: it starts docker
-            rendered = bring_up(stack, harness, run, timeout)
+            rendered = stack.bring_up(harness, run, timeout)
             run.record["versions"] = versions.result()
             with run.phase("stop boulder"):
                 stack.remove_leftovers(harness)
@@ -98,13 +97,16 @@ def test(
         return code
 
 
-def bring_up(stack: Stack, harness: Harness, run: Run, timeout: float) -> Rendered:
-    """stack.bring_up, with the cluster's logs kept when it fails."""
+@contextmanager
+def explained(stack: Stack, run: Run) -> Iterator[None]:
+    """When the block fails on the cluster: its logs are kept, and an image that the node has lost is loaded next time."""
     try:
-        return stack.bring_up(harness, run, timeout)
-    except Problem:
+        yield
+    except Problem as problem:
         if stack.node_id:
             bundle.collect(stack.cluster.kubectl, run)
+        if "ErrImageNeverPull" in problem.message:
+            images.forget(stack.settings)
         raise
 
 
@@ -132,17 +134,13 @@ def up(
         run = Run.create(
             settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)}
         )
-        with run.recorded():
-            rendered = bring_up(stack, harness, run, timeout)
+        with run.recorded(), explained(stack, run):
+            rendered = stack.bring_up(harness, run, timeout)
             stack.remove_leftovers(harness)
             kubectl = stack.cluster.kubectl
             kubectl.apply([item for item in rendered.objects if is_boulder(item)])
             stack.restore_boulder()
-            try:
-                rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
-            except Problem:
-                bundle.collect(kubectl, run)
-                raise
+            rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
             wait_for_directory(settings, 30)
         note(f"Boulder is up: {settings.directory_url}")
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Failed(Exception):
@@ -21,11 +26,17 @@ class Failed(Exception):
 @contextmanager
 def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Popen]:
     """Popen that ends the program when the block is left early (Ctrl-C, an error)."""
-    child = subprocess.Popen([str(word) for word in command], **options)
+    child = subprocess.Popen([str(word) for word in command], preexec_fn=end_with_parent, **options)
     try:
         yield child
     finally:
         stop(child)
+
+
+def end_with_parent() -> None:
+    """In the child: asks Linux to end it when we are killed, so that the next command does not meet, say, a kind at work."""
+    if PRCTL:
+        PRCTL(1, signal.SIGTERM)  # PR_SET_PDEATHSIG in linux/prctl.h
 
 
 def stop(child: subprocess.Popen) -> None:

@@ -55,9 +55,16 @@ def killed_at(project: Project, text: bytes, number: int) -> None:
     assert code == (-number if number == signal.SIGKILL else 128 + number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize(
-    "text", [b"kind create cluster", b"loading", b"kubectl apply", b"waiting for Boulder's dependencies"]
+    ("text", "number"),
+    [
+        (b"kind create cluster", signal.SIGKILL),
+        (b"kind create cluster", signal.SIGINT),
+        (b"loading", signal.SIGKILL),
+        (b"loading", signal.SIGTERM),
+        (b"kubectl apply", signal.SIGKILL),
+        (b"waiting for Boulder's dependencies", signal.SIGKILL),
+    ],
 )
 def test_an_interrupted_start_is_repaired_by_the_next_command(stack: Project, text: bytes, number: int) -> None:
     if text == b"kind create cluster" or not node_exists():
