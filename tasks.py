@@ -49,16 +49,12 @@ def test(_: Context, next: bool = False, args: str = "", timeout: float = comman
 
 
 @task(
-    positional=["services"],
     help={
-        "services": "services as docker-compose.yml names them, separated by commas: logs bconsul,bredis_1; all when there is none",
+        "services": "services as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
         "follow": "go on until Ctrl-C",
     },
 )
-def logs(_: Context, services: str = "", follow: bool = False) -> None:
-    """Print the services' logs."""
-    sys.exit(
-        guarded(
-            lambda settings, signals: commands.logs(settings, [name for name in services.split(",") if name], follow)
-        )
-    )
+def logs(context: Context, services: str = "", follow: bool = False) -> None:
+    """Print the services' logs; services may also stand behind two dashes: logs --follow -- bconsul bredis_1."""
+    names = [*services.replace(",", " ").split(), *context.remainder.split()]
+    sys.exit(guarded(lambda settings, signals: commands.logs(settings, names, follow)))

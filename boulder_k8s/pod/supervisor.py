@@ -139,6 +139,7 @@ class Supervisor:
         if self.terminal:
             master, slave = pty.openpty()
             self.input, self.sources = master, {master: "stdout"}
+            self.window = ""  # each command has a terminal of its own
             self.resize()
             ours = (slave, slave, slave)
         else:

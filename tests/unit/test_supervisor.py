@@ -122,7 +122,9 @@ def test_the_tests_do_not_see_that_they_run_in_kubernetes(make_pod: MakePod, mon
 def test_a_terminal_has_a_size_and_passes_ctrl_c_on(make_pod: MakePod) -> None:
     pod = make_pod()
     (pod.path / "window").write_text("33 77")
-    pod.start(bash("test -t 0 && test -t 1 && stty size; read -r line; echo got $line; sleep 100"), terminal=True)
+    pod.start(
+        ["true"], bash("test -t 0 && test -t 1 && stty size; read -r line; echo got $line; sleep 100"), terminal=True
+    )
     (pod.path / "stdin").write_bytes(b"typed\n")
     eventually(lambda: b"got typed" in pod.read("stdout"), "what was typed")
     with open(pod.path / "stdin", "ab") as file:
