@@ -125,6 +125,7 @@ def test_a_terminal_has_a_size_and_passes_ctrl_c_on(make_pod: MakePod) -> None:
     pod.start(
         ["true"], bash("test -t 0 && test -t 1 && stty size; read -r line; echo got $line; sleep 100"), terminal=True
     )
+    eventually(lambda: b"33 77" in pod.read("stdout"), "the size, for the second command too")
     (pod.path / "stdin").write_bytes(b"typed\n")
     eventually(lambda: b"got typed" in pod.read("stdout"), "what was typed")
     with open(pod.path / "stdin", "ab") as file:
