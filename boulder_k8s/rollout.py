@@ -35,6 +35,8 @@ class Culprit:
 
 def culprit(pod: dict) -> Culprit | None:
     """The container for which it is certain that this pod will not get ready, or None."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None  # making room for its successor; it may well end with a code of its own
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
