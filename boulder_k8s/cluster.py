@@ -114,18 +114,18 @@ class Cluster:
         own_directory(self.settings.state.parent)
         own_directory(self.settings.runs)
         images.ensure_node_image(self.settings.node_image)
-        try:
-            self.create_once(checkout)
-        except process.Failed as error:
-            self.remove()
-            # What an interrupted command had started (kind's own `docker run`) made a node behind our back: gone now.
-            if not any(text in error.output for text in ("already in use by container", "already exist")):
-                raise self.cannot(error) from error
+        for attempts_left in reversed(range(5)):
             try:
                 self.create_once(checkout)
-            except process.Failed as again:
+                break
+            except process.Failed as error:
                 self.remove()
-                raise self.cannot(again) from again
+                # What an interrupted command had started (kind's own `docker run`) makes a node behind our back until it ends.
+                if not attempts_left or not any(
+                    text in error.output for text in ("already in use by container", "already exist")
+                ):
+                    raise self.cannot(error) from error
+                time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         # Written last: a cluster without it was interrupted while it was made.
         (self.settings.state / "complete.json").write_text(
