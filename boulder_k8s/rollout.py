@@ -77,12 +77,12 @@ def ready(pod: dict) -> bool:
 
 def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
     """The last lines of a container's log: of the run that crashed when there was one."""
-    for previous in (["--previous"], []):
+    for previous in ([], ["--previous"]):
         try:
             text = kubectl.run("logs", pod, f"--container={container}", f"--tail={lines}", *previous)
         except process.Failed:
             continue
-        if text.strip():
+        if text.strip() and not text.startswith("unable to retrieve container logs"):  # said with exit code 0
             return text
     return ""
 

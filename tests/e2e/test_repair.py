@@ -165,4 +165,5 @@ def uids(project: Project) -> dict[str, str]:
         "-o",
         'jsonpath={range .items[*]}{.metadata.labels.app\\.kubernetes\\.io/name} {.metadata.uid}{"\\n"}{end}',
     )
-    return dict(line.split() for line in text.splitlines())
+    # The pod of the run itself may still be on its way out.
+    return {name: uid for name, uid in (line.split() for line in text.splitlines()) if name != "boulder"}
