@@ -139,8 +139,8 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
         :16
     ]
     memory = own_directory(settings.root / ".state") / "versions" / key
-    if memory.exists():
-        return memory.read_text()
+    if memory.exists() and (known := memory.read_text()):  # empty: not written whole
+        return known
     try:
         match = re.search(pattern, process.run([executable, *arguments], timeout=30))
     except (OSError, process.Failed):

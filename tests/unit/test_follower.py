@@ -159,6 +159,19 @@ def test_a_record_counts_even_if_the_pod_is_gone(make_pod) -> None:
     assert following.files[0].read_bytes() == b"done\n"
 
 
+def test_a_record_that_appears_while_the_pod_vanishes_counts(make_pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = Following(make_pod(), "fails at once", None)
+
+    def dead() -> str:
+        (following.pod.path / "stdout").write_bytes(b"done\n")
+        (following.pod.path / "exitcode").write_text("3\n")
+        return "deleted: its pod is gone"
+
+    monkeypatch.setattr(following.follower, "dead", dead)
+    assert following.follower.follow() == 3
+    assert following.files[0].read_bytes() == b"done\n"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_is_passed_on_and_decides_the_code(make_pod, number: int, code: int) -> None:
     name = signal.Signals(number).name.removeprefix("SIG")

@@ -185,3 +185,13 @@ def test_the_record_comes_after_the_streams(make_pod: MakePod) -> None:
     sizes: list[int] = []
     eventually(lambda: pod.run.exit_code() is not None and not sizes.append(len(pod.read("stdout"))), "the record")
     assert sizes[0] == 3_000_000
+
+
+def test_what_is_still_in_the_pipe_when_the_tests_end_is_recorded(make_pod: MakePod) -> None:
+    """A pipe made larger than one read holds most of what was said when the program is already gone."""
+    script = (
+        "import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, b'x' * (1 << 20)); os._exit(5)"  # F_SETPIPE_SZ
+    )
+    pod = make_pod().start([sys.executable, "-c", script])
+    assert pod.code() == 5
+    assert len(pod.read("stdout")) == 1 << 20

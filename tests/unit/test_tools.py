@@ -151,3 +151,12 @@ def test_without_both_it_says_what_to_install(
     assert "no route to host" in caught.value.detail
     assert "proxy.golang.org" in caught.value.detail
     assert not list(tmp_path.glob("kind*"))
+
+
+def test_a_version_that_was_not_written_whole_is_asked_for_again(programs: Programs, settings, monkeypatch) -> None:
+    """An empty memory: a full disk's, another wrapper's that is just writing, or an older boulder-k8s's."""
+    monkeypatch.setenv("KUBECTL", str(is_kubectl(programs, "1.37.0")))
+    tools.find_kubectl(settings)
+    for memory in (settings.root / ".state/versions").iterdir():
+        memory.write_text("")
+    assert tools.find_kubectl(settings) == programs.directory / "kubectl"

@@ -80,6 +80,19 @@ class Machine:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def borrow_environment(venv: Path) -> None:
+    """A complete .venv that borrows what the running one has installed, whichever that is, and never writes to it."""
+    (venv / "bin").mkdir(parents=True)
+    for name in ("pyvenv.cfg", "lib", "lib64", "bin/python", "bin/python3", "bin/kubectl"):
+        (venv / name).symlink_to(Path(sys.prefix) / name)
+    # Its own: a borrowed one would start the borrowed environment's Python.
+    (venv / "bin/invoke").write_text(
+        f"#!{venv}/bin/python\nimport sys\nfrom invoke.main import program\nsys.exit(program.run())\n"
+    )
+    (venv / "bin/invoke").chmod(0o755)
+    (venv / "complete").touch()
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     project = tmp_path / "project"
@@ -90,8 +103,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         if name and not name.startswith("tests/") and (ROOT / name).exists():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, project / name)
-    (project / ".venv").symlink_to(sys.prefix)
-    (project / "requirements.txt").touch()
+    borrow_environment(project / ".venv")
     os.utime(project / "requirements.txt", (0, 0))  # older than the environment: nothing to install
     checkout = tmp_path / "boulder"
     shutil.copytree(ROOT / "tests/fixtures/boulder", checkout)
