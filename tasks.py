@@ -58,3 +58,40 @@ def logs(context: Context, services: str = "", follow: bool = False) -> None:
     """Print the services' logs; services may also stand behind two dashes: logs --follow -- bconsul bredis_1."""
     names = [*services.replace(",", " ").split(), *context.remainder.split()]
     sys.exit(guarded(lambda settings, signals: commands.logs(settings, names, follow)))
+
+
+@task(
+    help={
+        "part": "static, probe or results; several separated by commas; all when there is none",
+        "args": "test.sh's arguments for the part results, in one string",
+        "next": NEXT,
+        "json": "print the report as JSON",
+        "reruns": "how often tests that differ are run again on both sides",
+        "output": "directory for report.json, report.md, junit.xml and the logs",
+    },
+)
+def parity(
+    _: Context,
+    part: str = "",
+    args: str = "--integration --verbose",
+    next: bool = False,
+    json: bool = False,
+    reruns: int = 1,
+    output: str = "",
+) -> None:
+    """Compare this checkout's Docker Compose stack with the cluster; ends with 1 when anything differs that is not meant to."""
+    from boulder_k8s.parity import command
+
+    sys.exit(
+        guarded(
+            lambda settings, signals: command.parity(
+                settings,
+                part.replace(",", " ").split() or command.PARTS,
+                shlex.split(args),
+                config_next=next,
+                as_json=json,
+                reruns=reruns,
+                output=Path(output).resolve() if output else None,
+            )
+        )
+    )

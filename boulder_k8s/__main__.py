@@ -1,4 +1,4 @@
-"""`python -m boulder_k8s test|test-next ARGUMENTS`: what tk8s.sh and tnk8s.sh start."""
+"""`python -m boulder_k8s test|test-next|run|run-next ARGUMENTS`: what tk8s.sh, tnk8s.sh and `invoke parity` start."""
 
 from __future__ import annotations
 
@@ -62,10 +62,21 @@ def defect() -> int:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[0].startswith("test"):
+        orchestrator = os.environ.get("BOULDER_CI_ORCH") or "k8s"
+        if orchestrator == "compose":
+            return guarded(
+                lambda settings, signals: commands.hand_over(settings, arguments[1:], arguments[0] == "test-next")
+            )
+        if orchestrator != "k8s":
+            note(f"BOULDER_CI_ORCH={orchestrator} is not an orchestrator.")
+            note("Set it to k8s (the default) or compose, which runs the checkout's own t.sh or tn.sh.")
+            return 2
     timeout = float(os.environ.get("BOULDER_K8S_TIMEOUT") or commands.TIMEOUT)
+    command = commands.run if arguments[0].startswith("run") else commands.test
     return guarded(
-        lambda settings, signals: commands.test(
-            settings, signals, arguments[1:], config_next=arguments[0] == "test-next", timeout=timeout
+        lambda settings, signals: command(
+            settings, signals, arguments[1:], config_next=arguments[0].endswith("-next"), timeout=timeout
         )
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from . import bundle, images, process, rollout, tools
 from . import checkout as checkouts
@@ -63,6 +64,24 @@ def test(
     timeout: seconds for the dependencies to get ready. Raises Problem when the tests cannot be started.
     """
     what = " ".join([("./tnk8s.sh" if config_next else "./tk8s.sh"), *arguments])
+    command = ["./test.sh", *(["-n"] if config_next else []), *arguments]
+    return in_fresh_pod(settings, signals, what, command, arguments, config_next, environ, timeout)
+
+
+def in_fresh_pod(
+    settings: Settings,
+    signals: Signals,
+    what: str,
+    program: list[str],
+    arguments: list[str],
+    config_next: bool,
+    environ: Mapping[str, str],
+    timeout: float,
+) -> int:
+    """`docker compose run --rm boulder PROGRAM`: runs it behind entrypoint.sh in a fresh pod; returns its exit code.
+
+    what: the command as the user gave it. arguments: what of it goes to run.json and the run directory's name.
+    """
     with working(settings, what, signals, environ, config_next) as (stack, harness):
         passed = (
             {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}
@@ -86,15 +105,44 @@ def test(
                 stack.remove_leftovers(harness)
                 stack.stop_boulder()
             entrypoint = words(stack.services[BOULDER], "entrypoint")
-            command = [*entrypoint, "./test.sh", *(["-n"] if config_next else []), *arguments]
+            commands = [setup_command(stack.services), [*entrypoint, *program]]
             try:
-                code = harness.execute(rendered, run, TESTS, [setup_command(stack.services), command], passed, timeout)
+                code = harness.execute(rendered, run, TESTS, commands, passed, timeout)
             finally:
                 give_back(stack, signals)
             run.record["exit_code"] = code
         if code:
             note(f"exit code {code}; everything about this run is in {os.path.relpath(run.path)}")
         return code
+
+
+def run(
+    settings: Settings,
+    signals: Signals,
+    program: list[str],
+    config_next: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = TIMEOUT,
+) -> int:
+    """`docker compose run --rm boulder PROGRAM`: returns its exit code. Otherwise as `test`."""
+    what = " ".join(["invoke run --", *program])[:200]
+    return in_fresh_pod(settings, signals, what, program, ["run", *program], config_next, environ, timeout)
+
+
+def hand_over(
+    settings: Settings, arguments: list[str], config_next: bool, environ: Mapping[str, str] = os.environ
+) -> NoReturn:
+    """Becomes the checkout's own t.sh, or tn.sh, with the environment as the user has it (BOULDER_CI_ORCH=compose)."""
+    script = find_checkout(settings, environ).path / ("tn.sh" if config_next else "t.sh")
+    own = str(settings.root)  # what tk8s.sh put in front
+    path = [part for part in environ.get("PYTHONPATH", "").split(":") if part and part != own]
+    kept = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "BOULDER_K8S_WRAPPER")}
+    try:
+        os.execve(script, [str(script), *arguments], {**kept, **({"PYTHONPATH": ":".join(path)} if path else {})})
+    except OSError as error:
+        raise Problem(
+            f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."
+        ) from error
 
 
 @contextmanager

@@ -27,13 +27,18 @@ class Service:
 
 
 def load(checkout: Path, config_next: bool) -> dict[str, Service]:
-    """The services of t.sh's Compose project, or of tn.sh's, by their Compose names.
+    """The services of t.sh's Compose project, or of tn.sh's, by their Compose names. Raises Problem as `document`."""
+    return services(document(checkout, config_next))
+
+
+def document(checkout: Path, config_next: bool) -> dict:
+    """What `docker compose config` resolves for t.sh, or for tn.sh: services, networks, volumes.
 
     As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names both. Raises Problem
     when Compose is missing or refuses the files.
     """
     try:
-        document = json.loads(
+        return json.loads(
             process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
         )
     except FileNotFoundError as error:
@@ -57,6 +62,10 @@ def load(checkout: Path, config_next: bool) -> dict[str, Service]:
             f"Run `docker compose config` in {checkout} and mend what it names.",
             error.output,
         ) from error
+
+
+def services(document: dict) -> dict[str, Service]:
+    """The services of a resolved Compose file, by their Compose names."""
     return {
         name: Service(
             name,

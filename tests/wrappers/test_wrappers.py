@@ -190,3 +190,22 @@ def test_invoke_test_runs_what_the_wrapper_runs(machine: Machine) -> None:
     assert machine.invoke("test", "--next", "--args", "--unit -p './a b'").returncode == 7
     commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
     assert commands[-1][2:] == ["-n", "--unit", "-p", "./a b"]
+
+
+def test_boulder_ci_orch_compose_is_the_checkouts_own_script(machine: Machine) -> None:
+    for name in ("t.sh", "tn.sh"):
+        script = machine.checkout / name
+        script.write_text(f'#!/bin/bash\nprintf "%s\\n" {name} "$@" "${{PYTHONPATH-unset}}"; exit 42\n')
+        script.chmod(0o755)
+    result = machine.run("--unit", "a b", BOULDER_CI_ORCH="compose")
+    assert (result.returncode, result.stdout) == (42, "t.sh\n--unit\na b\nunset\n")
+    assert machine.run("-i", wrapper="tnk8s.sh", BOULDER_CI_ORCH="compose").stdout == "tn.sh\n-i\nunset\n"
+    assert not (machine.project / ".runs").exists()
+
+
+def test_boulder_ci_orch_knows_two_words(machine: Machine) -> None:
+    result = machine.run("--unit", BOULDER_CI_ORCH="Compose")
+    assert result.returncode == 2
+    assert "k8s (the default) or compose" in result.stderr
+    assert machine.run("-h", BOULDER_CI_ORCH="k8s").returncode == 0
+    assert machine.run("-h", BOULDER_CI_ORCH="").returncode == 0

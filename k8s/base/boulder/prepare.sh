@@ -19,3 +19,4 @@ bridge publicnet2 64.112.117.134/25
 for file in /config/* /config/.[!.]*; do
   [ ! -e "$file" ] || cp -rL "$file" /boulder-config/
 done
+chmod 0755 /boulder-config # as a checkout has it; an emptyDir is open to all

@@ -1,0 +1,136 @@
+"""`invoke parity`: its parts, one after the other, and the report about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from .. import commands, compose, docker, overlay, tools
+from ..cluster import Cluster
+from ..errors import Problem
+from ..kubectl import Kubectl
+from ..progress import note
+from ..run import Run
+from ..settings import Settings
+from . import differences, probe, results, static
+from .orchestrators import CONTAINER, Compose, Kubernetes, environment
+from .report import Part, Report
+
+PARTS = ("static", "probe", "results")
+RERUNS = 1
+
+
+def parity(
+    settings: Settings,
+    parts: Sequence[str] = PARTS,
+    arguments: Sequence[str] = ("--integration", "--verbose"),
+    config_next: bool = False,
+    as_json: bool = False,
+    reruns: int = RERUNS,
+    output: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Compares the checkout's Compose stack with this project's cluster; prints a report and returns its exit code (0, or 1
+    when something differs that is neither intended nor flaky).
+
+    arguments: test.sh's, for the part `results`. reruns: how often tests that differ are run again on both sides. output: a
+    directory for report.json, report.md, junit.xml and the logs (a new one below .runs/ when None). Raises Problem.
+    """
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise Problem(f"There is no part {', '.join(unknown)}.", f"The parts are {', '.join(PARTS)}.")
+    cluster = Cluster(settings, tools.find(settings))
+    checkout = commands.find_checkout(settings, environ)
+    both = environment(environ, checkout, settings.root)
+    sides = (
+        Compose(checkout, config_next, both),
+        Kubernetes(settings, cluster, checkout, config_next, both),
+    )
+    if set(parts) - {"static"}:
+        if docker.inspect_container(CONTAINER):
+            raise Problem(
+                f"A container {CONTAINER} is there: ./t.sh runs.",
+                f"Wait until it ends, or remove it: docker rm --force {CONTAINER}.",
+            )
+    directory = output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
+    directory.mkdir(parents=True, exist_ok=True)
+    report = Report(checkout.revision(), "config-next" if config_next else "config")
+    intended = differences.load()
+    document = compose.document(checkout.path, config_next)
+    if "static" in parts:
+        report.parts.append(static_part(settings, checkout, document, config_next, cluster.kubectl, intended))
+    with sides[0].left_as_found(), sides[1].left_as_found():
+        if "probe" in parts:
+            report.parts.append(probe_part(sides, document, directory, intended))
+        if "results" in parts:
+            report.parts.append(results_part(sides, arguments, reruns, directory, intended))
+    (directory / "report.json").write_text(report.as_json())
+    (directory / "report.md").write_text(report.as_markdown())
+    (directory / "junit.xml").write_text(report.as_junit())
+    print(report.as_json() if as_json else report.as_text(), end="" if as_json else "\n")
+    note(f"the report and its logs are in {os.path.relpath(directory)}")
+    return report.exit_code
+
+
+def static_part(settings, checkout, document: dict, config_next: bool, kubectl: Kubectl, intended: list) -> Part:
+    services = compose.services(document)
+    rendered = overlay.render(
+        settings,
+        checkout,
+        services,
+        {},
+        config_next,
+        kubectl,
+        settings.state / "parity-overlay",
+        secrets=not overlay.needs_generate(checkout),
+    )
+    found = static.compare(document, rendered.objects, config_next)
+    unlisted, listed = differences.sort_out(found, intended)
+    return Part("static", static.facts(document), unlisted, listed)
+
+
+def probe_part(sides: Iterable, document: dict, directory: Path, intended: list) -> Part:
+    services = sorted(document["services"])
+    names = sorted(names_of(document))
+    one, other = (probe.take(side, services, names, directory) for side in sides)
+    unlisted, listed = differences.sort_out(probe.compare(one, other), intended)
+    return Part("probe", probe.facts(one), unlisted, listed)
+
+
+def names_of(document: dict) -> set[str]:
+    """Every name that the Compose file gives to something on its networks."""
+    found = set()
+    for name, service in document["services"].items():
+        if service.get("network_mode") == "none" or service.get("profiles"):
+            continue
+        found.add(name)
+        for network in (service.get("networks") or {}).values():
+            found |= set((network or {}).get("aliases") or ())
+        found |= {entry.partition("=")[0].partition(":")[0] for entry in service.get("extra_hosts") or ()}
+    return found
+
+
+def results_part(sides: Sequence, arguments: Sequence[str], reruns: int, directory: Path, intended: list) -> Part:
+    rounds = []
+    found: list = []
+    notes = [f"test.sh {' '.join(arguments)}"]
+    for number in range(1 + reruns):
+        place = directory / f"round-{number + 1}"
+        place.mkdir(exist_ok=True)
+        outcomes = [results.take(side, arguments, place) for side in sides]
+        rounds.append(results.compare(*outcomes))
+        for side, outcome in zip(sides, outcomes, strict=True):
+            notes.append(
+                f"{side.name}, run {number + 1}: exit code {outcome.exit_code}, {outcome.seconds:.0f} s, {outcome.count('passed')} passed, "
+                f"{outcome.count('failed')} failed, {outcome.count('skipped')} skipped, {outcome.count('no tests')} without tests"
+                + (f", {outcome.cached} FROM GO'S CACHE: add --unit-without-cache" if outcome.cached else "")
+            )
+        if number == 0:
+            found = outcomes
+        if not rounds[0]:
+            break
+    unsteady = results.flaky(rounds[0], rounds[1:])
+    steady = [item for item in rounds[0] if item not in unsteady]
+    unlisted, listed = differences.sort_out(steady, intended)
+    compared = len({*found[0].tests, *found[1].tests, *found[0].markers, *found[1].markers}) + 1
+    return Part("results", compared, unlisted, listed, unsteady, notes)

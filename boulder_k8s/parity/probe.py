@@ -1,0 +1,127 @@
+"""What a program in the Boulder container sees, under Compose and under Kubernetes, and where the two differ."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .. import process
+from ..errors import Problem
+from ..progress import step
+from . import in_container
+from .differences import Difference
+from .in_container import GO_ON, READY, REPORT
+from .orchestrators import COMPOSE, Orchestrator
+
+PART = "probe"
+ABSENT = "absent"
+# Tries TCP ports from a service's container, whose image may have bash, or BusyBox's or another nc.
+TRY_PORTS = """
+if command -v bash >/dev/null; then try() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
+elif command -v nc >/dev/null; then try() { nc -z -w 2 "$1" "$2" 2>/dev/null; }
+else echo "no tool"; exit; fi
+for endpoint; do
+  if try "${endpoint%:*}" "${endpoint##*:}"; then echo "$endpoint answers"; else echo "$endpoint does not"; fi
+done
+"""
+# Where the dependencies listen themselves: test/config, test/proxysql, start.py's and Compose's own images.
+DEPENDENCIES = (
+    "boulder-mariadb:3306",
+    "bmariadb:3306",
+    "boulder-proxysql:6033",
+    "10.77.77.4:4218",
+    "10.77.77.5:4218",
+    "10.77.77.10:53",
+    "10.77.77.10:8500",
+    "bjaeger:4317",
+    "boulder-minio:9000",
+    "boulder-vitess:33577",
+)
+WITHOUT_SHELL_SIDE = {"boulder", "bsetup", "bpkimetal"}  # itself, not running, without a network
+
+
+def take(
+    orchestrator: Orchestrator, services: list[str], names: list[str], directory: Path
+) -> dict[str, dict[str, str]]:
+    """Runs the script in a fresh Boulder container; returns its report with what the dependencies reach added.
+
+    services: Compose's names of them. names: what docker-compose.yml calls everything. Output is kept in `directory`.
+    Raises Problem when the container cannot be run or ends without a report.
+    """
+    source = Path(in_container.__file__).read_text()
+    command = orchestrator.boulder(["python3", "-c", source, ",".join(names)])
+    orchestrator.prepare()
+    log = directory / f"probe-{orchestrator.name.lower()}.log"
+    with (
+        step(f"probing under {orchestrator.name}") as show,
+        log.open("w") as stderr,
+        process.started(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            env=orchestrator.environ,
+            cwd=orchestrator.checkout.path,
+        ) as child,
+    ):
+        lines, seen = [], {}
+        for line in child.stdout:
+            if line.startswith(READY):
+                ports = sorted({int(address.rpartition(":")[2]) for address in json.loads(line.removeprefix(READY))})
+                wanted = [*(f"10.77.77.77:{port}" for port in ports), *DEPENDENCIES]
+                show("ports from every dependency")
+                seen = from_every_side(orchestrator, sorted(set(services) - WITHOUT_SHELL_SIDE), wanted)
+                process.run(orchestrator.exec("boulder", ["touch", GO_ON]), cwd=orchestrator.checkout.path)
+            elif line.startswith(REPORT):
+                report = json.loads(line.removeprefix(REPORT))
+                (directory / f"probe-{orchestrator.name.lower()}.json").write_text(
+                    json.dumps({**report, **seen}, indent=1)
+                )
+                child.wait()
+                return {**report, **seen}
+            else:
+                lines.append(line.rstrip())
+        code = child.wait()
+    raise Problem(
+        f"The probe under {orchestrator.name} ended with {code} and without a report.",
+        f"See {log} and the lines above; {'./t.sh' if orchestrator.name == COMPOSE else './tk8s.sh'} --start-py should work.",
+        "\n".join([*lines[-15:], *log.read_text(errors="replace").splitlines()[-15:]]),
+    )
+
+
+def from_every_side(orchestrator: Orchestrator, services: list[str], endpoints: list[str]) -> dict[str, dict[str, str]]:
+    """Which endpoints answer in each service's container, as "from SERVICE"."""
+    with ThreadPoolExecutor(len(services)) as pool:  # one that does not answer takes 2 s
+        found = pool.map(lambda service: reached(orchestrator, service, endpoints), services)
+        return {f"from {service}": answers for service, answers in zip(services, found, strict=True)}
+
+
+def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> dict[str, str]:
+    """Which endpoints answer in the service's container."""
+    command = orchestrator.exec(service, ["sh", "-c", TRY_PORTS, "sh", *endpoints])
+    try:
+        output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=300)
+    except (process.Failed, subprocess.TimeoutExpired) as error:
+        return {"container": f"cannot be asked: {str(error).splitlines()[-1]}"}
+    return dict(line.split(" ", 1) for line in output.splitlines())
+
+
+def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str, dict[str, str]]) -> list[Difference]:
+    """One Difference for each fact that is not the same."""
+    found = []
+    for subject in sorted({*under_compose, *under_kubernetes}):
+        one, other = under_compose.get(subject, {}), under_kubernetes.get(subject, {})
+        for aspect in sorted({*one, *other}):
+            values = one.get(aspect, ABSENT), other.get(aspect, ABSENT)
+            if values[0] != values[1]:
+                found.append(Difference(PART, subject, aspect, *values))
+    return found
+
+
+def facts(report: dict[str, dict[str, str]]) -> int:
+    """How many facts a report holds: what agreement is worth."""
+    return sum(len(aspects) for aspects in report.values())

@@ -1,0 +1,127 @@
+"""The same test.sh arguments under Compose and under Kubernetes: exit code, tests, markers in the log, durations."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import process
+from ..progress import step
+from .differences import Difference
+from .orchestrators import Orchestrator
+
+PART = "results"
+ABSENT = "not run"
+# `go test`, with -v or without: https://pkg.go.dev/cmd/go#hdr-Test_packages
+TEST = re.compile(r"^\s*--- (PASS|FAIL|SKIP): (\S+) \(")
+PACKAGE = re.compile(r"^(ok  |FAIL|\?   |---)\t(\S+)(?:\t| |$)(.*)")
+STATUS = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped", "ok  ": "passed", "?   ": "no tests"}
+# Boulder's Python integration tests name themselves only in the traceback of one that fails.
+TRACEBACK = re.compile(r'^  File ".*", line \d+, in (test_\w+)')
+MARKERS = (
+    re.compile(r"Running (Lints|Unit Tests|Integration Tests|Start Test|Generate)"),
+    re.compile(r"^(Starting service \S+)"),
+    re.compile(r"^(All servers running)"),
+    re.compile(r"(SUCCESS|FAILURE)"),
+    re.compile(r'Finished processing certificates JSON=.*("bad-certs":\d+)'),
+    re.compile(r"^(Boulder) took \d+ seconds to come up"),
+)
+
+
+@dataclass
+class Outcome:
+    """One run of test.sh. seconds: from the wrapper's start to its end."""
+
+    exit_code: int
+    seconds: float
+    tests: dict[str, str] = field(
+        default_factory=dict
+    )  # "PACKAGE" or "PACKAGE TestName" -> passed, failed, skipped, no tests
+    markers: set[str] = field(default_factory=set)
+    cached: int = 0  # packages whose result Go took from its cache: they did not run
+
+    def count(self, status: str) -> int:
+        return sum(value == status for value in self.tests.values())
+
+
+def parse(output: str, outcome: Outcome) -> Outcome:
+    """Fills in what test.sh's stdout tells."""
+    pending: dict[str, str] = {}  # the tests of a package come before its own line
+    for raw in output.splitlines():
+        line = re.sub(r"\x1b\[[0-9;]*m", "", raw)
+        if match := TEST.match(line):
+            pending[match[2]] = worse(pending.get(match[2]), STATUS[match[1]])
+        elif (match := PACKAGE.match(line)) and "/" in match[2]:
+            package = match[2]
+            status = STATUS[match[1]] if match[1] in STATUS else "failed"
+            outcome.tests[package] = "failed to build" if "[build failed]" in match[3] else status
+            outcome.cached += "(cached)" in match[3]
+            outcome.tests |= {f"{package} {name}": value for name, value in pending.items()}
+            pending.clear()
+        elif match := TRACEBACK.match(line):
+            outcome.tests[f"python {match[1]}"] = "failed"
+        for marker in MARKERS:
+            if match := marker.search(line):
+                outcome.markers.add(match[1])
+    outcome.tests |= pending  # of a package that was cut short
+    return outcome
+
+
+def worse(one: str | None, other: str) -> str:
+    """Of a test that ran more than once (-count), the worse result."""
+    return "failed" if "failed" in (one, other) else other
+
+
+def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) -> Outcome:
+    """Runs the tests; their stdout and stderr are kept in `directory`."""
+    name = orchestrator.name.lower()
+    begun = time.monotonic()
+    with (
+        step(f"{Path(orchestrator.tests([])[0]).name} {' '.join(arguments)}"),
+        (directory / f"{name}.stdout").open("wb") as stdout,
+        (directory / f"{name}.stderr").open("wb") as stderr,
+        process.started(
+            orchestrator.tests(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=orchestrator.environ,
+            cwd=orchestrator.checkout.path,
+        ) as child,
+    ):
+        code = child.wait()
+    seconds = time.monotonic() - begun
+    return parse((directory / f"{name}.stdout").read_text(errors="replace"), Outcome(code, round(seconds, 1)))
+
+
+def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Difference]:
+    """One Difference for the exit code, and for each test and marker that is not the same."""
+    found = []
+
+    def add(subject: str, aspect: str, one: object, other: object) -> None:
+        if one != other:
+            found.append(Difference(PART, subject, aspect, str(one), str(other)))
+
+    add("test.sh", "exit code", under_compose.exit_code, under_kubernetes.exit_code)
+    for test in sorted({*under_compose.tests, *under_kubernetes.tests}):
+        add("test", test, under_compose.tests.get(test, ABSENT), under_kubernetes.tests.get(test, ABSENT))
+    for marker in sorted(under_compose.markers ^ under_kubernetes.markers):
+        add(
+            "marker",
+            marker,
+            *("seen" if marker in outcome.markers else ABSENT for outcome in (under_compose, under_kubernetes)),
+        )
+    return found
+
+
+def flaky(first: list[Difference], again: list[list[Difference]]) -> list[Difference]:
+    """Of the first run's differences, those that were not there in at least one of the runs after it."""
+    return [
+        found
+        for found in first
+        if any(all((found.subject, found.aspect) != (other.subject, other.aspect) for other in run) for run in again)
+    ]
