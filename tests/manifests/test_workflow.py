@@ -1,0 +1,65 @@
+"""The CI workflow: a GitHub workflow by its schema, and Boulder's own matrix row by row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOW = ROOT / ".github/workflows/boulder-ci.yml"
+# Boulder's .github/workflows/boulder-ci.yml at the pinned revision, jobs.b.strategy.matrix.tests.
+BOULDERS = [
+    "./t.sh --lints --generate",
+    "./t.sh --integration",
+    "./tn.sh --integration",
+    "./t.sh --unit --enable-race-detection",
+    "./tn.sh --unit --enable-race-detection",
+    "./t.sh --start-py",
+    "USE_VITESS=true ./t.sh --integration",
+    "USE_VITESS=true ./tn.sh --integration",
+    "USE_VITESS=true ./t.sh --unit --enable-race-detection",
+    "USE_VITESS=true ./tn.sh --unit --enable-race-detection",
+    "USE_VITESS=true ./t.sh --start-py",
+]
+
+
+def test_github_would_take_it() -> None:
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "check_jsonschema",
+            "--builtin-schema",
+            "vendor.github-workflows",
+            str(WORKFLOW),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_its_rows_are_boulders_with_one_word_swapped() -> None:
+    document = yaml.safe_load(WORKFLOW.read_text())
+    rows = document["jobs"]["b"]["strategy"]["matrix"]["tests"]
+    assert [row.replace("tk8s.sh", "t.sh").replace("tnk8s.sh", "tn.sh") for row in rows] == BOULDERS
+    assert all((ROOT / row.split("./")[1].split()[0]).stat().st_mode & 0o111 for row in rows)
+
+
+def test_called_and_dispatched_it_takes_the_same_inputs() -> None:
+    triggers = yaml.safe_load(WORKFLOW.read_text())[True]  # YAML 1.1 reads `on` so
+    assert triggers["workflow_dispatch"]["inputs"] == triggers["workflow_call"]["inputs"]
+
+
+def test_its_tasks_and_options_exist() -> None:
+    text = WORKFLOW.read_text()
+    help_text = subprocess.run(
+        [ROOT / ".venv/bin/invoke", "--help", "parity"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert "invoke parity" in text
+    for option in ("--next", "--output"):
+        assert option in text
+        assert option in help_text
