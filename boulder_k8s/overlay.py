@@ -18,7 +18,7 @@ from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
 from .kubectl import Kubectl
-from .manifests import WITHOUT_WORKLOAD, Loader, workloads
+from .manifests import WITHOUT_WORKLOAD, Loader, Workload, load, workloads
 from .settings import NAMESPACE, Settings
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
@@ -70,19 +70,21 @@ def needs_generate(checkout: Checkout) -> bool:
 
 
 def check_services(services: dict[str, Service]) -> None:
-    """Raises Problem when the checkout's Compose file and the manifests do not have the same services."""
-    known = set(workloads()) | WITHOUT_WORKLOAD
+    """Raises Problem when the checkout's Compose file has a service that the manifests do not know, or no Boulder."""
     given = {service.object_name for service in services.values()}
-    if unknown := sorted(given - known):
+    if unknown := sorted(given - set(workloads()) - WITHOUT_WORKLOAD):
         raise Problem(
             f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
             "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
         )
-    if absent := sorted(set(workloads()) - given):
-        raise Problem(
-            f"docker-compose.yml lacks services that the manifests run: {', '.join(absent)}.",
-            "Use a boulder-k8s of this checkout's age, or a newer checkout; ./t.sh runs this one meanwhile.",
-        )
+    if "boulder" not in given:
+        raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
+
+
+def running(services: dict[str, Service]) -> list[Workload]:
+    """The workloads of the base that the checkout has a service for: an older one may lack some."""
+    given = {service.object_name for service in services.values()}
+    return [workload for workload in workloads().values() if workload.name in given]
 
 
 def render(
@@ -109,16 +111,19 @@ def render(
     config_maps = {
         config_name: {key: path for key, path, _ in config},
         "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
-        **{name: {key: checkout.path / path for key, path in files.items()} for name, files in CONFIG_MAPS.items()},
+        **{
+            name: {key: checkout.path / path for key, path in files.items()}
+            for name, files in wanted(CONFIG_MAPS, services)
+        },
     }
-    tls = (
-        {name: {key: checkout.path / path for key, path in files.items()} for name, files in SECRETS.items()}
-        if secrets
-        else {}
-    )
+    tls = {
+        name: {key: checkout.path / path for key, path in files.items()} for name, files in wanted(SECRETS, services)
+    }
+    if not secrets:
+        tls = {}
     patches = {
         workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids)
-        for workload in workloads().values()
+        for workload in running(services)
     }
     pod = patches["boulder"]["spec"]["template"]["spec"]
     pod["volumes"] = [
@@ -138,12 +143,16 @@ def render(
             },
         }
     ]
+    pod["hostAliases"] = host_aliases(service_of(services, "boulder"))
     pod["containers"][0]["ports"] = [
         {"containerPort": port, "hostPort": port, "protocol": "TCP"}
         for port in sorted({port.container for port in settings.ports})
     ]
     for name, document in patches.items():
         write(directory / f"{name}-patch.yaml", document)
+    for number, document in enumerate(deletions(services, settings.root)):
+        patches[f"absent-{number}"] = document
+        write(directory / f"absent-{number}-patch.yaml", document)
     write(
         directory / "kustomization.yaml",
         {
@@ -164,6 +173,27 @@ def render(
     )
     text = kubectl.kustomize(directory)
     return Rendered(text, list(yaml.load_all(text, Loader)))
+
+
+def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:
+    """Those ConfigMaps or Secrets whose service the checkout has: bredis-config is that of bredis-1 and bredis-2."""
+    names = [workload.name for workload in running(services)]
+    return [item for item in files.items() if any(name.startswith(item[0].rpartition("-")[0]) for name in names)]
+
+
+def deletions(services: dict[str, Service], root: Path) -> list[dict]:
+    """Patches that take every object of a workload out again for which the checkout has no service."""
+    absent = set(workloads()) - {workload.name for workload in running(services)}
+    found = [load(path) for name in sorted(absent) for path in sorted((root / "k8s/base" / name).glob("*-*.yaml"))]
+    return [
+        {
+            "apiVersion": item["apiVersion"],
+            "kind": item["kind"],
+            "metadata": {"name": item["metadata"]["name"], "namespace": NAMESPACE},
+            "$patch": "delete",
+        }
+        for item in found
+    ]
 
 
 def service_of(services: dict[str, Service], workload: str) -> Service:
@@ -233,10 +263,20 @@ def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> 
     }
 
 
+def host_aliases(service: Service) -> list[dict]:
+    """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
+    names: dict[str, list[str]] = {}
+    for entry in service.document.get("extra_hosts") or []:
+        host, _, address = entry.replace("=", ":", 1).partition(":")  # Compose 2.20 and newer write "="
+        if address[:1].isdigit():
+            names.setdefault(address, []).append(host)
+    return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]
+
+
 def image_overrides(services: dict[str, Service]) -> list[dict]:
     """kustomize's `images:` for every image of the base. Raises Problem where services that share one there differ."""
     chosen: dict[str, str] = {}
-    for workload in workloads().values():
+    for workload in running(services):
         image = service_of(services, workload.name).image
         if chosen.setdefault(workload.image, image) != image:
             raise Problem(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 
-from . import compose, images, overlay, rollout
+from . import compose, drift, images, overlay, rollout
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
 from .errors import Problem
 from .harness import SETUP, TESTS, Harness
 from .kubectl import PATIENCE
-from .manifests import workloads
 from .overlay import Rendered
 from .progress import note, step
 from .run import Run
@@ -31,6 +31,7 @@ class Stack:
     cluster: Cluster
     checkout: Checkout
     config_next: bool
+    document: dict  # the Compose file, resolved
     services: dict[str, Service]
     node_id: str = ""
     image_ids: dict[str, str] | None = None
@@ -38,9 +39,10 @@ class Stack:
     @classmethod
     def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, config_next: bool) -> Stack:
         """Reads the checkout's Compose file; changes nothing. Raises Problem when the manifests do not fit it."""
-        services = compose.load(checkout.path, config_next)
+        document = compose.document(checkout.path, config_next)
+        services = compose.services(document)
         overlay.check_services(services)
-        return cls(settings, cluster, checkout, config_next, services)
+        return cls(settings, cluster, checkout, config_next, document, services)
 
     def bring_up(self, harness: Harness, run: Run, timeout: float) -> Rendered:
         """Cluster, images, certificates, dependencies: whatever is not there yet. Returns what was rendered.
@@ -59,8 +61,10 @@ class Stack:
                 self.generate(harness, run, timeout)
         with run.phase("dependencies"):
             rendered = self.render()
+            drift.check(self.document, rendered.objects, os.environ)
             self.apply(rendered, [item for item in rendered.objects if not is_boulder(item)])
-            rollout.wait(self.cluster.kubectl, sorted(set(workloads()) - {BOULDER}), timeout, "Boulder's dependencies")
+            names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
+            rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies")
         return rendered
 
     def render(self) -> Rendered:

@@ -204,8 +204,18 @@ def test_services_that_share_an_image_must_agree(checkout: Checkout, tmp_path: P
 def test_services_that_the_manifests_do_not_know_are_named(checkout: Checkout) -> None:
     with pytest.raises(Problem, match="bnew"):
         overlay.check_services(SERVICES | {"bnew": service("bnew", "x:1")})
-    with pytest.raises(Problem, match="bminio"):
-        overlay.check_services({name: item for name, item in SERVICES.items() if name != "bminio"})
+    with pytest.raises(Problem, match="no service boulder"):
+        overlay.check_services({name: item for name, item in SERVICES.items() if name != "boulder"})
+
+
+def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, tmp_path: Path) -> None:
+    older = {name: item for name, item in SERVICES.items() if name not in ("bminio", "bredis_2")}
+    shutil.rmtree(checkout.path / "test/minio")
+    rendered = overlay.render(SETTINGS, checkout, older, {}, False, KUBECTL, tmp_path / "o", secrets=False)
+    names = {(item["kind"], item["metadata"]["name"]) for item in rendered.objects}
+    assert not {name for _, name in names if "minio" in name or name == "bredis-2"}
+    assert {("StatefulSet", "bredis-1"), ("Service", "boulder-mariadb"), ("StatefulSet", "bmariadb")} <= names
+    assert [workload.name for workload in overlay.running(older) if "redis" in workload.name] == ["bredis-1"]
 
 
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:

@@ -1,6 +1,9 @@
 import json
 import os
+import shlex
 import sys
+
+import yaml
 
 STATE = os.environ["FAKE_STATE"]
 words = sys.argv[1:]
@@ -18,6 +21,44 @@ def told(name):
 
 if told("docker-down") is not None and words[0] != "compose":
     sys.exit("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
+
+
+def resolved(more):
+    """What Compose resolves of the miniature's file, as far as boulder-k8s reads it; `more`: services that it has not."""
+    with open("docker-compose.yml") as file:
+        document = yaml.safe_load(file.read().replace("${BOULDER_TOOLS_TAG:-latest}", "t"))
+    if "docker-compose.next.yml" in words:
+        with open("docker-compose.next.yml") as file:
+            change = yaml.safe_load(file)["services"]["boulder"]["environment"]
+        document["services"]["boulder"]["environment"].update(change)
+    for service in document["services"].values():
+        for key in ("entrypoint", "command"):
+            if isinstance(service.get(key), str):
+                service[key] = shlex.split(service[key])
+        environment = service.get("environment", {})
+        service["environment"] = {
+            key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in environment.items()
+        }
+        if isinstance(service.get("networks"), list):
+            service["networks"] = dict.fromkeys(service["networks"])
+        if isinstance(service.get("depends_on"), list):
+            service["depends_on"] = {name: {"condition": "service_started"} for name in service["depends_on"]}
+        if "dns" in service:
+            service["dns"] = [service["dns"]]
+        service["ports"] = [
+            {"target": int(port.split(":")[1]), "published": port.split(":")[0]} for port in service.get("ports", [])
+        ]
+        service["volumes"] = [mount(*volume.split(":")[:2]) for volume in service.get("volumes", [])]
+    for name in more:
+        document["services"][name] = {"image": f"{name}:1"}
+    return document
+
+
+def mount(source, target):
+    kind, where = ("bind", os.path.realpath(source)) if source.startswith(".") else ("volume", source)
+    return {"type": kind, "source": where, "target": os.path.normpath(target)}
+
+
 lacking = told("no-image")
 if words[0] == "info":
     print(
@@ -36,24 +77,7 @@ elif words[:2] == ["image", "inspect"]:
         sys.exit(f"Error response from daemon: No such image: {lacking}")
     print("\n".join(f"sha256:{reference.replace('/', '_')}" for reference in references))
 elif words[0] == "compose" and "config" in words:
-    names = (
-        "bsetup bmariadb bproxysql bredis_1 bredis_2 bconsul bjaeger bpkimetal bminio bvitess".split()
-        + (told("services") or "").split()
-    )
-    images = {"bsetup": "letsencrypt/boulder-tools:t", "bredis_1": "redis:7", "bredis_2": "redis:7"}
-    services = {
-        name: {
-            "image": images.get(name, f"{name}:1"),
-            "entrypoint": ["test/certs/generate.sh"] if name == "bsetup" else None,
-        }
-        for name in names
-    }
-    services["boulder"] = {
-        "image": "letsencrypt/boulder-tools:t",
-        "entrypoint": ["test/entrypoint.sh"],
-        "environment": {"USE_VITESS": "false"},
-    }
-    print(json.dumps({"services": services}))
+    print(json.dumps(resolved((told("services") or "").split())))
 elif words[0] == "compose" and "pull" in words:
     sys.exit(f"manifest for {lacking} not found: manifest unknown")
 elif words[:2] == ["image", "save"]:

@@ -1,0 +1,57 @@
+"""Where a checkout's docker-compose.yml is not the one that the manifests were written for.
+
+Image tags, environment and extra_hosts are followed by construction (overlay.py), so they never differ. What else differs is either
+something that tests depend on, which is refused, or something to know of, which is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .errors import Problem
+from .parity import differences, static
+from .parity.differences import Difference
+from .progress import note
+
+VARIABLE = "BOULDER_K8S_DRIFT"  # "note" says what would be refused, and goes on
+# Without these a service does not start, or Boulder does not find it. Aspects of parity/static.py, by their first word.
+REFUSED = {
+    "service",
+    "entrypoint",
+    "command",
+    "mount",
+    "address",
+    "alias",
+    "network",
+    "network_mode",
+    "user",
+    "working_dir",
+}
+
+
+def found(document: dict, objects: list[dict]) -> list[Difference]:
+    """What differs and is not meant to. document: the resolved Compose file; objects: the rendered run overlay."""
+    return differences.sort_out(static.compare(document, objects), differences.load())[0]
+
+
+def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> None:
+    """Says what differs, one line each. Raises Problem when the tests depend on any of it."""
+    drift = found(document, objects)
+    refused = [item for item in drift if item.aspect.split()[0] in REFUSED]
+    for item in drift:
+        if item not in refused or environ.get(VARIABLE) == "note":
+            note(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
+    if refused and environ.get(VARIABLE) != "note":
+        raise Problem(
+            f"docker-compose.yml is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",
+            f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
+            "\n".join(described(item) for item in refused),
+        )
+
+
+def short(item: Difference) -> str:
+    return f"{item.subject} ({item.aspect})"
+
+
+def described(item: Difference) -> str:
+    return f"{item.subject}, {item.aspect}: {item.compose} there, {item.kubernetes} in k8s/base"
