@@ -84,7 +84,7 @@ def static_part(settings, checkout, document: dict, config_next: bool, kubectl: 
         settings.state / "parity-overlay",
         secrets=not overlay.needs_generate(checkout),
     )
-    found = static.compare(document, rendered.objects, config_next)
+    found = static.compare(document, rendered.objects)
     unlisted, listed = differences.sort_out(found, intended)
     return Part("static", static.facts(document), unlisted, listed)
 
