@@ -59,3 +59,17 @@ def sort_out(
         else:
             unlisted.append(difference)
     return unlisted, listed
+
+
+def as_markdown(intended: list[Intended]) -> str:
+    """The list as docs/parity.md shows it: `python -m boulder_k8s.parity.differences`."""
+    lines = ["| part | what | Compose | Kubernetes | why |", "| --- | --- | --- | --- | --- |"]
+    for entry in intended:
+        cells = (entry.part, f"{entry.subject}: {entry.aspect}", entry.compose, entry.kubernetes, entry.reason)
+        quoted = [cells[0], *(f"`{cell}`" for cell in cells[1:4]), cells[4]]
+        lines.append("| " + " | ".join(quoted) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(load()), end="")

@@ -12,6 +12,7 @@ from boulder_k8s.parity import differences, probe, results
 from boulder_k8s.parity.differences import Difference, Intended
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
+from boulder_k8s.settings import ROOT
 
 VERBOSE = """\
 \x1b[34m\x1b[1mRunning Unit Tests\x1b[0m
@@ -191,3 +192,9 @@ def test_the_markdown_stays_small_enough_for_a_ci_summary() -> None:
     ).as_markdown()
     assert len(text.encode()) < 1 << 20
     assert "19800 more" in text
+
+
+def test_the_docs_show_the_list_as_it_is() -> None:
+    text = (ROOT / "docs/parity.md").read_text()
+    shown = text.partition("<!-- python -m boulder_k8s.parity.differences -->\n")[2].partition("<!-- end -->")[0]
+    assert shown == differences.as_markdown(differences.load())
