@@ -60,12 +60,11 @@ class Cluster:
             )
         return found
 
-    def ensure(self, checkout: Checkout) -> str:
-        """Makes the cluster run, whatever state it is in; returns the node container's id.
+    def ensure(self, checkout: Checkout, node: dict | None) -> str:
+        """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just said.
 
         Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
         """
-        node = self.node()
         if node and self.record().get("node") != node["Id"]:
             note(f"cluster {self.settings.cluster} is half made; making it again")
             self.remove()

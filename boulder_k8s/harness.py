@@ -55,13 +55,7 @@ class Harness:
         kubectl = self.cluster.kubectl
         try:
             with run.phase("pod"):
-                self.delete(name)
-                kubectl.run(
-                    "create",
-                    "-f",
-                    "-",
-                    input=json.dumps(pod(rendered, name, run, self.cluster.settings.runs, environment)),
-                )
+                self.create(pod(rendered, name, run, self.cluster.settings.runs, environment))
                 self.wait_for_start(name, timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
                 if may_read_stdin():
@@ -76,6 +70,17 @@ class Harness:
             with self.signals.deferred():
                 self.delete(name, wait=False)
         return code
+
+    def create(self, document: dict) -> None:
+        """Creates the pod, in place of one of an earlier run when there is one."""
+        for again in (True, False):
+            try:
+                self.cluster.kubectl.run("create", "-f", "-", input=json.dumps(document))
+                return
+            except process.Failed as error:
+                if "AlreadyExists" not in error.output or not again:
+                    raise
+                self.delete(document["metadata"]["name"])
 
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod of an earlier or this run. Its supervisor ends at once, so it gets one second."""

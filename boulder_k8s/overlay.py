@@ -6,8 +6,9 @@ and only those. Images and environment are what Docker Compose resolves from the
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,33 +21,7 @@ from .errors import Problem
 from .kubectl import Kubectl
 from .manifests import WITHOUT_WORKLOAD, Loader, Workload, load, workloads
 from .settings import NAMESPACE, Settings
-
-MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
-
-# Object name -> {key: file of the checkout}; what the services mount of ./test in docker-compose.yml.
-CONFIG_MAPS = {
-    "bproxysql-config": {"proxysql.cnf": "test/proxysql/proxysql.cnf"},
-    "bredis-config": {"redis-ratelimits.config": "test/redis-ratelimits.config"},
-    "bconsul-config": {"config.hcl": "test/consul/config.hcl"},
-    "bpkimetal-config": {"config.yaml": "test/pkimetal-config.yaml"},
-    "bminio-config": {"entrypoint.sh": "test/minio/entrypoint.sh"},
-}
-PKI = "test/certs/ipki"  # made by generate.sh
-SECRETS = {
-    "bredis-tls": {
-        "minica.pem": f"{PKI}/minica.pem",
-        "cert.pem": f"{PKI}/redis/cert.pem",
-        "key.pem": f"{PKI}/redis/key.pem",
-    },
-    "bconsul-tls": {
-        "minica.pem": f"{PKI}/minica.pem",
-        "minica-key.pem": f"{PKI}/minica-key.pem",
-        "cert.pem": f"{PKI}/consul.boulder/cert.pem",
-        "key.pem": f"{PKI}/consul.boulder/key.pem",
-    },
-}
-# The directories that generate.sh makes, each only when it is absent.
-GENERATED = ("test/certs/ipki", "test/certs/webpki", "test/certs/mtpki")
+from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
 
 
 @dataclass(frozen=True)
@@ -62,11 +37,6 @@ class Rendered:
             for item in self.objects
             if item["kind"] in ("Deployment", "StatefulSet") and item["metadata"]["name"] == name
         )
-
-
-def needs_generate(checkout: Checkout) -> bool:
-    """Whether generate.sh has to run before the manifests can be made: Redis and Consul mount what it makes."""
-    return any(not (checkout.path / path).exists() for files in SECRETS.values() for path in files.values())
 
 
 def check_services(services: dict[str, Service]) -> None:
@@ -171,8 +141,25 @@ def render(
             "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
         },
     )
+    return rendered(settings.root, kubectl, directory)
+
+
+def rendered(root: Path, kubectl: Kubectl, directory: Path) -> Rendered:
+    """`kubectl kustomize DIRECTORY`, or what it said last time (saves 0.2 s) when no file of it or of k8s/ has changed since."""
+    digest = hashlib.sha256(f"{kubectl.binary}".encode())
+    for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
+        digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
+    memory = directory.with_name(f"{directory.name}.json")
+    try:
+        known = json.loads(memory.read_text())
+        if known["key"] == digest.hexdigest():
+            return Rendered(known["text"], known["objects"])
+    except (OSError, ValueError, KeyError):
+        pass  # not there, or not written whole
     text = kubectl.kustomize(directory)
-    return Rendered(text, list(yaml.load_all(text, Loader)))
+    found = Rendered(text, list(yaml.load_all(text, Loader)))
+    memory.write_text(json.dumps({"key": digest.hexdigest(), "text": text, "objects": found.objects}))
+    return found
 
 
 def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:
@@ -198,47 +185,6 @@ def deletions(services: dict[str, Service], root: Path) -> list[dict]:
 
 def service_of(services: dict[str, Service], workload: str) -> Service:
     return next(service for service in services.values() if service.object_name == workload)
-
-
-def configuration(directory: Path) -> list[tuple[str, Path, str]]:
-    """Every file below `directory` as (ConfigMap key, file, path below it). Keys hold no slash, so they are made unique."""
-    found = []
-    keys: set[str] = set()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        relative = path.relative_to(directory).as_posix()
-        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
-        number = 1
-        while key in keys:
-            key, number = f"{stem}.{number}", number + 1
-        keys.add(key)
-        found.append((key, path, relative))
-    return found
-
-
-def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
-    """Copies files to where kustomize may read them; returns generator entries. Raises Problem for what cannot be carried."""
-    target = directory / name
-    target.mkdir()
-    total = 0
-    for key, path in files.items():
-        if not path.is_file():
-            raise Problem(
-                f"The checkout has no {path.name} where the manifests expect it: {path}.",
-                "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.",
-            )
-        total += shutil.copyfile(path, target / key).stat().st_size
-    if total > MAXIMUM:
-        largest = max(files.values(), key=lambda path: path.stat().st_size)
-        raise Problem(
-            f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
-            f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.",
-        )
-    return [f"{key}={name}/{key}" for key in files]
-
-
-def mode(path: Path) -> int:
-    """The file's permissions, which a projected volume keeps."""
-    return path.stat().st_mode & 0o777
 
 
 def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> dict:

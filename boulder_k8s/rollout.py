@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import process
 from .errors import Problem
-from .kubectl import Kubectl
+from .kubectl import PATIENCE, Kubectl
 from .progress import step
 from .watch import watching
 
@@ -87,13 +87,13 @@ def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
     return ""
 
 
-def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str) -> None:
-    """Waits until every workload of `names` runs its newest template and is ready.
+def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> None:
+    """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
 
     Raises Problem naming the culprit, with the end of its log, as soon as one cannot get ready, or after `timeout` seconds.
     """
     wanted = set(names)
-    if not (missing := wanted - settled(kubectl)):
+    if not (missing := wanted - settled(objects(kubectl) if known is None else known)):
         return
     deadline = time.monotonic() + timeout
     with (
@@ -108,19 +108,23 @@ def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str) -> None:
             running = {pod["metadata"]["labels"][NAME] for pod in watch.pods.values() if ready(pod)}
             if not (waiting := wanted - running) or not changed:
                 # A ready pod may still be the old one: the workloads know.
-                missing = waiting = wanted - settled(kubectl)
+                missing = waiting = wanted - settled(objects(kubectl))
             show(", ".join(sorted(waiting)))
             if missing and time.monotonic() > deadline:
                 raise late(kubectl, sorted(missing), list(watch.pods.values()), timeout)
 
 
-def settled(kubectl: Kubectl) -> set[str]:
+def objects(kubectl: Kubectl, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:
+    """Every workload and pod that there is, in one request."""
+    return kubectl.json("get", "deployments,statefulsets,pods", timeout=timeout, patience=patience)["items"]
+
+
+def settled(found: list[dict]) -> set[str]:
     """The names of the workloads whose newest template runs and is ready."""
-    found = kubectl.json("get", "deployments,statefulsets")
     return {
         item["metadata"]["name"]
-        for item in found["items"]
-        if item["spec"]["replicas"]
+        for item in found
+        if item["spec"].get("replicas")
         and item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]
         and item["status"].get("updatedReplicas") == item["status"].get("readyReplicas") == item["spec"]["replicas"]
         and item["status"].get("replicas") == item["spec"]["replicas"]

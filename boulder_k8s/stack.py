@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from . import compose, drift, images, overlay, rollout
+from . import compose, drift, images, overlay, process, rollout, staging
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
@@ -35,11 +38,13 @@ class Stack:
     services: dict[str, Service]
     node_id: str = ""
     image_ids: dict[str, str] | None = None
+    known: list[dict] | None = None  # workloads and pods before this command changed anything; None: ask
+    stopped: bool = True  # whether there may be a Boulder to start again; False once it is known that there is none
 
     @classmethod
     def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, config_next: bool) -> Stack:
         """Reads the checkout's Compose file; changes nothing. Raises Problem when the manifests do not fit it."""
-        document = compose.document(checkout.path, config_next)
+        document = compose.remembered(checkout.path, config_next, settings.root / ".state" / "compose")
         services = compose.services(document)
         overlay.check_services(services)
         return cls(settings, cluster, checkout, config_next, document, services)
@@ -49,14 +54,21 @@ class Stack:
 
         Raises Problem naming what failed. When generate.sh fails, its exit code is the Problem's.
         """
-        with run.phase("cluster"):
-            self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
+        with run.phase("cluster"), ThreadPoolExecutor(1) as pool:
+            node = self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
+            begun = time.monotonic()
+            seen = (
+                pool.submit(self.look) if node and self.settings.kubeconfig.exists() else None
+            )  # beside Docker's work
             self.image_ids = images.ensure_local(self.services, self.checkout, self.config_next)
-            self.node_id = self.cluster.ensure(self.checkout)
+            if time.monotonic() - begun > 5:  # something was pulled meanwhile
+                node, seen = self.cluster.node(), None
+            self.node_id = self.cluster.ensure(self.checkout, node)
+            self.known = seen.result() if seen else None
         with run.phase("images"):
             images.ensure_on_node(self.settings, self.node_id, self.image_ids)
         run.record |= {"images": self.image_ids, "node": self.node_id}
-        if overlay.needs_generate(self.checkout):
+        if staging.needs_generate(self.checkout):
             with run.phase("generate"):
                 self.generate(harness, run, timeout)
         with run.phase("dependencies"):
@@ -64,8 +76,24 @@ class Stack:
             drift.check(self.document, rendered.objects, os.environ)
             self.apply(rendered, [item for item in rendered.objects if not is_boulder(item)])
             names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
-            rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies")
+            rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies", self.known)
         return rendered
+
+    def look(self) -> list[dict] | None:
+        """What is on the cluster now, or None when it does not answer at once."""
+        try:
+            return rollout.objects(self.cluster.kubectl, timeout=10, patience=0)
+        except (process.Failed, subprocess.TimeoutExpired):
+            return None
+
+    def find(self, kind: str, name: str) -> dict | None:
+        """One object as it was when `bring_up` looked, or as it is now when nothing is known."""
+        if self.known is None:
+            return self.cluster.kubectl.find("get", kind.lower(), name)
+        return next(
+            (item for item in self.known if item["kind"] == kind and item["metadata"]["name"] == name),
+            None,
+        )
 
     def render(self) -> Rendered:
         """The run overlay of the checkout as it is now."""
@@ -90,6 +118,7 @@ class Stack:
         if memory.exists() and memory.read_text() == json.dumps(record):
             return
         memory.unlink(missing_ok=True)
+        self.known = None
         with step("kubectl apply"):
             self.cluster.kubectl.apply(objects)
         memory.write_text(json.dumps(record))
@@ -131,7 +160,8 @@ class Stack:
         What it was is kept on the object itself, so that the next command can restore it if this one is killed.
         """
         kubectl = self.cluster.kubectl
-        found = kubectl.find("get", "deployment", BOULDER)
+        found = self.find("Deployment", BOULDER)
+        self.stopped = bool(found)  # by us, or by a killed run whose annotation is still there
         if not found or not found["spec"]["replicas"]:
             return
         change = {"metadata": {"annotations": {REPLICAS: str(found["spec"]["replicas"])}}, "spec": {"replicas": 0}}
@@ -148,6 +178,8 @@ class Stack:
 
     def restore_boulder(self, patience: float = PATIENCE) -> None:
         """Undoes stop_boulder, of this command or of a killed one; waits `patience` seconds for an API server."""
+        if not self.stopped:
+            return
         kubectl = self.cluster.kubectl
         found = kubectl.find("get", "deployment", BOULDER, patience=patience)
         before = found["metadata"].get("annotations", {}).get(REPLICAS) if found else None
@@ -158,7 +190,8 @@ class Stack:
     def remove_leftovers(self, harness: Harness) -> None:
         """Ends the pods of a run whose wrapper was killed."""
         for name in (TESTS, SETUP):
-            harness.delete(name)
+            if self.find("Pod", name):
+                harness.delete(name)
 
 
 def is_boulder(item: dict) -> bool:

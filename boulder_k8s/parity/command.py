@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .. import commands, compose, docker, overlay, tools
+from .. import commands, compose, docker, overlay, staging, tools
 from ..cluster import Cluster
 from ..errors import Problem
 from ..kubectl import Kubectl
@@ -82,7 +82,7 @@ def static_part(settings, checkout, document: dict, config_next: bool, kubectl: 
         config_next,
         kubectl,
         settings.state / "parity-overlay",
-        secrets=not overlay.needs_generate(checkout),
+        secrets=not staging.needs_generate(checkout),
     )
     found = static.compare(document, rendered.objects)
     unlisted, listed = differences.sort_out(found, intended)

@@ -17,6 +17,7 @@ from boulder_k8s.compose import Service
 from boulder_k8s.errors import Problem
 from boulder_k8s.kubectl import Kubectl
 from boulder_k8s.settings import ROOT, Port, Settings
+from boulder_k8s.staging import SECRETS
 
 KUBECTL = Kubectl(Path(sys.executable).parent / "kubectl", Path("/nonexistent"), "none")
 SETTINGS = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(18055, 8055)))
@@ -58,7 +59,7 @@ SERVICES = {
 def checkout(tmp_path: Path) -> Checkout:
     path = tmp_path / "boulder"
     shutil.copytree(ROOT / "tests/fixtures/boulder", path)
-    for files in overlay.SECRETS.values():
+    for files in SECRETS.values():
         for name in files.values():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_text(f"invented {name}\n")
@@ -206,6 +207,33 @@ def test_services_that_the_manifests_do_not_know_are_named(checkout: Checkout) -
         overlay.check_services(SERVICES | {"bnew": service("bnew", "x:1")})
     with pytest.raises(Problem, match="no service boulder"):
         overlay.check_services({name: item for name, item in SERVICES.items() if name != "boulder"})
+
+
+def test_kustomize_is_asked_again_only_when_a_file_has_changed(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    original = Kubectl.kustomize
+    monkeypatch.setattr(Kubectl, "kustomize", lambda self, directory: calls.append(1) or original(self, directory))
+
+    def asked(change: str = "") -> int:
+        before = len(calls)
+        if change:
+            (checkout.path / change).write_text(f"# {len(calls)}\n")
+        found = render(checkout, tmp_path)
+        assert {item["metadata"]["name"] for item in found.objects} >= {"boulder", "bconsul"}
+        assert not change or f"# {before}" in found.text
+        return len(calls) - before
+
+    assert [asked(), asked(), asked("test/config/new.json"), asked(), asked("test/consul/config.hcl")] == [
+        1,
+        0,
+        1,
+        0,
+        1,
+    ]
+    (tmp_path / "overlay.json").write_text('{"key"')
+    assert asked() == 1
 
 
 def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, tmp_path: Path) -> None:

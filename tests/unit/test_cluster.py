@@ -63,13 +63,13 @@ def cluster(machine: Programs, settings: Settings) -> Cluster:
 
 @pytest.fixture
 def made(cluster: Cluster, checkout: Path) -> Cluster:
-    cluster.ensure(Checkout(checkout))
+    cluster.ensure(Checkout(checkout), cluster.node())
     return cluster
 
 
 def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Programs) -> None:
-    assert cluster.ensure(Checkout(checkout)) == "node-1"
-    assert cluster.ensure(Checkout(checkout)) == "node-1"
+    assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
+    assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
     assert machine.called("kind", "create cluster") == 1
     for call in machine.calls("kind"):
         assert {"--name=unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
@@ -101,7 +101,7 @@ def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made
 
 def test_a_stopped_node_is_started(made: Cluster, checkout: Path, machine: Programs, settings: Settings) -> None:
     describe(machine, "node", settings, checkout, State={"Running": False})
-    assert made.ensure(Checkout(checkout)) == "node-1"
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
     assert machine.called("docker", "start unit-control-plane") == 1
     assert machine.called("kind", "export kubeconfig") == 1  # the API server's port is a new one
     assert machine.called("kind", "create") == 1
@@ -109,7 +109,7 @@ def test_a_stopped_node_is_started(made: Cluster, checkout: Path, machine: Progr
 
 def test_a_lost_kubeconfig_is_written_again(made: Cluster, checkout: Path, settings: Settings) -> None:
     settings.kubeconfig.unlink()
-    made.ensure(Checkout(checkout))
+    made.ensure(Checkout(checkout), made.node())
     assert settings.kubeconfig.exists()
 
 
@@ -122,7 +122,7 @@ def test_a_half_made_cluster_is_made_again(made, checkout, machine, settings, wh
         record.write_text("")
     else:
         describe(machine, "node", settings, checkout, Id="node-0")
-    assert made.ensure(Checkout(checkout)) == "node-1"
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
     assert (machine.called("kind", "delete cluster"), machine.called("kind", "create cluster")) == (1, 2)
 
 
@@ -134,7 +134,7 @@ def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
 
     monkeypatch.setattr(Cluster, "add_stub_zone", interrupt)
     with pytest.raises(Interrupted):
-        cluster.ensure(Checkout(checkout))
+        cluster.ensure(Checkout(checkout), cluster.node())
     assert cluster.node() and cluster.record() == {}
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
 def test_a_cluster_of_somebody_else_is_never_touched(cluster, checkout, machine, settings, mounts, whose: str) -> None:
     describe(machine, "node", settings, checkout, Mounts=mounts)
     with pytest.raises(Problem, match=whose) as caught:
-        cluster.ensure(Checkout(checkout))
+        cluster.ensure(Checkout(checkout), cluster.node())
     assert "KIND_CLUSTER=NAME" in caught.value.fix
     assert machine.calls("kind") == []
     assert {call[0] for call in machine.calls("docker")} == {"container"}
@@ -157,7 +157,7 @@ def test_a_cluster_of_somebody_else_is_never_touched(cluster, checkout, machine,
 def refused(cluster: Cluster, checkout: Path, machine: Programs, message: str) -> None:
     before = machine.calls("kind")
     with pytest.raises(Problem, match=message) as caught:
-        cluster.ensure(Checkout(checkout))
+        cluster.ensure(Checkout(checkout), cluster.node())
     assert "invoke down" in caught.value.fix
     assert machine.calls("kind") == before
 
@@ -181,7 +181,7 @@ def test_other_ports_are_refused(made: Cluster, checkout: Path, machine: Program
 def test_a_port_that_is_taken_is_named_with_its_holder_before_anything_is_made(cluster, checkout, machine) -> None:
     machine.answer("docker", "ps --filter publish=24913", "echo boulder-boulder-1")
     with socket.create_server(("127.0.0.1", 24913)), pytest.raises(Problem) as caught:
-        cluster.ensure(Checkout(checkout))
+        cluster.ensure(Checkout(checkout), cluster.node())
     assert caught.value.message == "Port 24913 on 127.0.0.1 is taken by container boulder-boulder-1."
     assert machine.calls("kind") == []
 
@@ -203,7 +203,7 @@ def test_a_port_that_only_root_may_bind_is_left_to_docker(
 def test_what_kind_says_when_it_fails_is_shown_and_nothing_is_left(cluster, checkout, machine, settings) -> None:
     machine.answer("kind", "create cluster", "cp $cd/made $cd/node; echo ERROR: failed to init node >&2; exit 1")
     with pytest.raises(Problem, match="kind cannot make cluster unit") as caught:
-        cluster.ensure(Checkout(checkout))
+        cluster.ensure(Checkout(checkout), cluster.node())
     assert "failed to init node" in caught.value.detail
     assert cluster.node() is None
     assert not settings.state.exists()

@@ -80,3 +80,30 @@ def test_a_compose_file_that_is_refused_is_shown_in_composes_words(programs: Pro
         compose.load(tmp_path, config_next=False)
     assert (caught.value.detail, caught.value.exit_code) == ("yaml: line 3: did not find expected key", 2)
     assert str(tmp_path) in caught.value.fix
+
+
+def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Programs, tmp_path: Path) -> None:
+    programs.answer("docker", "config", """printf '{"services": {"boulder": {"image": "a"}}}'""")
+    checkout, memory = tmp_path / "checkout", tmp_path / "memory"
+    checkout.mkdir()
+    (checkout / "docker-compose.yml").write_text("services: {}\n")
+    environ = {"BOULDER_TOOLS_TAG": "1", "PWD": "/a"}
+
+    def asked(config_next: bool = False, **more: str) -> int:
+        before = programs.called("docker", "config")
+        found = compose.remembered(checkout, config_next, memory, environ | more)
+        assert found == {"services": {"boulder": {"image": "a"}}}
+        return programs.called("docker", "config") - before
+
+    assert [asked(), asked(), asked(PWD="/b")] == [1, 0, 0]
+    assert [asked(config_next=True), asked(config_next=True), asked()] == [1, 0, 0]
+    assert [asked(BOULDER_TOOLS_TAG="2"), asked(BOULDER_TOOLS_TAG="2")] == [1, 0]
+    (checkout / "docker-compose.override.yml").write_text("services: {}\n")
+    assert [asked(), asked()] == [1, 0]
+    (checkout / ".env").write_text("X=1\n")
+    assert asked() == 1
+    (memory / "config.json").write_text('{"key"')
+    assert asked() == 1
+    assert [asked(COMPOSE_FILE="other.yml"), asked(COMPOSE_FILE="other.yml")] == [1, 1]
+    (checkout / "docker-compose.yml").write_text("services:\n  a:\n    env_file: b\n")
+    assert [asked(), asked()] == [1, 1]

@@ -137,7 +137,7 @@ def tell(programs: Programs, workloads: list[dict], events: list[dict | str]) ->
 )
 def test_only_the_newest_template_counts(programs: Programs, kubectl: Kubectl, status: dict, settled: bool) -> None:
     tell(programs, [workload(**status)], [""])
-    assert rollout.settled(kubectl) == ({"bconsul"} if settled else set())
+    assert rollout.settled(rollout.objects(kubectl)) == ({"bconsul"} if settled else set())
 
 
 def test_what_is_settled_is_not_watched(programs: Programs, kubectl: Kubectl) -> None:

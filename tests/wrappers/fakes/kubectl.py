@@ -25,7 +25,13 @@ def workloads():
     status = {"observedGeneration": 1, "updatedReplicas": 1, "readyReplicas": 1, "replicas": 1}
     return {
         "items": [
-            {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": 1}, "status": status} for name in names
+            {
+                "kind": "Deployment",
+                "metadata": {"name": name, "generation": 1},
+                "spec": {"replicas": 1},
+                "status": status,
+            }
+            for name in names
         ]
     }
 
@@ -38,7 +44,7 @@ if words[0] == "version":
 verb = [word for word in words if not word.startswith("--")]
 if verb[:2] == ["get", "configmap"]:
     print(json.dumps({"data": {"Corefile": ".:53 {\n}\n"}}))
-elif verb[:2] == ["get", "deployments,statefulsets"]:
+elif verb[:2] == ["get", "deployments,statefulsets,pods"]:
     print(json.dumps(workloads()))
 elif verb[:2] == ["get", "pods"] and "--watch" in words:
     status = {"phase": "Running", "containerStatuses": [{"name": "boulder", "state": {"running": {}}}]}

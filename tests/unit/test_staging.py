@@ -9,7 +9,7 @@ import pytest
 
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.errors import Problem
-from boulder_k8s.overlay import MAXIMUM, SECRETS, configuration, mode, needs_generate, stage
+from boulder_k8s.staging import MAXIMUM, SECRETS, configuration, mode, needs_generate, stage
 
 
 def test_keys_are_unique_and_such_as_kubernetes_takes(tmp_path: Path) -> None:
