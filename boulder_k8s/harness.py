@@ -20,7 +20,7 @@ from .progress import note
 from .run import Run
 from .signals import Signals
 from .streams import Feeder, may_read_stdin, record_window, terminal
-from .watch import watching
+from .watch import Watch, watching
 
 TESTS = "boulder-tests"  # t.sh's `--name boulder_tests`
 SETUP = "bsetup"
@@ -53,34 +53,42 @@ class Harness:
         if on_terminal:
             record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
+        ended = False
         try:
             with run.phase("pod"):
-                self.create(pod(rendered, name, run, self.cluster.settings.runs, environment))
-                self.wait_for_start(name, timeout)
+                document = pod(rendered, name, run, self.cluster.settings.runs, environment)
+                with watching(kubectl, f"--field-selector=metadata.name={name}") as watch:  # it connects meanwhile
+                    self.wait_for_start(watch, name, self.create(document), timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
                 if may_read_stdin():
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
             if code and not self.signals.received:  # who interrupts wants an end, not a report
                 bundle.collect(kubectl, run)
+            ended = run.exit_code() is not None and not self.signals.received
         except Problem:
             bundle.collect(kubectl, run)
             raise
         finally:
             with self.signals.deferred():
-                self.delete(name, wait=False)
+                if ended:  # nothing runs in it any more: kubectl may go on behind us, and what it leaves the next command removes
+                    process.leave(
+                        kubectl.command("delete", "pod", name, "--ignore-not-found", "--grace-period=1", "--wait=false")
+                    )
+                else:
+                    self.delete(name, wait=False)
         return code
 
-    def create(self, document: dict) -> None:
-        """Creates the pod, in place of one of an earlier run when there is one."""
-        for again in (True, False):
-            try:
-                self.cluster.kubectl.run("create", "-f", "-", input=json.dumps(document))
-                return
-            except process.Failed as error:
-                if "AlreadyExists" not in error.output or not again:
-                    raise
-                self.delete(document["metadata"]["name"])
+    def create(self, document: dict) -> str:
+        """Creates the pod, in place of one of an earlier run when there is one; returns its uid."""
+        command = ("create", "-o", "jsonpath={.metadata.uid}", "-f", "-")
+        try:
+            return self.cluster.kubectl.run(*command, input=json.dumps(document))
+        except process.Failed as error:
+            if "AlreadyExists" not in error.output:
+                raise
+            self.delete(document["metadata"]["name"])
+        return self.cluster.kubectl.run(*command, input=json.dumps(document))
 
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod of an earlier or this run. Its supervisor ends at once, so it gets one second."""
@@ -98,22 +106,22 @@ class Harness:
                 ) from error
             note(f"the pod {name} could not be deleted; the next command does it")
 
-    def wait_for_start(self, name: str, timeout: float) -> None:
+    def wait_for_start(self, watch: Watch, name: str, uid: str, timeout: float) -> None:
         """Waits until the pod's container runs. Raises Problem naming the culprit when it cannot, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        with watching(self.cluster.kubectl, name) as watch:
-            while True:
-                watch.next(min(1.0, max(0.01, deadline - time.monotonic())))
-                if found := watch.pods.get(name):
-                    if any(
-                        set(item.get("state", {})) & {"running", "terminated"}
-                        for item in found.get("status", {}).get("containerStatuses", [])
-                    ):
-                        return
-                    if bad := rollout.culprit(found):
-                        raise rollout.failure(self.cluster.kubectl, bad)
-                if time.monotonic() > deadline:
-                    raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
+        while True:
+            watch.next(min(1.0, max(0.01, deadline - time.monotonic())))
+            found = watch.pods.get(name)
+            if found and found["metadata"].get("uid", "") == uid:  # not one of an earlier run
+                if any(
+                    set(item.get("state", {})) & {"running", "terminated"}
+                    for item in found.get("status", {}).get("containerStatuses", [])
+                ):
+                    return
+                if bad := rollout.culprit(found):
+                    raise rollout.failure(self.cluster.kubectl, bad)
+            if time.monotonic() > deadline:
+                raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
 
 
 def pod(rendered: Rendered, name: str, run: Run, runs: Path, environment: dict[str, str]) -> dict:

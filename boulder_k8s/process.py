@@ -33,6 +33,12 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
         stop(child)
 
 
+def leave(command: Sequence[str | Path]) -> None:
+    """Starts a program that is to end by itself, whatever becomes of us; nobody looks at how."""
+    null = subprocess.DEVNULL
+    subprocess.Popen([str(word) for word in command], stdin=null, stdout=null, stderr=null, start_new_session=True)
+
+
 def end_with_parent() -> None:
     """In the child: asks Linux to end it when we are killed, so that the next command does not meet, say, a kind at work."""
     if PRCTL:
