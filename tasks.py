@@ -17,11 +17,20 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import commands  # noqa: E402
+from boulder_k8s import attach, commands  # noqa: E402
+from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
+SERVICE = "as docker-compose.yml names it"
 TIMEOUT = "seconds to wait for the services to get ready"
+
+
+def behind_dashes(example: str) -> list[str]:
+    """The words behind `--` as the shell gave them; invoke itself would join them."""
+    if "--" not in sys.argv or not (words := sys.argv[sys.argv.index("--") + 1 :]):
+        sys.exit(guarded(lambda settings, signals: commands.nothing_to_run(example)))
+    return words
 
 
 @task(help={"next": NEXT, "timeout": TIMEOUT})
@@ -58,6 +67,38 @@ def logs(context: Context, services: str = "", follow: bool = False) -> None:
     """Print the services' logs; services may also stand behind two dashes: logs --follow -- bconsul bredis_1."""
     names = [*services.replace(",", " ").split(), *context.remainder.split()]
     sys.exit(guarded(lambda settings, signals: commands.logs(settings, names, follow)))
+
+
+@task(help={"next": NEXT})
+def run(_: Context, next: bool = False) -> None:
+    """Run a command in a fresh Boulder pod, as `docker compose run --rm boulder`: run -- go test ./va."""
+    program = behind_dashes("run -- go test ./va")
+    sys.exit(guarded(lambda settings, signals: commands.run(settings, signals, program, config_next=next)))
+
+
+@task(help={"service": SERVICE})
+def exec(_: Context, service: str = "boulder") -> None:
+    """Run a command beside what runs in a service's container: exec -- curl -s localhost:4001/directory."""
+    program = behind_dashes("exec -- ls /boulder")
+    sys.exit(guarded(lambda settings, signals: attach.execute(settings, service, program)))
+
+
+@task(help={"service": SERVICE})
+def shell(_: Context, service: str = "boulder") -> None:
+    """Open a shell in a service's container."""
+    sys.exit(guarded(lambda settings, signals: attach.shell(settings, service)))
+
+
+@task(help={"json": "print it as JSON"})
+def status(_: Context, json: bool = False) -> None:
+    """Show the cluster, its services and the last run; ends with 0 when everything is ready, else with 1."""
+    sys.exit(guarded(lambda settings, signals: showing.status(settings, as_json=json)))
+
+
+@task(help={"next": NEXT})
+def render(_: Context, next: bool = False) -> None:
+    """Print the YAML that up applies."""
+    sys.exit(guarded(lambda settings, signals: commands.render(settings, config_next=next)))
 
 
 @task(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from . import bundle, images, process, rollout, tools
+from . import bundle, docker, images, process, rollout, staging, tools
 from . import checkout as checkouts
 from .cluster import Cluster
 from .errors import Problem
@@ -145,6 +145,11 @@ def hand_over(
         ) from error
 
 
+def nothing_to_run(example: str) -> NoReturn:
+    """Raises the Problem of a command that is missing."""
+    raise Problem("There is no command to run.", f"Write it behind two dashes: invoke {example}")
+
+
 @contextmanager
 def explained(stack: Stack, run: Run) -> Iterator[None]:
     """When the block fails on the cluster: its logs are kept, and an image that the node has lost is loaded next time."""
@@ -191,6 +196,20 @@ def up(
             rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
             wait_for_directory(settings, 30)
         note(f"Boulder is up: {settings.directory_url}")
+
+
+def render(settings: Settings, config_next: bool = False, environ: Mapping[str, str] = os.environ) -> None:
+    """Prints the YAML that `up` applies for this checkout, Secrets included (they hold the throwaway test PKI). Needs no cluster.
+
+    Raises Problem when the checkout cannot be carried. Where generate.sh has not run yet, its Secrets are left out, and that is said.
+    """
+    cluster = Cluster(settings, tools.find(settings))
+    stack = Stack.of(settings, cluster, find_checkout(settings, environ), config_next)
+    stack.image_ids = docker.image_ids(sorted({service.image for service in stack.services.values()}))
+    if bare := staging.needs_generate(stack.checkout):
+        note("without the Secrets: test/certs/generate.sh has not run yet")
+    with held(settings, "invoke render"):
+        sys.stdout.write(stack.render(secrets=not bare).text)
 
 
 def wait_for_directory(settings: Settings, timeout: float) -> None:

@@ -95,9 +95,8 @@ class Stack:
             None,
         )
 
-    def render(self) -> Rendered:
-        """The run overlay of the checkout as it is now."""
-        directory = self.settings.state / "overlay"
+    def render(self, secrets: bool = True) -> Rendered:
+        """The run overlay of the checkout as it is now; without its Secrets where generate.sh has not run yet."""
         return overlay.render(
             self.settings,
             self.checkout,
@@ -105,7 +104,8 @@ class Stack:
             self.image_ids or {},
             self.config_next,
             self.cluster.kubectl,
-            directory,
+            self.settings.state / "overlay",
+            secrets,
         )
 
     def apply(self, rendered: Rendered, objects: list[dict]) -> None:
@@ -129,17 +129,7 @@ class Stack:
         Raises Problem with generate.sh's exit code when it fails.
         """
         kubectl = self.cluster.kubectl
-        directory = self.settings.state / "overlay"
-        rendered = overlay.render(
-            self.settings,
-            self.checkout,
-            self.services,
-            self.image_ids or {},
-            self.config_next,
-            kubectl,
-            directory,
-            secrets=False,
-        )
+        rendered = self.render(secrets=False)
         kubectl.apply([item for item in rendered.objects if item["kind"] == "Namespace"])
         note("generating the test certificates")
         setup = run.within(SETUP)

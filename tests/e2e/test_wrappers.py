@@ -178,6 +178,34 @@ def test_a_test_run_gives_the_running_boulder_back(stack: Project) -> None:
     assert directory(stack)["meta"]["config"] == "test/config-next"
 
 
+def test_status_exec_render_and_run_on_a_running_stack(stack: Project) -> None:
+    assert stack.invoke("up").returncode == 0
+    result = stack.invoke("status", "--json")
+    shown = json.loads(result.stdout)
+    assert (result.returncode, shown["ready"], shown["configuration"]) == (0, True, "test/config")
+    assert {service["name"]: service["address"] for service in shown["services"]}["bredis-1"] == "10.77.77.4"
+    assert stack.invoke("exec", "--", "sh", "-c", "exit 42").returncode == 42
+    assert stack.invoke("exec", "--service", "bredis_2", "--", "hostname").stdout == b"bredis-2-0\n"
+    rendered = stack.invoke("render").stdout
+    compared = subprocess.run(
+        [
+            ROOT / ".venv/bin/kubectl",
+            f"--kubeconfig={ROOT}/.state/{CLUSTER}/kubeconfig",
+            f"--context=kind-{CLUSTER}",
+            "diff",
+            "--server-side",
+            "--field-manager=boulder-k8s",
+            "--filename=-",
+        ],
+        input=rendered,
+        capture_output=True,
+    )
+    assert (compared.returncode, compared.stdout) == (0, b""), compared.stderr
+    assert stack.invoke("run", "--", "sh", "-c", "exit 7").returncode == 7
+    shown = json.loads(stack.invoke("status", "--json").stdout)
+    assert (shown["last_run"]["exit_code"], shown["last_run"]["arguments"][:2]) == (7, ["run", "sh"])
+
+
 def test_a_broken_configuration_is_named_with_its_log(stack: Project) -> None:
     (stack.checkout / "test/config/broken.json").write_text("{")
     result = stack.invoke("up")

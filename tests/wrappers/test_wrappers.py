@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Machine
 
 
@@ -209,3 +210,42 @@ def test_boulder_ci_orch_knows_two_words(machine: Machine) -> None:
     assert "k8s (the default) or compose" in result.stderr
     assert machine.run("-h", BOULDER_CI_ORCH="k8s").returncode == 0
     assert machine.run("-h", BOULDER_CI_ORCH="").returncode == 0
+
+
+def test_run_puts_a_command_in_the_place_of_test_sh(machine: Machine) -> None:
+    machine.tell("exit-code", "3")
+    assert machine.invoke("run", "--next", "--", "sh", "-c", 'echo "a  b"; exit 3').returncode == 3
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[-1] == ["test/entrypoint.sh", "sh", "-c", 'echo "a  b"; exit 3']
+
+
+@pytest.mark.parametrize("task", ["run", "exec"])
+def test_a_command_that_is_missing_is_said(machine: Machine, task: str) -> None:
+    result = machine.invoke(task)
+    assert result.returncode == 2
+    assert "behind two dashes: invoke " + task in result.stderr
+
+
+def test_exec_refuses_what_is_no_service_or_does_not_run(machine: Machine) -> None:
+    result = machine.invoke("exec", "--service", "nonsense", "--", "ls")
+    assert (result.returncode, "bredis-1" in result.stderr) == (2, True)
+    result = machine.invoke("exec", "--", "ls")
+    assert (result.returncode, "Run `invoke up`" in result.stderr) == (2, True)
+
+
+def test_render_prints_what_up_would_apply_without_a_cluster(machine: Machine) -> None:
+    (machine.state / "node").unlink(missing_ok=True)
+    result = machine.invoke("render", "--next")
+    assert result.returncode == 0
+    objects = [item for item in yaml.safe_load_all(result.stdout) if item]
+    names = {(item["kind"], item["metadata"]["name"]) for item in objects}
+    assert {("Deployment", "boulder"), ("Service", "boulder-mariadb")} <= names
+    assert "test/config-next" in result.stdout
+    assert machine.calls("kind") == [["version"]]
+    assert not [call for call in machine.calls("kubectl") if "kustomize" not in call and "version" not in call]
+
+
+def test_status_without_a_cluster_is_1(machine: Machine) -> None:
+    (machine.state / "node").unlink(missing_ok=True)
+    result = machine.invoke("status", "--json")
+    assert (result.returncode, json.loads(result.stdout)["node"]) == (1, "absent")

@@ -1,0 +1,85 @@
+"""What `invoke status` makes of the cluster's objects and the run directories."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from boulder_k8s import status
+from boulder_k8s.settings import Settings
+
+
+def workload(name: str, ready: bool = True, replicas: int = 1, env: list[dict] | None = None) -> dict:
+    count = replicas if ready else 0
+    container = {"name": name, "image": f"{name}:1", "env": env or []}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": name, "generation": 1},
+        "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
+        "status": {"observedGeneration": 1, "updatedReplicas": count, "readyReplicas": count, "replicas": count},
+    }
+
+
+def pod(name: str, service: str, restarts: int = 0, waiting: str = "") -> dict:
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": service}},
+        "spec": {},
+        "status": {"phase": "Running", "containerStatuses": [{"restartCount": restarts, "state": state}]},
+    }
+
+
+def test_a_service_shows_readiness_restarts_address_and_why_it_waits() -> None:
+    network = {
+        "kind": "Service",
+        "metadata": {"name": "bconsul"},
+        "spec": {"clusterIP": "10.77.77.10", "ports": [{"port": 53, "protocol": "UDP"}, {"port": 8500}]},
+    }
+    objects = [
+        workload("bconsul"),
+        pod("bconsul-x", "bconsul", restarts=2),
+        network,
+        workload("bjaeger", ready=False),
+        pod("bjaeger-x", "bjaeger", waiting="ImagePullBackOff"),
+        workload("boulder", replicas=0),
+    ]
+    bconsul, bjaeger, boulder = status.services(objects)
+    assert (bconsul.ready, bconsul.restarts, bconsul.address, bconsul.image) == (True, 2, "10.77.77.10", "bconsul:1")
+    assert (bconsul.state, bconsul.ports) == ("Running", ["53/udp", "8500/tcp"])
+    assert (bjaeger.ready, bjaeger.state) == (False, "ImagePullBackOff")
+    assert (boulder.ready, boulder.state) == (False, "scaled down")
+
+
+def test_the_configuration_is_the_deployments() -> None:
+    env = [{"name": "FAKE_DNS", "value": "x"}, {"name": "BOULDER_CONFIG_DIR", "value": "test/config-next"}]
+    assert status.configuration([workload("bconsul"), workload("boulder", env=env)]) == "test/config-next"
+    assert status.configuration([workload("bconsul")]) == ""
+
+
+def test_the_last_run_is_this_clusters_newest_that_ran_tests(settings: Settings) -> None:
+    assert status.last_run(settings) == {}
+    runs = [
+        (
+            "20260101T000000Z-t",
+            {"cluster": settings.cluster, "arguments": ["-i"], "began": 1.0, "ended": 3.5, "exit_code": 7},
+        ),
+        ("20260102T000000Z-up", {"cluster": settings.cluster, "arguments": ["up"], "began": 2.0}),
+        ("20260103T000000Z-t", {"cluster": "another", "arguments": ["-u"], "began": 3.0}),
+    ]
+    for name, record in runs:
+        (settings.runs / name).mkdir(parents=True)
+        (settings.runs / name / "run.json").write_text(json.dumps(record))
+    (settings.runs / "20260104T000000Z-t").mkdir()  # of a wrapper that was killed early
+    found = status.last_run(settings)
+    assert (found["arguments"], found["exit_code"], found["seconds"]) == (["-i"], 7, 2.5)
+
+
+def test_plain_lines_name_what_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    one = status.Service("bjaeger", False, 3, "CrashLoopBackOff", "i:1", "10.77.77.134", ["1/tcp"] * 6)
+    status.show(status.Status("c", "running", "/b", "0123456789abc", "test/config", "http://x", ["p"], [one]))
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    for word in ("bjaeger", "CrashLoopBackOff", "and 2 more", "012345678,", "not ready"):
+        assert word in text
