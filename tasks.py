@@ -39,10 +39,10 @@ def up(_: Context, next: bool = False, timeout: float = commands.TIMEOUT) -> Non
     sys.exit(guarded(lambda settings, signals: commands.up(settings, signals, config_next=next, timeout=timeout)))
 
 
-@task
-def down(_: Context) -> None:
+@task(help={"images": "also drop the Docker volume that keeps the node's images for the next cluster"})
+def down(_: Context, images: bool = False) -> None:
     """Remove the cluster and its databases."""
-    sys.exit(guarded(lambda settings, signals: commands.down(settings)))
+    sys.exit(guarded(lambda settings, signals: commands.down(settings, drop_images=images)))
 
 
 @task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})

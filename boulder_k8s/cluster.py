@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from . import docker, images, process
+from . import docker, images, process, store
 from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
@@ -113,9 +113,10 @@ class Cluster:
         own_directory(self.settings.state.parent)
         own_directory(self.settings.runs)
         images.ensure_node_image(self.settings.node_image)
+        volume = store.ensure(self.settings)
         for attempts_left in reversed(range(5)):
             try:
-                self.create_once(checkout)
+                self.create_once(checkout, volume)
                 break
             except process.Failed as error:
                 self.remove()
@@ -126,16 +127,17 @@ class Cluster:
                     raise self.cannot(error) from error
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
+        images.note_loaded(self.settings, node_id, store.images(self.settings) if volume else {})
         # Written last: a cluster without it was interrupted while it was made.
         (self.settings.state / "complete.json").write_text(
             json.dumps({"node": node_id, "checkout": identity(checkout.path)})
         )
         return node_id
 
-    def create_once(self, checkout: Checkout) -> None:
+    def create_once(self, checkout: Checkout, volume: Path | None) -> None:
         self.settings.state.mkdir(exist_ok=True)
         configuration = self.settings.state / "kind.yaml"
-        configuration.write_text(yaml.safe_dump(self.configuration(checkout), sort_keys=False))
+        configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={configuration}", f"--image={self.settings.node_image}")
             self.add_stub_zone()
@@ -154,13 +156,14 @@ class Cluster:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def configuration(self, checkout: Checkout) -> dict:
-        """k8s/cluster/kind.yaml with what depends on the machine and the checkout."""
+    def configuration(self, checkout: Checkout, volume: Path | None) -> dict:
+        """k8s/cluster/kind.yaml with what depends on the machine and the checkout. volume: for the node's images."""
         document = load(self.settings.root / "k8s/cluster/kind.yaml")
         document["nodes"][0] |= {
             "extraMounts": [
                 {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
                 {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
+                *([{"hostPath": str(volume), "containerPath": store.DIRECTORY}] if volume else []),
             ],
             "extraPortMappings": [
                 {"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from . import bundle, docker, images, process, rollout, staging, tools
+from . import bundle, docker, images, process, rollout, staging, store, tools
 from . import checkout as checkouts
 from .cluster import Cluster
 from .errors import Problem
@@ -230,14 +230,18 @@ def wait_for_directory(settings: Settings, timeout: float) -> None:
                 time.sleep(0.2)
 
 
-def down(settings: Settings) -> None:
-    """`docker compose down --volumes`: removes the cluster, its databases and its kubeconfig. Nothing happens when there is none."""
+def down(settings: Settings, drop_images: bool = False) -> None:
+    """`docker compose down --volumes`: removes the cluster, its databases and its kubeconfig; with drop_images also the volume that
+    keeps the node's images for the next one. Nothing happens when there is nothing.
+    """
     cluster = Cluster(settings, tools.find(settings))
     with held(settings, "invoke down"):
         if cluster.node() is None and not settings.state.exists():
             note(f"there is no cluster {settings.cluster}")
-            return
-        cluster.remove()
+        else:
+            cluster.remove()
+        if drop_images and store.remove(settings):
+            note("removed the volume with the node's images")
 
 
 def logs(settings: Settings, services: list[str], follow: bool = False) -> int:

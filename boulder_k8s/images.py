@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from . import compose, docker, process
+from . import compose, docker, process, store
 from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
@@ -84,12 +84,19 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
         return
     with step(f"loading {len(stale)} image{'s' if len(stale) > 1 else ''} into the node"):
         stream(settings, sorted(stale))
-    memory.write_text(json.dumps({"node": node_id, "images": {**loaded, **stale}}))
+    note_loaded(settings, node_id, {**loaded, **stale})
+    store.remember(settings, {**loaded, **stale})
+
+
+def note_loaded(settings: Settings, node_id: str, images: dict[str, str]) -> None:
+    """Remembers which images that node has."""
+    (settings.state / "images.json").write_text(json.dumps({"node": node_id, "images": images}))
 
 
 def forget(settings: Settings) -> None:
     """Makes the next command load every image again."""
     (settings.state / "images.json").unlink(missing_ok=True)
+    store.remember(settings, {})
 
 
 def remembered(memory: Path, node_id: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ class Settings:
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
                 "Use lower-case letters, digits and dashes.",
             )
-        if cluster in ("bin", "versions", "compose"):  # directories of ours beside the clusters' in .state
+        if cluster in ("bin", "versions", "compose", "stores"):  # directories of ours beside the clusters' in .state
             raise Problem(f"KIND_CLUSTER={cluster} is a name that boulder-k8s uses itself.", "Choose another name.")
         return cls(
             root,
