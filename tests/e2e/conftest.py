@@ -156,7 +156,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         subprocess.run([*git, *command], check=True)
     found = Project(checkout, 15001)
     yield found
-    result = found.invoke("down")
+    result = found.invoke("down", "--images")
     assert result.returncode == 0, result.stderr
 
 

@@ -230,6 +230,10 @@ def test_down_leaves_nothing(stack: Project) -> None:
     ).stdout
     assert status == ""
     assert stack.invoke("down").returncode == 0
+    volume = ["docker", "volume", "ls", "--quiet", "--filter", f"label=boulder-k8s.cluster={CLUSTER}"]
+    assert subprocess.run(volume, capture_output=True, text=True).stdout.split() == [f"boulder-k8s-{CLUSTER}"]
+    assert stack.invoke("down", "--images").returncode == 0
+    assert subprocess.run(volume, capture_output=True, text=True).stdout == ""
 
 
 def directory(project: Project) -> dict:

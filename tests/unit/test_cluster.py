@@ -8,9 +8,11 @@ import socket
 from pathlib import Path
 
 import pytest
+import volumes
 import yaml
 from programs import Programs
 
+from boulder_k8s import store
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.cluster import Cluster
 from boulder_k8s.errors import Interrupted, Problem
@@ -27,6 +29,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path) -> Programs:
     programs.answer("docker", "container inspect", INSPECT)
     programs.answer("docker", "image inspect", "echo sha256:node")
     programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "CgroupVersion": "2"}'""")
+    volumes.answer(programs)
     programs.answer("docker", "start unit-control-plane", "sed -i s/false/true/ $cd/node")
     programs.answer("kind", "create cluster", f"cp $cd/made $cd/node; echo > {settings.kubeconfig}")
     programs.answer("kind", "delete cluster", "rm -f $cd/node")
@@ -84,9 +87,24 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     assert "kubeadmConfigPatches" not in configuration
 
 
+def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout: Path, machine: Programs) -> None:
+    def known() -> dict:
+        return json.loads((cluster.settings.state / "images.json").read_text())
+
+    cluster.ensure(Checkout(checkout), None)
+    configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
+    mount = {"hostPath": "/volumes/boulder-k8s-unit/_data", "containerPath": "/var/lib/containerd"}
+    assert mount in configuration["nodes"][0]["extraMounts"]
+    assert known() == {"node": "node-1", "images": {}}
+    store.remember(cluster.settings, {"redis:7": "sha256:r"})
+    cluster.remove()
+    cluster.ensure(Checkout(checkout), None)
+    assert known() == {"node": "node-1", "images": {"redis:7": "sha256:r"}}
+
+
 def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:
     machine.answer("docker", "info", """echo '{"ServerVersion": "24.0.0", "CgroupVersion": "1"}'""")
-    (patch,) = cluster.configuration(Checkout(checkout))["kubeadmConfigPatches"]
+    (patch,) = cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]
     assert yaml.safe_load(patch)["failCgroupV1"] is False
 
 
