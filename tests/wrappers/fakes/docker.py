@@ -78,6 +78,15 @@ elif words[:2] == ["image", "inspect"]:
     print("\n".join(f"sha256:{reference.replace('/', '_')}" for reference in references))
 elif words[0] == "compose" and "config" in words:
     print(json.dumps(resolved((told("services") or "").split())))
+elif words[:2] == ["volume", "inspect"]:
+    if told("volume") is None:
+        sys.exit(f"Error response from daemon: get {words[2]}: no such volume")
+    print(json.dumps([{"Mountpoint": "/volumes/x", "CreatedAt": "now"}]))
+elif words[:2] == ["volume", "create"]:
+    with open(f"{STATE}/volume", "w") as file:
+        file.write(words[-1])
+elif words[:2] == ["volume", "rm"]:
+    os.remove(f"{STATE}/volume")
 elif words[0] == "compose" and "pull" in words:
     sys.exit(f"manifest for {lacking} not found: manifest unknown")
 elif words[:2] == ["image", "save"]:
