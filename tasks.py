@@ -18,6 +18,7 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
 from boulder_k8s import attach, commands  # noqa: E402
+from boulder_k8s import doctor as medical  # noqa: E402
 from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
 
@@ -93,6 +94,12 @@ def shell(_: Context, service: str = "boulder") -> None:
 def status(_: Context, json: bool = False) -> None:
     """Show the cluster, its services and the last run; ends with 0 when everything is ready, else with 1."""
     sys.exit(guarded(lambda settings, signals: showing.status(settings, as_json=json)))
+
+
+@task(help={"json": "print it as JSON"})
+def doctor(_: Context, json: bool = False) -> None:
+    """Look at everything that this machine must have, and say what to do; ends with 1 when something fails."""
+    sys.exit(guarded(lambda settings, signals: medical.doctor(settings, as_json=json)))
 
 
 @task(help={"next": NEXT})

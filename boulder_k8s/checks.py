@@ -1,0 +1,260 @@
+"""What `invoke doctor` looks at: one function a precondition. Each returns its level, what was found, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+
+from . import checkout, docker, process, tools
+from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, mounts
+from .settings import Settings
+
+OK, WARNING, FAIL = "ok", "warning", "fail"
+GIB = 2**30
+MEMORY = 6 * GIB  # what Boulder's build and the cluster take together, about
+DISK = 15 * GIB  # the images twice: the engine's and the node's
+INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
+NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
+
+
+@dataclass
+class Machine:
+    """What the checks look at. root: where /proc is found, another directory in tests."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    root: Path = Path("/")
+    info: dict = field(default_factory=dict)  # `docker info`
+
+
+def docker_engine(machine: Machine) -> tuple[str, ...]:
+    engine = docker.engine()
+    machine.info.update(json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60)))
+    if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
+        return FAIL, f"Docker {engine.version}", "Update Docker Engine to 20.10 or newer."
+    store = "containerd's image store" if engine.containerd_store else f"storage driver {machine.info.get('Driver')}"
+    if machine.info.get("Driver") == "vfs":
+        return (
+            WARNING,
+            f"Docker {engine.version}, vfs",
+            "Use overlay2: vfs copies every image whole, and cannot hold a node.",
+        )
+    return OK, f"Docker {engine.version}, {store}"
+
+
+def docker_compose(_: Machine) -> tuple[str, ...]:
+    try:
+        return OK, f"Docker Compose {process.run(['docker', 'compose', 'version', '--short'], timeout=60).strip()}"
+    except (OSError, process.Failed):
+        return (
+            FAIL,
+            "Docker has no Compose plugin",
+            "Install it (package docker-compose-plugin), as ./t.sh needs it too.",
+        )
+
+
+def docker_memory(machine: Machine) -> tuple[str, ...]:
+    total = machine.info.get("MemTotal", 0)
+    level = OK if total >= MEMORY else WARNING
+    return (
+        level,
+        f"{total / GIB:.1f} GiB of memory for containers",
+        "Give Docker 6 GiB or more (Docker Desktop: Settings, Resources).",
+    )
+
+
+def docker_disk(machine: Machine) -> tuple[str, ...]:
+    directory = Path(machine.info.get("DockerRootDir", "/nonexistent"))
+    if not directory.exists():
+        return OK, "Docker's directory is not on this machine's disk; not looked at"
+    free = shutil.disk_usage(directory).free
+    level = OK if free >= DISK else WARNING if free > DISK / 3 else FAIL
+    return (
+        level,
+        f"{free / GIB:.0f} GiB free in {directory}",
+        "Make room: `docker system df` shows what takes it, .runs/ holds earlier runs.",
+    )
+
+
+def docker_install(machine: Machine) -> tuple[str, ...]:
+    if str(machine.info.get("DockerRootDir", "")).startswith("/var/snap/"):
+        return (
+            FAIL,
+            "Docker is a snap, which cannot mount every directory",
+            "Install Docker's own packages: https://docs.docker.com/engine/install/",
+        )
+    if any("rootless" in option for option in machine.info.get("SecurityOptions") or []):
+        return (
+            WARNING,
+            "Docker runs rootless",
+            "See https://kind.sigs.k8s.io/docs/user/rootless/: it needs cgroup v2 and delegated controllers.",
+        )
+    return OK, "Docker runs as root's service"
+
+
+def cgroups(machine: Machine) -> tuple[str, ...]:
+    version = str(machine.info.get("CgroupVersion", "unknown"))
+    return OK, f"cgroup v{version}" + (": the kubelet is told not to refuse it" if version == "1" else "")
+
+
+def inotify(machine: Machine) -> tuple[str, ...]:
+    directory = machine.root / "proc/sys/fs/inotify"
+    if not directory.exists():
+        return OK, "no inotify limits here"
+    low = {
+        key: int((directory / key).read_text())
+        for key, least in INOTIFY.items()
+        if int((directory / key).read_text()) < least
+    }
+    if not low:
+        return OK, "inotify limits are high enough"
+    settings = " ".join(f"fs.inotify.{key}={INOTIFY[key]}" for key in low)
+    return (
+        WARNING,
+        f"low inotify limits: {', '.join(f'{key} {value}' for key, value in low.items())}",
+        f"sudo sysctl {settings}",
+    )
+
+
+def kind_and_kubectl(machine: Machine) -> tuple[str, ...]:
+    found = tools.find(machine.settings)
+    return OK, f"kind {tools.KIND} ({found.kind}), kubectl ({found.kubectl})"
+
+
+def host_ports(machine: Machine) -> tuple[str, ...]:
+    if docker.inspect_container(machine.settings.node):
+        return OK, "published by the cluster that is there"
+    for port in machine.settings.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port.host))
+            except OSError:
+                who = ", ".join(docker.publishers(port.host)) or "another program"
+                return (
+                    FAIL,
+                    f"port {port.host} is taken by {who}",
+                    "Stop it, or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
+                )
+    return OK, f"{', '.join(str(port.host) for port in machine.settings.ports)} are free on 127.0.0.1"
+
+
+def subnets(machine: Machine) -> tuple[str, ...]:
+    """Services live inside the node, so a route of the host hurts only what the node is to reach behind it."""
+    routes = machine.root / "proc/net/route"
+    if not routes.exists():
+        return OK, "no routes to look at here"
+    for line in routes.read_text().splitlines()[1:]:
+        device, destination, _, _, _, _, _, mask = line.split()[:8]
+        if mask == "00000000":
+            continue
+        address = ".".join(str(byte) for byte in bytes.fromhex(destination)[::-1])
+        network = ip_network(f"{address}/{int(mask, 16).bit_count()}", strict=False)
+        if any(network.overlaps(ip_network(ours)) for ours in NETWORKS) and not device.startswith("br-"):
+            return (
+                WARNING,
+                f"{network} is routed to {device}",
+                "What lies there cannot be reached from the pods; nothing to do unless a registry or proxy is in it.",
+            )
+    return OK, f"{' and '.join(NETWORKS)} are routed nowhere but to Docker's own networks"
+
+
+def proxy(machine: Machine) -> tuple[str, ...]:
+    environ = {key.lower(): value for key, value in machine.environ.items()}
+    if not any(environ.get(key) for key in ("http_proxy", "https_proxy")):
+        return OK, "no proxy is set"
+    exempt = environ.get("no_proxy", "")
+    if missing := [name for name in ("localhost", "127.0.0.1", NETWORKS[0]) if name not in exempt]:
+        return (
+            WARNING,
+            f"a proxy is set, and NO_PROXY lacks {', '.join(missing)}",
+            f"export NO_PROXY={','.join(filter(None, [exempt, *missing]))}",
+        )
+    return OK, "a proxy is set, and NO_PROXY exempts the cluster"
+
+
+def boulder_checkout(machine: Machine) -> tuple[str, ...]:
+    named = machine.environ.get("BOULDER_DIR")
+    candidates = [Path(named)] if named else [Path.cwd(), machine.settings.root / ".boulder"]
+    found = next((item for item in map(checkout.Checkout, candidates) if not item.missing()), None)
+    if found is None:
+        if named:
+            return (
+                FAIL,
+                f"BOULDER_DIR={named} is no Boulder checkout: it has no {checkout.Checkout(Path(named)).missing()[0]}",
+                "Set BOULDER_DIR to a clone of Boulder.",
+            )
+        return OK, "none here: the first run clones the pinned revision (BOULDER_DIR names another)"
+    if not os.access(found.path, os.W_OK):
+        return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout of your own."
+    if outside := found.external_git_directory():
+        return (
+            WARNING,
+            f"{found.path} is a git worktree; git in the pod cannot see {outside}",
+            "Use a clone for --generate; all else works.",
+        )
+    return OK, f"{found.path} at {found.revision()[:9]}"
+
+
+def cluster(machine: Machine) -> tuple[str, ...]:
+    ours = Cluster(machine.settings, tools.find(machine.settings))
+    node = ours.node()
+    if not node:
+        return OK, f"no cluster {machine.settings.cluster} yet"
+    if ours.record().get("node") != node["Id"]:
+        return (
+            WARNING,
+            f"cluster {machine.settings.cluster} is half made",
+            "Nothing to do: the next command makes it again.",
+        )
+    made_for = mounts(node).get(CHECKOUT_MOUNT, "")
+    if not Path(made_for).exists():
+        return FAIL, f"cluster {machine.settings.cluster} is for the checkout {made_for}, which is gone", "invoke down"
+    return (
+        OK,
+        f"cluster {machine.settings.cluster} for {made_for}, {'running' if node['State']['Running'] else 'stopped'}",
+    )
+
+
+def other_clusters(machine: Machine) -> tuple[str, ...]:
+    names = process.run(
+        ["docker", "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster", "--format", "{{.Names}}"], timeout=60
+    ).split()
+    ours = [
+        name
+        for name in names
+        if name != machine.settings.node
+        and mounts(docker.inspect_container(name) or {"Mounts": []}).get(RUNS_MOUNT) == str(machine.settings.runs)
+    ]
+    if not ours:
+        return OK, "this project has no other cluster"
+    clusters = [name.removesuffix("-control-plane") for name in ours]
+    return (
+        WARNING,
+        f"this project's clusters of other names: {', '.join(clusters)}",
+        f"If one is not needed: KIND_CLUSTER={clusters[0]} invoke down",
+    )
+
+
+CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (
+    docker_engine,
+    docker_compose,
+    docker_memory,
+    docker_disk,
+    docker_install,
+    cgroups,
+    inotify,
+    kind_and_kubectl,
+    host_ports,
+    subnets,
+    proxy,
+    boulder_checkout,
+    cluster,
+    other_clusters,
+)

@@ -1,0 +1,158 @@
+"""Every check of `invoke doctor` finds the trouble that it is there for, names it and says what to do."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+from boulder_k8s import checks, tools
+from boulder_k8s.checks import FAIL, OK, WARNING, Machine
+from boulder_k8s.doctor import Check, doctor, examine
+from boulder_k8s.settings import Settings, parse_ports
+from boulder_k8s.tools import Tools
+
+INFO = {
+    "ServerVersion": "28.0.0",
+    "CgroupVersion": "2",
+    "Driver": "overlay2",
+    "MemTotal": 16 * 2**30,
+    "DockerRootDir": "/",
+    "SecurityOptions": ["name=seccomp,profile=builtin"],
+}
+ROUTES = "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
+
+
+@pytest.fixture
+def machine(programs: Programs, settings: Settings, checkout: Path, tmp_path: Path, monkeypatch) -> Machine:
+    """One on which nothing is wrong."""
+    told(programs, {})
+    programs.answer("docker", "compose version", "echo 2.40.0")
+    programs.answer("docker", "container inspect", 'echo "Error: No such container: $3" >&2; exit 1')
+    programs.answer("docker", "ps", "true")
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 100 * 2**30}))
+    monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
+    inotify = tmp_path / "system/proc/sys/fs/inotify"
+    inotify.mkdir(parents=True)
+    (inotify / "max_user_instances").write_text("8192\n")
+    (inotify / "max_user_watches").write_text("524288\n")
+    (tmp_path / "system/proc/net").mkdir()
+    (tmp_path / "system/proc/net/route").write_text(ROUTES + "eth0 00000000 0100000A 0003 0 0 100 00000000\n")
+    return Machine(settings, {"BOULDER_DIR": str(checkout)}, tmp_path / "system")
+
+
+def told(programs: Programs, changes: dict) -> None:
+    """Lets `docker info` answer."""
+    (programs.directory / "info").write_text(json.dumps(INFO | changes))
+    programs.answer("docker", "info", "cat $cd/info")
+
+
+def found(machine: Machine, name: str) -> Check:
+    return next(check for check in examine(machine) if check.name == name)
+
+
+def test_a_machine_with_nothing_wrong_is_ok_throughout(machine: Machine) -> None:
+    assert [(check.name, check.found) for check in examine(machine) if check.level != OK] == []
+    assert len(list(examine(machine))) == len(checks.CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "level", "words"),
+    [
+        ({"ServerVersion": "19.3.1"}, "docker-engine", FAIL, "20.10"),
+        ({"Driver": "vfs"}, "docker-engine", WARNING, "overlay2"),
+        ({"MemTotal": 2 * 2**30}, "docker-memory", WARNING, "6 GiB"),
+        ({"DockerRootDir": "/var/snap/docker"}, "docker-install", FAIL, "docs.docker.com"),
+        ({"SecurityOptions": ["name=rootless"]}, "docker-install", WARNING, "rootless"),
+    ],
+)
+def test_dockers_trouble(
+    machine: Machine, programs: Programs, changes: dict, name: str, level: str, words: str
+) -> None:
+    told(programs, changes)
+    check = found(machine, name)
+    assert (check.level, words in check.fix) == (level, True)
+
+
+def test_an_engine_that_is_down_fails_and_keeps_no_other_check_from_being_made(
+    machine: Machine, programs: Programs
+) -> None:
+    programs.answer("docker", "info", 'echo "Cannot connect to the Docker daemon" >&2; exit 1')
+    made = list(examine(machine))
+    assert made[0].level == FAIL
+    assert "Start it" in made[0].fix
+    assert len(made) == len(checks.CHECKS)
+
+
+def test_a_check_that_breaks_says_so(machine: Machine, programs: Programs) -> None:
+    programs.answer("docker", "ps", "echo no >&2; exit 1")
+    check = found(machine, "other-clusters")
+    assert (check.level, "could not be looked at" in check.found) == (WARNING, True)
+
+
+def test_compose_disk_inotify_routes_and_proxies(machine: Machine, programs: Programs, monkeypatch) -> None:
+    programs.answer("docker", "compose version", "exit 1")
+    assert found(machine, "docker-compose").level == FAIL
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 8 * 2**30}))
+    assert found(machine, "docker-disk").level == WARNING
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 * 2**30}))
+    assert found(machine, "docker-disk").level == FAIL
+    (machine.root / "proc/sys/fs/inotify/max_user_instances").write_text("128\n")
+    assert found(machine, "inotify").fix == "sudo sysctl fs.inotify.max_user_instances=512"
+    (machine.root / "proc/net/route").write_text(ROUTES + "tun0 00004D0A 00000000 0001 0 0 0 0000FFFF\n")
+    check = found(machine, "subnets")
+    assert (check.level, "10.77.0.0/16 is routed to tun0" in check.found) == (WARNING, True)
+    (machine.root / "proc/net/route").write_text(ROUTES + "br-1 004D4D0A 00000000 0001 0 0 0 00FFFFFF\n")
+    assert found(machine, "subnets").level == OK  # Compose's own network
+    machine.environ = {**machine.environ, "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost"}
+    assert found(machine, "proxy").fix == "export NO_PROXY=localhost,127.0.0.1,10.77.0.0/16"
+
+
+def test_a_port_that_is_taken(machine: Machine, programs: Programs) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        machine.settings = Settings(machine.settings.root, "unit", "node:test", parse_ports(f"{port}:4001"))
+        check = found(machine, "host-ports")
+    assert (check.level, str(port) in check.found, "BOULDER_PORTS" in check.fix) == (FAIL, True, True)
+
+
+def test_the_checkouts_trouble(machine: Machine, checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".git").write_text("gitdir: /elsewhere/.git/worktrees/x\n")
+    assert found(machine, "boulder-checkout").level == WARNING
+    machine.environ = {"BOULDER_DIR": str(tmp_path)}
+    check = found(machine, "boulder-checkout")
+    assert (check.level, "docker-compose.yml" in check.found) == (FAIL, True)
+
+
+def node(machine: Machine, checkout: str) -> str:
+    mounts = [
+        {"Type": "bind", "Source": str(machine.settings.runs), "Destination": "/runs"},
+        {"Type": "bind", "Source": checkout, "Destination": "/boulder"},
+    ]
+    return json.dumps([{"Id": "node-1", "State": {"Running": True}, "Mounts": mounts}])
+
+
+def test_the_clusters_trouble(machine: Machine, programs: Programs, checkout: Path) -> None:
+    (programs.directory / "node").write_text(node(machine, str(checkout)))
+    programs.answer("docker", "container inspect", "cat $cd/node")
+    assert "half made" in found(machine, "cluster").found
+    machine.settings.state.mkdir(parents=True)
+    (machine.settings.state / "complete.json").write_text('{"node": "node-1"}')
+    assert found(machine, "cluster").level == OK
+    (programs.directory / "node").write_text(node(machine, "/gone"))
+    assert (found(machine, "cluster").level, found(machine, "cluster").fix) == (FAIL, "invoke down")
+    programs.answer("docker", "ps", "echo another-control-plane")
+    assert "KIND_CLUSTER=another" in found(machine, "other-clusters").fix
+
+
+def test_it_ends_with_1_when_something_fails(machine: Machine, programs: Programs, capsys) -> None:
+    told(programs, {"ServerVersion": "19.3.1"})
+    assert doctor(machine.settings, as_json=True, environ=machine.environ) == 1
+    assert json.loads(capsys.readouterr().out)[0]["level"] == FAIL
+    assert doctor(machine.settings, environ=machine.environ) == 1
+    assert "Update Docker Engine" in capsys.readouterr().out
