@@ -64,6 +64,17 @@ class Checkout:
         return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
 
 
+def place(environ: Mapping[str, str], directory: Path, root: Path) -> Path:
+    """Where the checkout is that a command means, in `find`'s order, whether or not it is there yet."""
+    if named := environ.get("BOULDER_DIR"):
+        return (directory / named).resolve()
+    wrapper = environ.get("BOULDER_K8S_WRAPPER")
+    for candidate in (directory, Path(wrapper) if wrapper else None):
+        if candidate and not Checkout(candidate.resolve()).missing():
+            return candidate.resolve()
+    return (root / ".boulder").resolve()
+
+
 def find(environ: Mapping[str, str], directory: Path, wrapper: Path | None, root: Path) -> Checkout:
     """The checkout that a command means, in this order: BOULDER_DIR, `directory` (where the command was started), the
     wrapper's own directory, a clone of the pinned revision in `root`/.boulder (made here when there is none).

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checkout import place
 from .errors import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +39,8 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> Settings:
         """Reads KIND_CLUSTER, KIND_NODE_IMAGE and BOULDER_PORTS. Raises Problem for a value that cannot be meant."""
         cluster = environ.get("KIND_CLUSTER") or "boulder"
+        if cluster == "auto":
+            cluster = name_for(place(environ, Path.cwd(), root))
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", cluster):  # kind's own rule
             raise Problem(
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
@@ -79,6 +83,12 @@ class Settings:
         """The ACME directory as the host reaches it."""
         host = next((port.host for port in self.ports if port.container == 4001), 4001)
         return f"http://localhost:{host}/directory"
+
+
+def name_for(checkout: Path) -> str:
+    """A cluster name that is this checkout's own: KIND_CLUSTER=auto. Its directory's name is in it, for people to recognise."""
+    slug = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:20].strip("-") or "checkout"
+    return f"boulder-{slug}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,17 @@ def test_our_directories_are_ignored_by_git_and_an_ignore_file_of_the_users_stay
     (path / ".gitignore").write_text("mine\n")
     own_directory(path)
     assert (path / ".gitignore").read_text() == "mine\n"
+
+
+def test_auto_names_a_cluster_after_the_checkout(tmp_path: Path) -> None:
+    def named(checkout: Path) -> str:
+        return Settings.from_environment({"KIND_CLUSTER": "auto", "BOULDER_DIR": str(checkout)}).cluster
+
+    one, other = tmp_path / "My Boulder!", tmp_path / "elsewhere/My Boulder!"
+    assert re.fullmatch(r"boulder-my-boulder-[0-9a-f]{6}", named(one))
+    assert named(one) == named(tmp_path / "elsewhere/../My Boulder!") != named(other)
+    assert len(named(tmp_path / ("x" * 200))) < 40
+    link = tmp_path / "link"
+    one.mkdir()
+    link.symlink_to(one)
+    assert named(link) == named(one)
