@@ -94,7 +94,9 @@ def probe_part(sides: Iterable, document: dict, directory: Path, intended: list)
     names = sorted(names_of(document))
     one, other = (probe.take(side, services, names, directory) for side in sides)
     unlisted, listed = differences.sort_out(probe.compare(one, other), intended)
-    return Part("probe", probe.facts(one), unlisted, listed)
+    mute = sorted(subject for subject in one if "container" in one[subject] and subject.startswith("from "))
+    notes = [f"ports could not be tried {subject}: {one[subject]['container']}" for subject in mute]
+    return Part("probe", probe.facts(one), unlisted, listed, notes=notes)
 
 
 def names_of(document: dict) -> set[str]:

@@ -20,8 +20,9 @@ ABSENT = "absent"
 # Tries TCP ports from a service's container, whose image may have bash, or BusyBox's or another nc.
 TRY_PORTS = """
 if command -v bash >/dev/null; then try() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
-elif command -v nc >/dev/null; then try() { nc -z -w 2 "$1" "$2" 2>/dev/null; }
-else echo "no tool"; exit; fi
+elif command -v nc >/dev/null; then # BusyBox's may lack -z
+  try() { nc -z -w 2 "$1" "$2" 2>/dev/null || nc -w 2 "$1" "$2" -e true 2>/dev/null; }
+else echo "neither bash nor nc" >&2; exit 1; fi
 for endpoint; do
   if try "${endpoint%:*}" "${endpoint##*:}"; then echo "$endpoint answers"; else echo "$endpoint does not"; fi
 done
@@ -107,7 +108,10 @@ def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> d
         output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=300)
     except (process.Failed, subprocess.TimeoutExpired) as error:
         return {"container": f"cannot be asked: {str(error).splitlines()[-1]}"}
-    return dict(line.split(" ", 1) for line in output.splitlines())
+    found = dict(line.split(" ", 1) for line in output.splitlines())
+    if "answers" not in found.values():  # each of them reaches some other, so it is the trying that does not work
+        return {"container": "cannot be asked: nothing answers"}
+    return found
 
 
 def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str, dict[str, str]]) -> list[Difference]:

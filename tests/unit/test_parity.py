@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
 
+from boulder_k8s.checkout import Checkout
 from boulder_k8s.parity import differences, probe, results
 from boulder_k8s.parity.differences import Difference, Intended
 from boulder_k8s.parity.report import Part, Report
@@ -198,3 +200,25 @@ def test_the_docs_show_the_list_as_it_is() -> None:
     text = (ROOT / "docs/parity.md").read_text()
     shown = text.partition("<!-- python -m boulder_k8s.parity.differences -->\n")[2].partition("<!-- end -->")[0]
     assert shown == differences.as_markdown(differences.load())
+
+
+class Here:
+    """An orchestrator whose containers are this machine."""
+
+    name = "here"
+    environ = None
+    checkout = Checkout(ROOT)
+
+    def exec(self, service: str, command: list[str]) -> list[str]:
+        return command
+
+
+def test_ports_are_really_tried_from_a_service() -> None:
+    with socket.socket() as listener, socket.socket() as silent:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        silent.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        opened, closed = (f"127.0.0.1:{item.getsockname()[1]}" for item in (listener, silent))
+        assert probe.reached(Here(), "bconsul", [opened, closed]) == {opened: "answers", closed: "does not"}
+        # Where nothing answers it is not said that nothing is reached.
+        assert "cannot be asked" in probe.reached(Here(), "bconsul", [closed])["container"]
