@@ -63,7 +63,7 @@ def test_a_planted_sysctl_and_alias_are_found(stack: Project, tmp_path: Path) ->
 def test_a_test_that_fails_under_kubernetes_alone_is_found(stack: Project, tmp_path: Path) -> None:
     code, parts = parity(stack, tmp_path / "same", "--part", "results", "--args", "--unit")
     assert (code, parts["results"]["different"]) == (0, [])
-    (stack.checkout / "test/planted").write_text("TestPlanted fails where KUBERNETES_SERVICE_HOST is set\n")
+    (stack.checkout / "test/planted").write_text("TestPlanted fails in the pod boulder-tests\n")
     code, parts = parity(stack, tmp_path / "planted", "--part", "results", "--args", "--unit")
     assert code == 1
     found = {(item["aspect"], item["compose"], item["kubernetes"]) for item in parts["results"]["different"]}
