@@ -81,14 +81,18 @@ class Harness:
 
     def create(self, document: dict) -> str:
         """Creates the pod, in place of one of an earlier run when there is one; returns its uid."""
+        kubectl = self.cluster.kubectl
         command = ("create", "-o", "jsonpath={.metadata.uid}", "-f", "-")
         try:
-            return self.cluster.kubectl.run(*command, input=json.dumps(document))
+            return kubectl.run(*command, input=json.dumps(document))
         except process.Failed as error:
-            if "AlreadyExists" not in error.output:
+            if "AlreadyExists" in error.output:
+                self.delete(document["metadata"]["name"])
+            elif "error looking up service account" in error.output:  # the namespace is so new that it has none yet
+                kubectl.run("wait", "serviceaccount/default", "--for=create", "--timeout=60s", timeout=90)
+            else:
                 raise
-            self.delete(document["metadata"]["name"])
-        return self.cluster.kubectl.run(*command, input=json.dumps(document))
+        return kubectl.run(*command, input=json.dumps(document))
 
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod of an earlier or this run. Its supervisor ends at once, so it gets one second."""

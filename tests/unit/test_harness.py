@@ -10,16 +10,20 @@ from collections.abc import Iterator
 
 import kubernetes_validate
 import pytest
+from programs import Programs
 
+from boulder_k8s.cluster import Cluster
 from boulder_k8s.compose import Service
 from boulder_k8s.errors import Interrupted
-from boulder_k8s.harness import SETUP, TESTS, pod
+from boulder_k8s.harness import SETUP, TESTS, Harness, pod
 from boulder_k8s.manifests import load
 from boulder_k8s.overlay import Rendered
+from boulder_k8s.process import Failed
 from boulder_k8s.run import Run
 from boulder_k8s.settings import ROOT, Settings
 from boulder_k8s.signals import CAUGHT, Signals
 from boulder_k8s.stack import setup_command
+from boulder_k8s.tools import Tools
 
 
 @pytest.fixture
@@ -135,3 +139,39 @@ def test_nohup_stays_in_force(monkeypatch: pytest.MonkeyPatch, signals: Signals)
 def test_the_pods_programs_are_written_for_the_images_older_python() -> None:
     for path in (ROOT / "boulder_k8s/pod").glob("*.py"):
         ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.fixture
+def harness(programs: Programs, settings: Settings, signals: Signals) -> Harness:
+    programs.answer(
+        "kubectl",
+        "create",
+        "echo >> $cd/tries; cat > $cd/pod; [ -e $cd/well ] || { cat $cd/why >&2; exit 1; }; echo uid-1",
+    )
+    return Harness(Cluster(settings, Tools(programs.directory / "kind", programs.directory / "kubectl")), signals)
+
+
+@pytest.mark.parametrize(
+    ("why", "mended_by"),
+    [
+        ('Error from server (AlreadyExists): pods "boulder-tests" already exists', "delete pod boulder-tests"),
+        (
+            'Error from server (Forbidden): pods "bsetup" is forbidden: error looking up service account boulder/default: '
+            'serviceaccount "default" not found',
+            "wait serviceaccount/default",
+        ),
+    ],
+)
+def test_what_keeps_a_pod_from_being_created_is_mended(
+    harness: Harness, programs: Programs, why: str, mended_by: str
+) -> None:
+    (programs.directory / "why").write_text(why)
+    programs.answer("kubectl", mended_by, "touch $cd/well")
+    assert harness.create({"metadata": {"name": "boulder-tests"}}).strip() == "uid-1"
+    assert programs.called("kubectl", "create -o") == 2
+
+
+def test_what_nothing_mends_is_raised(harness: Harness, programs: Programs) -> None:
+    (programs.directory / "why").write_text("Error from server (Invalid): no such field")
+    with pytest.raises(Failed, match="no such field"):
+        harness.create({"metadata": {"name": "boulder-tests"}})
