@@ -22,6 +22,7 @@ def small_disk(project: Project) -> Iterator[Path]:
         pytest.skip("needs root to mount a small file system: sudo ./check")
     assert project.invoke("down").returncode == 0
     runs = ROOT / ".runs"
+    runs.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", runs], check=True)
     yield runs
     project.invoke("down")
