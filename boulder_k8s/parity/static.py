@@ -220,7 +220,7 @@ def dependencies(service: dict, name: str, rendered: Rendered) -> Iterator:
     """Every workload is waited for before a Boulder pod starts; nothing else waits for anything."""
     for other, how in (service.get("depends_on") or {}).items():
         there = other.replace("_", "-") in rendered.workloads
-        condition = how["condition"] if isinstance(how, dict) else "service_started"
+        condition = how.get("condition", "service_started") if isinstance(how, dict) else "service_started"
         if there and condition == "service_healthy":
             there = probe(rendered.container(other.replace("_", "-"))) != ABSENT
         waits = there and name == "boulder"
