@@ -65,42 +65,36 @@ class Checkout:
 
 
 def place(environ: Mapping[str, str], directory: Path, root: Path) -> Path:
-    """Where the checkout is that a command means, in `find`'s order, whether or not it is there yet."""
+    """Where the checkout is that a command means, whether or not it is one: BOULDER_DIR, `directory` (where the command was
+    started), the wrapper's own directory (BOULDER_K8S_WRAPPER), `root`/.boulder.
+    """
     if named := environ.get("BOULDER_DIR"):
         return (directory / named).resolve()
     wrapper = environ.get("BOULDER_K8S_WRAPPER")
     for candidate in (directory, Path(wrapper) if wrapper else None):
         if candidate and not Checkout(candidate.resolve()).missing():
             return candidate.resolve()
-    return (root / ".boulder").resolve()
+    return root / ".boulder"
 
 
-def find(environ: Mapping[str, str], directory: Path, wrapper: Path | None, root: Path) -> Checkout:
-    """The checkout that a command means, in this order: BOULDER_DIR, `directory` (where the command was started), the
-    wrapper's own directory, a clone of the pinned revision in `root`/.boulder (made here when there is none).
+def find(environ: Mapping[str, str], directory: Path, root: Path) -> Checkout:
+    """The checkout at `place`; where nothing names one, a clone of the pinned revision (made here when there is none).
 
     Raises Problem when BOULDER_DIR is not a checkout or the clone fails.
     """
-    if named := environ.get("BOULDER_DIR"):
-        checkout = Checkout((directory / named).resolve())
-        if missing := checkout.missing():
-            what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
-            raise Problem(
-                f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.",
-                "Set BOULDER_DIR to a clone of Boulder, or unset it.",
-            )
-        return checkout
-    for candidate in (directory, wrapper):
-        if candidate and not Checkout(candidate.resolve()).missing():
-            return Checkout(candidate.resolve())
-    return clone(root / ".boulder")
+    checkout = Checkout(place(environ, directory, root))
+    missing = checkout.missing()
+    if missing and (named := environ.get("BOULDER_DIR")):
+        what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
+        raise Problem(
+            f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.",
+            "Set BOULDER_DIR to a clone of Boulder, or unset it.",
+        )
+    return clone(checkout.path) if missing else checkout
 
 
 def clone(path: Path) -> Checkout:
-    """The pinned revision of Boulder at `path`, cloned when it is not there. Raises Problem when that fails."""
-    checkout = Checkout(path)
-    if not checkout.missing():
-        return checkout
+    """Clones the pinned revision of Boulder to `path`, in place of what is there. Raises Problem when that fails."""
     note(f"no Boulder checkout here; cloning revision {REVISION[:9]} into {path.name}/ (BOULDER_DIR names another)")
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -117,4 +111,4 @@ def clone(path: Path) -> Checkout:
         ) from error
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
-    return checkout
+    return Checkout(path)

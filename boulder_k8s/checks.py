@@ -180,14 +180,12 @@ def proxy(machine: Machine) -> tuple[str, ...]:
 
 
 def boulder_checkout(machine: Machine) -> tuple[str, ...]:
-    named = machine.environ.get("BOULDER_DIR")
-    candidates = [Path(named)] if named else [Path.cwd(), machine.settings.root / ".boulder"]
-    found = next((item for item in map(checkout.Checkout, candidates) if not item.missing()), None)
-    if found is None:
-        if named:
+    found = checkout.Checkout(checkout.place(machine.environ, Path.cwd(), machine.settings.root))
+    if missing := found.missing():
+        if named := machine.environ.get("BOULDER_DIR"):
             return (
                 FAIL,
-                f"BOULDER_DIR={named} is no Boulder checkout: it has no {checkout.Checkout(Path(named)).missing()[0]}",
+                f"BOULDER_DIR={named} is no Boulder checkout: it has no {missing[0]}",
                 "Set BOULDER_DIR to a clone of Boulder.",
             )
         return OK, "none here: the first run clones the pinned revision (BOULDER_DIR names another)"

@@ -32,8 +32,7 @@ TIMEOUT = 600.0  # seconds for the dependencies to get ready; Boulder's first st
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
     """The checkout that the environment, the current directory or the wrapper's place names."""
-    wrapper = environ.get("BOULDER_K8S_WRAPPER")
-    found = checkouts.find(environ, Path.cwd(), Path(wrapper) if wrapper else None, settings.root)
+    found = checkouts.find(environ, Path.cwd(), settings.root)
     if outside := found.external_git_directory():
         note(
             f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose"

@@ -25,30 +25,31 @@ def three(checkout: Path, tmp_path: Path) -> dict[str, Path]:
 def test_the_named_checkout_comes_first_then_the_current_then_the_wrappers(
     three: dict[str, Path], tmp_path: Path
 ) -> None:
-    named = {"BOULDER_DIR": str(three["named"])}
+    wrapper = {"BOULDER_K8S_WRAPPER": str(three["wrapper"])}
+    named = {"BOULDER_DIR": str(three["named"]), **wrapper}
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    assert find(named, three["current"], three["wrapper"], tmp_path).path == three["named"]
-    assert find({}, three["current"], three["wrapper"], tmp_path).path == three["current"]
-    assert find({"BOULDER_DIR": ""}, nothing, three["wrapper"], tmp_path).path == three["wrapper"]
+    assert find(named, three["current"], tmp_path).path == three["named"]
+    assert find(wrapper, three["current"], tmp_path).path == three["current"]
+    assert find({"BOULDER_DIR": "", **wrapper}, nothing, tmp_path).path == three["wrapper"]
 
 
 def test_a_relative_name_starts_from_where_the_command_was_started_and_links_are_resolved(
     three: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "link").symlink_to(three["named"])
-    assert find({"BOULDER_DIR": "../link"}, three["current"], None, tmp_path).path == three["named"]
-    assert find({}, tmp_path / "link", None, tmp_path).path == three["named"]
+    assert find({"BOULDER_DIR": "../link"}, three["current"], tmp_path).path == three["named"]
+    assert find({}, tmp_path / "link", tmp_path).path == three["named"]
 
 
 def test_a_named_directory_that_is_no_checkout_is_an_error_even_if_another_is_there(
     three: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(Problem, match="it does not exist"):
-        find({"BOULDER_DIR": "/no/where"}, three["current"], None, tmp_path)
+        find({"BOULDER_DIR": "/no/where"}, three["current"], tmp_path)
     shutil.rmtree(three["named"] / "test/config-next")
     with pytest.raises(Problem, match="it has no test/config-next") as caught:
-        find({"BOULDER_DIR": str(three["named"])}, three["current"], None, tmp_path)
+        find({"BOULDER_DIR": str(three["named"])}, three["current"], tmp_path)
     assert "BOULDER_DIR" in caught.value.fix
 
 
@@ -67,10 +68,10 @@ def test_without_a_checkout_the_pinned_revision_is_cloned_once(
     for words in ("init --quiet", "fetch --quiet"):
         programs.answer("git", words, "true")
     programs.answer("git", "checkout --quiet", f'cp -r {checkout} "$2"')
-    assert find({}, tmp_path, None, tmp_path) == Checkout(tmp_path / ".boulder")
+    assert find({}, tmp_path, tmp_path) == Checkout(tmp_path / ".boulder")
     assert not (tmp_path / ".boulder/rest").exists()
     assert programs.called("git", REVISION) == 1
-    find({}, tmp_path, None, tmp_path)
+    find({}, tmp_path, tmp_path)
     assert programs.called("git", REVISION) == 1
 
 
@@ -80,7 +81,7 @@ def test_a_clone_that_fails_is_a_problem_with_gits_words_and_leaves_no_checkout(
     programs.answer("git", "init --quiet", 'mkdir "$3"')
     programs.answer("git", "fetch --quiet", "echo no route to host >&2; exit 128")
     with pytest.raises(Problem, match="cannot be cloned") as caught:
-        find({}, tmp_path, None, tmp_path)
+        find({}, tmp_path, tmp_path)
     assert caught.value.detail == "no route to host"
     assert not (tmp_path / ".boulder").exists()
 
