@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
 from . import checkout, docker, process, tools
-from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, mounts
+from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, check_ports, mounts
 from .settings import Settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
@@ -34,8 +32,8 @@ class Machine:
 
 
 def docker_engine(machine: Machine) -> tuple[str, ...]:
-    engine = docker.engine()
-    machine.info.update(json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60)))
+    machine.info.update(docker.info())
+    engine = docker.described(machine.info)
     if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
         return FAIL, f"Docker {engine.version}", "Update Docker Engine to 20.10 or newer."
     store = "containerd's image store" if engine.containerd_store else f"storage driver {machine.info.get('Driver')}"
@@ -107,11 +105,8 @@ def inotify(machine: Machine) -> tuple[str, ...]:
     directory = machine.root / "proc/sys/fs/inotify"
     if not directory.exists():
         return OK, "no inotify limits here"
-    low = {
-        key: int((directory / key).read_text())
-        for key, least in INOTIFY.items()
-        if int((directory / key).read_text()) < least
-    }
+    limits = {key: int((directory / key).read_text()) for key in INOTIFY}
+    low = {key: value for key, value in limits.items() if value < INOTIFY[key]}
     if not low:
         return OK, "inotify limits are high enough"
     settings = " ".join(f"fs.inotify.{key}={INOTIFY[key]}" for key in low)
@@ -130,18 +125,7 @@ def kind_and_kubectl(machine: Machine) -> tuple[str, ...]:
 def host_ports(machine: Machine) -> tuple[str, ...]:
     if docker.inspect_container(machine.settings.node):
         return OK, "published by the cluster that is there"
-    for port in machine.settings.ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port.host))
-            except OSError:
-                who = ", ".join(docker.publishers(port.host)) or "another program"
-                return (
-                    FAIL,
-                    f"port {port.host} is taken by {who}",
-                    "Stop it, or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
-                )
+    check_ports(machine.settings)
     return OK, f"{', '.join(str(port.host) for port in machine.settings.ports)} are free on 127.0.0.1"
 
 

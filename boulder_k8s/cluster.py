@@ -109,7 +109,7 @@ class Cluster:
 
     def create(self, checkout: Checkout) -> str:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
-        self.check_ports()
+        check_ports(self.settings)
         own_directory(self.settings.state.parent)
         own_directory(self.settings.runs)
         images.ensure_node_image(self.settings.node_image)
@@ -183,23 +183,6 @@ class Cluster:
             ]
         return document
 
-    def check_ports(self) -> None:
-        """Raises Problem when another program has one of the host ports."""
-        for port in self.settings.ports:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port.host))
-                except PermissionError:
-                    continue  # one that only root may bind: Docker tells
-                except OSError as error:
-                    holders = docker.publishers(port.host)
-                    who = f"container {', '.join(holders)}" if holders else "another program"
-                    raise Problem(
-                        f"Port {port.host} on 127.0.0.1 is taken by {who}.",
-                        "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
-                    ) from error
-
     def add_stub_zone(self) -> None:
         """Adds the zone `consul` to the Corefile that is there, as Compose's `dns: 10.77.77.10` gives Docker's resolver."""
         system = Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
@@ -235,6 +218,24 @@ class Cluster:
         with step(f"kind delete cluster {self.settings.cluster}"):
             self.kind("delete", "cluster")
         shutil.rmtree(self.settings.state, ignore_errors=True)
+
+
+def check_ports(settings: Settings) -> None:
+    """Raises Problem when another program has one of the host ports."""
+    for port in settings.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port.host))
+            except PermissionError:
+                continue  # one that only root may bind: Docker tells
+            except OSError as error:
+                holders = docker.publishers(port.host)
+                who = f"container {', '.join(holders)}" if holders else "another program"
+                raise Problem(
+                    f"Port {port.host} on 127.0.0.1 is taken by {who}.",
+                    "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
+                ) from error
 
 
 def mounts(container: dict) -> dict[str, str]:

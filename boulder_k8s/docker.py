@@ -20,10 +20,10 @@ class Engine:
     operating_system: str
 
 
-def engine() -> Engine:
-    """The engine on this machine. Raises Problem when there is none that answers."""
+def info() -> dict:
+    """`docker info`, parsed. Raises Problem when there is no engine that answers."""
     try:
-        info = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
+        found = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
     except FileNotFoundError as error:
         raise Problem(
             "docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin."
@@ -34,12 +34,22 @@ def engine() -> Engine:
             "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
             error.output,
         ) from error
-    if info.get("ServerErrors"):
+    if found.get("ServerErrors"):
         raise Problem(
             "The Docker engine does not answer.",
             "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
-            "\n".join(info["ServerErrors"]),
+            "\n".join(found["ServerErrors"]),
         )
+    return found
+
+
+def engine() -> Engine:
+    """The engine on this machine. Raises Problem when there is none that answers."""
+    return described(info())
+
+
+def described(info: dict) -> Engine:
+    """What of `docker info` matters here."""
     status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
     return Engine(
         info["ServerVersion"],

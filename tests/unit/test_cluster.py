@@ -14,7 +14,7 @@ from programs import Programs
 
 from boulder_k8s import store
 from boulder_k8s.checkout import Checkout
-from boulder_k8s.cluster import Cluster
+from boulder_k8s.cluster import Cluster, check_ports
 from boulder_k8s.errors import Interrupted, Problem
 from boulder_k8s.settings import ROOT, Settings, parse_ports
 from boulder_k8s.tools import Tools
@@ -215,7 +215,7 @@ def test_a_port_that_only_root_may_bind_is_left_to_docker(
 
     machine.answer("docker", "ps --filter", "true")
     monkeypatch.setattr(socket, "socket", Unprivileged)
-    cluster.check_ports()
+    check_ports(cluster.settings)
 
 
 def test_what_kind_says_when_it_fails_is_shown_and_nothing_is_left(cluster, checkout, machine, settings) -> None:
