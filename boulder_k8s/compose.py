@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import process
+from . import memory, process
 from .errors import Problem
 
 
@@ -89,25 +89,15 @@ VOLATILE = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID", "TERM
 ELSEWHERE = ("include", "extends", "env_file")  # keys that read files which `fingerprint` does not look at
 
 
-def remembered(checkout: Path, config_next: bool, memory: Path, environ: Mapping[str, str] = os.environ) -> dict:
+def remembered(checkout: Path, config_next: bool, directory: Path, environ: Mapping[str, str] = os.environ) -> dict:
     """As `document`, asking Compose (0.2 s) only when its files or the environment have changed.
 
-    memory: a directory for what Compose said; it holds the answer for t.sh and that for tn.sh.
+    directory: for what Compose said; it holds the answer for t.sh and that for tn.sh.
     """
-    key = fingerprint(checkout, config_next, environ)
-    path = memory / ("next.json" if config_next else "config.json")
-    if key and path.exists():
-        try:
-            known = json.loads(path.read_text())
-            if known["key"] == key:
-                return known["document"]
-        except (ValueError, KeyError):
-            pass  # not written whole
-    found = document(checkout, config_next)
-    if key:
-        memory.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"key": key, "document": found}))
-    return found
+    if not (key := fingerprint(checkout, config_next, environ)):
+        return document(checkout, config_next)
+    path = directory / ("next.json" if config_next else "config.json")
+    return memory.remembered(path, key, lambda: document(checkout, config_next))
 
 
 def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from . import memory
 from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
@@ -87,10 +88,9 @@ def render(
         },
     }
     tls = {
-        name: {key: checkout.path / path for key, path in files.items()} for name, files in wanted(SECRETS, services)
+        name: {key: checkout.path / path for key, path in files.items()}
+        for name, files in (wanted(SECRETS, services) if secrets else ())
     }
-    if not secrets:
-        tls = {}
     patches = {
         workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids)
         for workload in running(services)
@@ -149,17 +149,12 @@ def rendered(root: Path, kubectl: Kubectl, directory: Path) -> Rendered:
     digest = hashlib.sha256(f"{kubectl.binary}".encode())
     for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
         digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
-    memory = directory.with_name(f"{directory.name}.json")
-    try:
-        known = json.loads(memory.read_text())
-        if known["key"] == digest.hexdigest():
-            return Rendered(known["text"], known["objects"])
-    except (OSError, ValueError, KeyError):
-        pass  # not there, or not written whole
-    text = kubectl.kustomize(directory)
-    found = Rendered(text, list(yaml.load_all(text, Loader)))
-    memory.write_text(json.dumps({"key": digest.hexdigest(), "text": text, "objects": found.objects}))
-    return found
+
+    def ask() -> dict:
+        text = kubectl.kustomize(directory)
+        return {"text": text, "objects": list(yaml.load_all(text, Loader))}
+
+    return Rendered(**memory.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
 
 
 def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import memory
 from .progress import note
 from .settings import Settings, own_directory
 
@@ -114,8 +115,5 @@ def prune(runs: Path, newest: Path) -> None:
 
 def goes_on(path: Path) -> bool:
     """Whether that run may not have ended yet. One that began a day ago and never said so was killed."""
-    try:
-        record = json.loads((path / "run.json").read_text())
-    except (OSError, ValueError):
-        return False
+    record = memory.read(path / "run.json")
     return "ended" not in record and time.time() - record.get("began", 0) < 86400

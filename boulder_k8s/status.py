@@ -9,9 +9,10 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import rollout, tools
+from . import memory, rollout, tools
 from .checkout import Checkout
 from .cluster import CHECKOUT_MOUNT, Cluster, mounts
+from .harness import TESTS
 from .manifests import workloads
 from .rollout import NAME
 from .settings import Settings
@@ -75,7 +76,7 @@ def look(settings: Settings) -> Status:
     objects = cluster.kubectl.json("get", "deployments,statefulsets,pods,services", timeout=20, patience=5)["items"]
     found.services = services(objects)
     pods = [item for item in objects if item["kind"] == "Pod"]
-    found.tests_running = any(item["metadata"]["name"] == "boulder-tests" for item in pods)
+    found.tests_running = any(item["metadata"]["name"] == TESTS for item in pods)
     found.configuration = configuration(objects)
     waited_for = [service for service in found.services if not (service.name == "boulder" and found.tests_running)]
     found.ready = bool(waited_for) and all(service.ready for service in waited_for)
@@ -133,10 +134,7 @@ def configuration(objects: list[dict]) -> str:
 def last_run(settings: Settings) -> dict:
     """The newest run of this cluster: its directory, arguments, exit code, seconds, and when it began (Unix time)."""
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
-        try:
-            record = json.loads((path / "run.json").read_text())
-        except (OSError, ValueError):
-            continue
+        record = memory.read(path / "run.json")
         if record.get("cluster") == settings.cluster and record.get("arguments") not in (["up"], None):
             ended = record.get("ended")
             return {

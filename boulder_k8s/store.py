@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import docker, process
+from . import docker, memory, process
 from .progress import step
 from .settings import Settings, own_directory
 
@@ -83,10 +83,7 @@ def record(settings: Settings) -> Path:
 
 
 def read(settings: Settings) -> dict:
-    try:
-        return json.loads(record(settings).read_text())
-    except (OSError, ValueError):
-        return {}
+    return memory.read(record(settings))
 
 
 def write(settings: Settings, known: dict) -> None:
