@@ -27,11 +27,9 @@ SERVICE = "as docker-compose.yml names it"
 TIMEOUT = "seconds to wait for the services to get ready"
 
 
-def behind_dashes(example: str) -> list[str]:
+def behind_dashes() -> list[str]:
     """The words behind `--` as the shell gave them; invoke itself would join them."""
-    if "--" not in sys.argv or not (words := sys.argv[sys.argv.index("--") + 1 :]):
-        sys.exit(guarded(lambda settings, signals: commands.nothing_to_run(example)))
-    return words
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 @task(help={"next": NEXT, "timeout": TIMEOUT})
@@ -64,24 +62,22 @@ def test(_: Context, next: bool = False, args: str = "", timeout: float = comman
         "follow": "go on until Ctrl-C",
     },
 )
-def logs(context: Context, services: str = "", follow: bool = False) -> None:
+def logs(_: Context, services: str = "", follow: bool = False) -> None:
     """Print the services' logs; services may also stand behind two dashes: logs --follow -- bconsul bredis_1."""
-    names = [*services.replace(",", " ").split(), *context.remainder.split()]
+    names = [*services.replace(",", " ").split(), *behind_dashes()]
     sys.exit(guarded(lambda settings, signals: commands.logs(settings, names, follow)))
 
 
 @task(help={"next": NEXT})
 def run(_: Context, next: bool = False) -> None:
     """Run a command in a fresh Boulder pod, as `docker compose run --rm boulder`: run -- go test ./va."""
-    program = behind_dashes("run -- go test ./va")
-    sys.exit(guarded(lambda settings, signals: commands.run(settings, signals, program, config_next=next)))
+    sys.exit(guarded(lambda settings, signals: commands.run(settings, signals, behind_dashes(), config_next=next)))
 
 
 @task(help={"service": SERVICE})
 def exec(_: Context, service: str = "boulder") -> None:
     """Run a command beside what runs in a service's container: exec -- curl -s localhost:4001/directory."""
-    program = behind_dashes("exec -- ls /boulder")
-    sys.exit(guarded(lambda settings, signals: attach.execute(settings, service, program)))
+    sys.exit(guarded(lambda settings, signals: attach.execute(settings, service, behind_dashes())))
 
 
 @task(help={"service": SERVICE})

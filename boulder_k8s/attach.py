@@ -10,9 +10,9 @@ from . import tools
 from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS
-from .manifests import workloads
+from .manifests import workload_names
 from .progress import note
-from .rollout import NAME, ready
+from .rollout import NAME
 from .settings import Settings
 
 SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]
@@ -25,15 +25,12 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     Raises Problem when there is no such service or it does not run.
     """
     if not command:
-        raise Problem("There is no command.", "Write it behind two dashes: invoke exec -- ls /boulder.")
-    name = service.replace("_", "-")
-    if name not in workloads():
-        raise Problem(f"There is no service {service}.", f"The services are {', '.join(sorted(workloads()))}.")
+        raise Problem("There is no command to run.", "Write it behind two dashes: invoke exec -- ls /boulder")
+    (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
-    if cluster.node() is None:
-        raise Problem(f"There is no cluster {settings.cluster}.", "Run `invoke up`.")
+    cluster.must_exist()
     pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
-    running = [pod for pod in pods if ready(pod) or pod.get("status", {}).get("phase") == "Running"]
+    running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]

@@ -60,6 +60,11 @@ class Cluster:
             )
         return found
 
+    def must_exist(self) -> None:
+        """Raises Problem when there is no cluster of this name, or when it is not ours."""
+        if self.node() is None:
+            raise Problem(f"There is no cluster {self.settings.cluster}.", "Run `invoke up`.")
+
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
         """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just said.
 

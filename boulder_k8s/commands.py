@@ -20,7 +20,7 @@ from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
-from .manifests import workloads
+from .manifests import workload_names
 from .progress import note, step
 from .run import Run
 from .settings import Settings
@@ -124,6 +124,8 @@ def run(
     timeout: float = TIMEOUT,
 ) -> int:
     """`docker compose run --rm boulder PROGRAM`: returns its exit code. Otherwise as `test`."""
+    if not program:
+        raise Problem("There is no command to run.", "Write it behind two dashes: invoke run -- go test ./va")
     what = " ".join(["invoke run --", *program])[:200]
     return in_fresh_pod(settings, signals, what, program, ["run", *program], config_next, environ, timeout)
 
@@ -142,11 +144,6 @@ def hand_over(
         raise Problem(
             f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."
         ) from error
-
-
-def nothing_to_run(example: str) -> NoReturn:
-    """Raises the Problem of a command that is missing."""
-    raise Problem("There is no command to run.", f"Write it behind two dashes: invoke {example}")
 
 
 @contextmanager
@@ -246,13 +243,8 @@ def down(settings: Settings, drop_images: bool = False) -> None:
 def logs(settings: Settings, services: list[str], follow: bool = False) -> int:
     """`docker compose logs`: prints the services' logs (all when none is named), each line with its pod. Returns kubectl's exit code."""
     cluster = Cluster(settings, tools.find(settings))
-    wanted = [service.replace("_", "-") for service in services]
-    if unknown := sorted(set(wanted) - set(workloads()) - {TESTS}):
-        raise Problem(
-            f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
-        )
-    if cluster.node() is None:
-        raise Problem(f"There is no cluster {settings.cluster}.", "Run `invoke up`.")
+    wanted = workload_names(services, also=[TESTS])
+    cluster.must_exist()
     selector = f"{rollout.NAME} in ({','.join(wanted)})" if wanted else "app.kubernetes.io/part-of=boulder"
     command = cluster.kubectl.command(
         "logs",

@@ -27,8 +27,20 @@ class Service:
 
     @property
     def object_name(self) -> str:
-        """The service's name in Kubernetes, where names have no underscore: bredis_1 is bredis-1."""
-        return self.name.replace("_", "-")
+        """The service's name in Kubernetes."""
+        return object_name(self.name)
+
+
+def object_name(service: str) -> str:
+    """A service's name in Kubernetes, where names have no underscore: bredis_1 is bredis-1."""
+    return service.replace("_", "-")
+
+
+def extra_hosts(service: dict) -> list[tuple[str, str]]:
+    """The names that a service of the resolved file adds to /etc/hosts, each with an address."""
+    # Compose 2.20 and newer write NAME=ADDRESS, older ones NAME:ADDRESS.
+    entries = (entry.replace("=", ":", 1).partition(":") for entry in service.get("extra_hosts") or [])
+    return [(name, address) for name, _, address in entries]
 
 
 def load(checkout: Path, config_next: bool) -> dict[str, Service]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import yaml
 
+from .compose import object_name
+from .errors import Problem
 from .settings import ROOT
 
 # Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
@@ -44,6 +47,16 @@ def workloads(root: Path = ROOT) -> dict[str, Workload]:
             )
             found[name] = Workload(name, kind, renamed[container["image"]])
     return found
+
+
+def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[str]:
+    """The services' names in Kubernetes. Raises Problem naming those that are neither a workload nor one of `also`."""
+    wanted = [object_name(service) for service in services]
+    if unknown := sorted(set(wanted) - set(workloads()) - set(also)):
+        raise Problem(
+            f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
+        )
+    return wanted
 
 
 def load(path: Path) -> dict:

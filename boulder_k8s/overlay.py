@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from . import memory
+from . import compose, memory
 from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
@@ -207,8 +207,7 @@ def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> 
 def host_aliases(service: Service) -> list[dict]:
     """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
     names: dict[str, list[str]] = {}
-    for entry in service.document.get("extra_hosts") or []:
-        host, _, address = entry.replace("=", ":", 1).partition(":")  # Compose 2.20 and newer write "="
+    for host, address in compose.extra_hosts(service.document):
         if address[:1].isdigit():
             names.setdefault(address, []).append(host)
     return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]

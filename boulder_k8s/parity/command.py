@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .. import commands, compose, docker, overlay, staging, tools
+from ..checkout import Checkout
 from ..cluster import Cluster
 from ..errors import Problem
 from ..kubectl import Kubectl
@@ -72,7 +73,9 @@ def parity(
     return report.exit_code
 
 
-def static_part(settings, checkout, document: dict, config_next: bool, kubectl: Kubectl, intended: list) -> Part:
+def static_part(
+    settings: Settings, checkout: Checkout, document: dict, config_next: bool, kubectl: Kubectl, intended: list
+) -> Part:
     services = compose.services(document)
     rendered = overlay.render(
         settings,
@@ -108,7 +111,7 @@ def names_of(document: dict) -> set[str]:
         found.add(name)
         for network in (service.get("networks") or {}).values():
             found |= set((network or {}).get("aliases") or ())
-        found |= {entry.partition("=")[0].partition(":")[0] for entry in service.get("extra_hosts") or ()}
+        found |= {host for host, _ in compose.extra_hosts(service)}
     return found
 
 

@@ -13,6 +13,7 @@ from ..checkout import Checkout
 from ..cluster import Cluster
 from ..harness import TESTS
 from ..progress import step
+from ..rollout import NAME
 from ..settings import Settings
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
@@ -87,12 +88,12 @@ class Kubernetes:
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` beside what runs in a service's container."""
-        name = service.replace("_", "-")
+        name = compose.object_name(service)
         pod = TESTS if service == "boulder" else self.pod(name)
         return self.cluster.kubectl.command("exec", pod, f"--container={name}", "--", *command)
 
     def pod(self, name: str) -> str:
-        found = self.cluster.kubectl.json("get", "pods", f"--selector=app.kubernetes.io/name={name}")
+        found = self.cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")
         return found["items"][0]["metadata"]["name"]
 
     @contextmanager

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ..cluster import CHECKOUT_MOUNT
+from ..compose import extra_hosts, object_name
 from ..manifests import WITHOUT_WORKLOAD
+from ..rollout import NAME
 from .differences import Difference
 
 PART = "static"
@@ -18,10 +20,10 @@ KNOWN = {"build", "profiles", "image", "entrypoint", "command", "environment", "
 KNOWN |= {"ports", "healthcheck", "depends_on", "extra_hosts", "dns", "user", "working_dir"}
 PROBES = ("startupProbe", "readinessProbe")
 
-Facts = dict[str, tuple[str, str]]  # aspect -> what Compose says, what Kubernetes does
+Fact = tuple[str, tuple[str, str]]  # an aspect, and what Compose and Kubernetes say of it
 
 
-class Rendered:
+class Manifests:
     """The manifests, found by kind and name."""
 
     def __init__(self, objects: list[dict]) -> None:
@@ -49,11 +51,11 @@ def compare(document: dict, objects: list[dict]) -> list[Difference]:
 
     document: `docker compose config --format json`, parsed. objects: the rendered run overlay.
     """
-    rendered = Rendered(objects)
+    rendered = Manifests(objects)
     checkout = checkout_of(document)
     found = []
     for name, service in sorted(document["services"].items()):
-        workload = name.replace("_", "-")
+        workload = object_name(name)
         if workload not in rendered.workloads and workload not in WITHOUT_WORKLOAD:
             found.append(Difference(PART, name, "service", "present", ABSENT))
             continue
@@ -63,7 +65,7 @@ def compare(document: dict, objects: list[dict]) -> list[Difference]:
             facts = dict(of_service(service, workload, rendered, document, checkout))
         facts |= {f"key {key}": (json.dumps(service[key]), "not known") for key in sorted(set(service) - KNOWN)}
         found += [Difference(PART, name, aspect, *values) for aspect, values in facts.items() if values[0] != values[1]]
-    given = {name.replace("_", "-") for name in document["services"]}
+    given = {object_name(name) for name in document["services"]}
     found += [Difference(PART, name, "service", ABSENT, "present") for name in sorted(set(rendered.workloads) - given)]
     return found
 
@@ -75,7 +77,7 @@ def facts(value: object) -> int:
     return sum(facts(item) for item in value) if isinstance(value, list) else 1
 
 
-def of_service(service: dict, name: str, rendered: Rendered, document: dict, checkout: str) -> Iterator:
+def of_service(service: dict, name: str, rendered: Manifests, document: dict, checkout: str) -> Iterator[Fact]:
     """Pairs of an aspect and what both sides say of it."""
     container, pod = rendered.container(name), rendered.pod(name)
     yield "image", (tagged(service["image"]), tagged(container["image"]))
@@ -95,14 +97,14 @@ def of_service(service: dict, name: str, rendered: Rendered, document: dict, che
     yield from dependencies(service, name, rendered)
 
 
-def environment(service: dict, container: dict) -> Iterator:
+def environment(service: dict, container: dict) -> Iterator[Fact]:
     given = {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None}
     made = {item["name"]: item.get("value", json.dumps(item.get("valueFrom"))) for item in container.get("env", [])}
     for key in sorted({*given, *made}):
         yield f"environment {key}", (given.get(key, ABSENT), made.get(key, ABSENT))
 
 
-def mounts(service: dict, name: str, rendered: Rendered, checkout: str) -> Iterator:
+def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
     """Every mount of the service: the same directory at the same place, or what lies there or below instead."""
     made = mounted(name, rendered)
     claimed = set()
@@ -112,10 +114,8 @@ def mounts(service: dict, name: str, rendered: Rendered, checkout: str) -> Itera
         claimed |= set(here)
         source = relative(volume, checkout)
         if made.get(target) == f"hostPath {source}":
-            here = [path for path in here if path == target]
-            beneath = sorted(path for path in made if path.startswith(f"{target}/"))
-            others = [item["target"].rstrip("/") for item in service["volumes"] if item is not volume]
-            for path in beneath:
+            others = [item["target"].rstrip("/") for item in service["volumes"]]
+            for path in here:
                 if path not in others:
                     yield f"mount {path}", (f"part of {source}", made[path])
             yield f"mount {target}", (source, source)
@@ -125,7 +125,7 @@ def mounts(service: dict, name: str, rendered: Rendered, checkout: str) -> Itera
         yield f"mount {path}", (ABSENT, made[path])
 
 
-def mounted(name: str, rendered: Rendered) -> dict[str, str]:
+def mounted(name: str, rendered: Manifests) -> dict[str, str]:
     """Where the workload's container mounts what."""
     kinds = {
         claim["metadata"]["name"]: "claim" for claim in rendered.workloads[name]["spec"].get("volumeClaimTemplates", [])
@@ -149,7 +149,7 @@ def relative(volume: dict, checkout: str) -> str:
     return f"{source} (outside the checkout)"
 
 
-def published(service: dict, container: dict) -> Iterator:
+def published(service: dict, container: dict) -> Iterator[Fact]:
     """Ports that the host answers on. Which port of the host is BOULDER_PORTS' to say."""
     given = {str(port["target"]) for port in service.get("ports") or [] if port.get("published")}
     made = {str(port["hostPort"]) for port in container.get("ports", []) if "hostPort" in port}
@@ -157,11 +157,11 @@ def published(service: dict, container: dict) -> Iterator:
         yield f"port {port}", tuple("published" if port in side else ABSENT for side in (given, made))
 
 
-def networks(service: dict, name: str, rendered: Rendered, document: dict) -> Iterator:
+def networks(service: dict, name: str, rendered: Manifests, document: dict) -> Iterator[Fact]:
     if service.get("network_mode"):
         isolated = any(
             item["kind"] == "NetworkPolicy"
-            and item["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name") == name
+            and item["spec"]["podSelector"].get("matchLabels", {}).get(NAME) == name
             and set(item["spec"].get("policyTypes", ())) == {"Ingress", "Egress"}
             and not item["spec"].get("ingress")
             and not item["spec"].get("egress")
@@ -206,28 +206,26 @@ def within(address: str, network: str | None) -> str:
     return address
 
 
-def hosts(service: dict, pod: dict) -> Iterator:
-    given = {}
-    for entry in service.get("extra_hosts") or []:
-        host, _, address = entry.replace("=", ":", 1).partition(":")
-        given[host] = address
+def hosts(service: dict, pod: dict) -> Iterator[Fact]:
+    given = dict(extra_hosts(service))
     made = {host: item["ip"] for item in pod.get("hostAliases", []) for host in item["hostnames"]}
     for host in sorted({*given, *made}):
         yield f"extra_hosts {host}", (given.get(host, ABSENT), made.get(host, ABSENT))
 
 
-def dependencies(service: dict, name: str, rendered: Rendered) -> Iterator:
+def dependencies(service: dict, name: str, rendered: Manifests) -> Iterator[Fact]:
     """Every workload is waited for before a Boulder pod starts; nothing else waits for anything."""
     for other, how in (service.get("depends_on") or {}).items():
-        there = other.replace("_", "-") in rendered.workloads
+        workload = object_name(other)
+        there = workload in rendered.workloads
         condition = how.get("condition", "service_started") if isinstance(how, dict) else "service_started"
         if there and condition == "service_healthy":
-            there = probe(rendered.container(other.replace("_", "-"))) != ABSENT
+            there = probe(rendered.container(workload)) != ABSENT
         waits = there and name == "boulder"
         yield f"depends_on {other}", (condition, condition if waits else ABSENT)
 
 
-def setup(service: dict, boulder: dict) -> Iterator:
+def setup(service: dict, boulder: dict) -> Iterator[Fact]:
     """bsetup runs in a pod made from Boulder's, with the entrypoint that Compose gives it."""
     yield "image", (service["image"], boulder["image"])
     yield "working_dir", (service.get("working_dir"), boulder.get("working_dir"))
