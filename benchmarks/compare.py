@@ -81,7 +81,8 @@ def row(what: str, ours: list[float], theirs: list[float], other: str) -> str:
 
 def warm(count: int) -> list[str]:
     """The run of forty times a day."""
-    t_sh("--help"), wrapper("--help")
+    t_sh("--help")
+    wrapper("--help")
     ours, theirs = pairs(count, lambda: wrapper("--help"), lambda: t_sh("--help"))
     profile = ", ".join(f"{name} {value:.2f} s" for name, value in phases().items())
     return [row("`tk8s.sh --help`, all up", ours, theirs, "`t.sh --help`"), f"phases of the last of them: {profile}"]
@@ -89,7 +90,8 @@ def warm(count: int) -> list[str]:
 
 def again(count: int) -> list[str]:
     """`up` when all is up, beside Compose's."""
-    invoke("up"), compose("up", "--detach", "--no-recreate", "bmariadb")
+    invoke("up")
+    compose("up", "--detach", "--no-recreate", "bmariadb")
     ours, theirs = pairs(
         count, lambda: invoke("up"), lambda: seconds("docker", "compose", "up", "--detach", "bmariadb", cwd=CHECKOUT)
     )
@@ -156,7 +158,8 @@ def imports(count: int) -> list[str]:
 
 def memory(_: int) -> list[str]:
     """What the node container uses, beside the sum of Compose's containers; both idle, dependencies up."""
-    wrapper("--help"), t_sh("--help")
+    wrapper("--help")
+    t_sh("--help")
     found = subprocess.run(
         ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"], capture_output=True, text=True
     ).stdout

@@ -53,7 +53,6 @@ class Harness:
         if on_terminal:
             record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
-        ended = False
         try:
             with run.phase("pod"):
                 document = pod(rendered, name, run, self.cluster.settings.runs, environment)
@@ -65,16 +64,14 @@ class Harness:
                 code = Follower(self.cluster, self.signals, run, name).follow()
             if code and not self.signals.received:  # who interrupts wants an end, not a report
                 bundle.collect(kubectl, run)
-            ended = run.exit_code() is not None and not self.signals.received
         except Problem:
             bundle.collect(kubectl, run)
             raise
         finally:
             with self.signals.deferred():
-                if ended:  # nothing runs in it any more: kubectl may go on behind us, and what it leaves the next command removes
-                    process.leave(
-                        kubectl.command("delete", "pod", name, "--ignore-not-found", "--grace-period=1", "--wait=false")
-                    )
+                if run.exit_code() is not None and not self.signals.received:
+                    # Nothing runs in it any more: kubectl may go on behind us. What it leaves, the next command removes.
+                    process.leave(kubectl.command(*deletion(name, wait=False)))
                 else:
                     self.delete(name, wait=False)
         return code
@@ -95,12 +92,9 @@ class Harness:
         return kubectl.run(*command, input=json.dumps(document))
 
     def delete(self, name: str, wait: bool = True) -> None:
-        """Deletes a pod of an earlier or this run. Its supervisor ends at once, so it gets one second."""
+        """Deletes a pod of an earlier or this run."""
         try:
-            self.cluster.kubectl.run(
-                *("delete", "pod", name, "--ignore-not-found", "--grace-period=1", f"--wait={str(wait).lower()}"),
-                patience=PATIENCE if wait else 5,
-            )
+            self.cluster.kubectl.run(*deletion(name, wait), patience=PATIENCE if wait else 5)
         except (process.Failed, subprocess.TimeoutExpired) as error:
             if wait:
                 raise Problem(
@@ -126,6 +120,11 @@ class Harness:
                     raise rollout.failure(self.cluster.kubectl, bad)
             if time.monotonic() > deadline:
                 raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
+
+
+def deletion(name: str, wait: bool) -> list[str]:
+    """kubectl's words that delete a pod, if it is there. Its supervisor ends at once, so it gets one second."""
+    return ["delete", "pod", name, "--ignore-not-found", "--grace-period=1", f"--wait={str(wait).lower()}"]
 
 
 def pod(rendered: Rendered, name: str, run: Run, runs: Path, environment: dict[str, str]) -> dict:

@@ -40,21 +40,23 @@ BOUND = [
 TIMES_OUT = ("64.112.117.254", 80)  # of the public networks, and nobody's: Boulder's VA tests need it to time out
 # git's own, a cache, and what every run makes anew.
 SKIPPED = {"/boulder/.git", "/boulder/.gocache", "/boulder/.boulder", "/boulder/bin", "/boulder/test/coverage"}
-LIMITS = (
-    "AS",
-    "CORE",
-    "CPU",
-    "DATA",
-    "FSIZE",
-    "MEMLOCK",
-    "MSGQUEUE",
-    "NICE",
-    "NOFILE",
-    "NPROC",
-    "RSS",
-    "RTPRIO",
-    "STACK",
+DIRECTORIES = (
+    "/boulder",
+    "/boulder/test",
+    "/boulder/test/config",
+    "/boulder/test/config-next",
+    "/boulder/test/certs",
+    "/boulder/test/secrets",
+    "/boulder/.gocache",
+    "/root/.cache/go-build",
+    "/var/lib/softhsm/tokens",
+    "/var/log",
+    "/tmp",
+    "/var/run/pkimetal",
+    "/dev/shm",
+    "/etc",
 )
+LIMITS = "AS CORE CPU DATA FSIZE MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO STACK".split()
 SYSCTLS = (
     "net/ipv4/ip_unprivileged_port_start",
     "net/ipv4/ip_local_port_range",
@@ -198,22 +200,7 @@ def writable() -> dict[str, str]:
         os.remove(path)
         return "can be written"
 
-    directories = (
-        "/boulder",
-        "/boulder/test",
-        "/boulder/test/config",
-        "/boulder/test/config-next",
-        "/boulder/test/certs",
-    )
-    directories += (
-        "/boulder/test/secrets",
-        "/boulder/.gocache",
-        "/root/.cache/go-build",
-        "/var/lib/softhsm/tokens",
-        "/var/log",
-    )
-    directories += ("/tmp", "/var/run/pkimetal", "/dev/shm", "/etc")
-    return {directory: outcome(lambda directory=directory: attempt(directory)) for directory in directories}
+    return {directory: outcome(lambda directory=directory: attempt(directory)) for directory in DIRECTORIES}
 
 
 def sysctls() -> dict[str, str]:

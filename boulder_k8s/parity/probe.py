@@ -78,12 +78,10 @@ def take(
                 seen = from_every_side(orchestrator, sorted(set(services) - WITHOUT_SHELL_SIDE), wanted)
                 process.run(orchestrator.exec("boulder", ["touch", GO_ON]), cwd=orchestrator.checkout.path)
             elif line.startswith(REPORT):
-                report = json.loads(line.removeprefix(REPORT))
-                (directory / f"probe-{orchestrator.name.lower()}.json").write_text(
-                    json.dumps({**report, **seen}, indent=1)
-                )
+                report = json.loads(line.removeprefix(REPORT)) | seen
+                (directory / f"probe-{orchestrator.name.lower()}.json").write_text(json.dumps(report, indent=1))
                 child.wait()
-                return {**report, **seen}
+                return report
             else:
                 lines.append(line.rstrip())
         code = child.wait()
