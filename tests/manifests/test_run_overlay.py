@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -246,10 +245,8 @@ def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, t
     assert [workload.name for workload in overlay.running(older) if "redis" in workload.name] == ["bredis-1"]
 
 
+@pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
-    """Docker Compose itself resolves the file; without docker on this machine the end-to-end tests cover it."""
-    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
-        pytest.skip("docker compose is not here: install Docker with its Compose plugin")
     services = compose.load(checkout.path, config_next=False)
     overlay.check_services(services)
     assert services["boulder"].environment["USE_VITESS"] == "false"

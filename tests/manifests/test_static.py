@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,13 +21,8 @@ Side = tuple[dict, list[dict]]
 
 
 @pytest.fixture(scope="module", params=["config", "config-next"])
-def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Side:
+def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, docker_compose: None) -> Side:
     """The miniature's Compose file as Compose resolves it, and the run overlay made from it."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
-    ):
-        pytest.skip("no `docker compose` here; install Docker's Compose plugin (no engine is needed)")
     path = tmp_path_factory.mktemp("static") / "boulder"
     shutil.copytree(ROOT / "tests/fixtures/boulder", path)
     config_next = request.param == "config-next"
