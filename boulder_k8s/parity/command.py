@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from .. import commands, compose, docker, overlay, staging, tools
@@ -47,12 +48,12 @@ def parity(
         Compose(checkout, config_next, both),
         Kubernetes(settings, cluster, checkout, config_next, both),
     )
-    if set(parts) - {"static"}:
-        if docker.inspect_container(CONTAINER):
-            raise Problem(
-                f"A container {CONTAINER} is there: ./t.sh runs.",
-                f"Wait until it ends, or remove it: docker rm --force {CONTAINER}.",
-            )
+    needs_containers = bool(set(parts) - {"static"})
+    if needs_containers and docker.inspect_container(CONTAINER):
+        raise Problem(
+            f"A container {CONTAINER} is there: ./t.sh runs.",
+            f"Wait until it ends, or remove it: docker rm --force {CONTAINER}.",
+        )
     directory = output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
     directory.mkdir(parents=True, exist_ok=True)
     report = Report(checkout.revision(), "config-next" if config_next else "config")
@@ -60,7 +61,7 @@ def parity(
     document = compose.document(checkout.path, config_next)
     if "static" in parts:
         report.parts.append(static_part(settings, checkout, document, config_next, cluster.kubectl, intended))
-    with sides[0].left_as_found(), sides[1].left_as_found():
+    with sides[0].left_as_found() if needs_containers else nullcontext():
         if "probe" in parts:
             report.parts.append(probe_part(sides, document, directory, intended))
         if "results" in parts:

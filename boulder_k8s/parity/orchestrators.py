@@ -66,7 +66,7 @@ class Compose:
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """This project's cluster, as tk8s.sh (or tnk8s.sh) uses it."""
+    """This project's cluster, as tk8s.sh (or tnk8s.sh) uses it; it stays, as after these."""
 
     settings: Settings
     cluster: Cluster
@@ -95,11 +95,6 @@ class Kubernetes:
     def pod(self, name: str) -> str:
         found = self.cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")
         return found["items"][0]["metadata"]["name"]
-
-    @contextmanager
-    def left_as_found(self) -> Iterator[None]:
-        """The cluster stays, as after tk8s.sh."""
-        yield
 
 
 Orchestrator = Compose | Kubernetes

@@ -249,3 +249,11 @@ def test_status_without_a_cluster_is_1(machine: Machine) -> None:
     (machine.state / "node").unlink(missing_ok=True)
     result = machine.invoke("status", "--json")
     assert (result.returncode, json.loads(result.stdout)["node"]) == (1, "absent")
+
+
+def test_static_parity_touches_neither_composes_stack_nor_the_cluster(machine: Machine) -> None:
+    (machine.state / "node").unlink(missing_ok=True)
+    result = machine.invoke("parity", "--part", "static", "--output", str(machine.state / "report"))
+    assert "static:" in result.stdout
+    assert [call for call in machine.calls("docker") if call[0] == "compose" and "config" not in call] == []
+    assert machine.calls("kind") == [["version"]]
