@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,15 +18,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CLUSTER = "boulder-e2e"
+# This directory's own: what an ended run of another copy of the project left on the machine is not in its way.
+CLUSTER = f"boulder-e2e-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a wrapper started by `nohup ./check` would inherit that it is ignored
 LIMIT = 240  # seconds; a test that needs more hangs
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """The first of two neighbouring ports on 127.0.0.1 that nobody has, below those that connections take."""
+    for port in range(15001, 16001, 2):
+        try:
+            for number in (port, port + 1):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", number))
+            return port
+        except OSError:
+            continue
+    pytest.fail("no two free ports from 15001 to 16000")
 
 
 @dataclass
@@ -44,7 +54,7 @@ class Project:
             "KIND_CLUSTER": CLUSTER,
             "CI": "true",
             "PYTHONFAULTHANDLER": "1",
-            "BOULDER_PORTS": f"{self.port}:4001,{free_port() if not self.port else self.port + 1}:4003",
+            "BOULDER_PORTS": f"{self.port}:4001,{self.port + 1}:4003",
             **self.environment,
             **more,
         }
@@ -154,9 +164,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     git = ["git", "-C", str(checkout), "-c", "user.name=e2e", "-c", "user.email=e2e@example.invalid"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "The miniature checkout"]):
         subprocess.run([*git, *command], check=True)
-    found = Project(checkout, 15001)
+    found = Project(checkout, free_port())
+    remove_all(found)
     yield found
-    result = found.invoke("down", "--images")
+    remove_all(found)
+
+
+def remove_all(project: Project) -> None:
+    """Removes the cluster and its volume, also those that a killed run of these very tests left behind."""
+    result = project.invoke("down", "--images")
     assert result.returncode == 0, result.stderr
 
 
