@@ -1,6 +1,6 @@
 """This project and Docker Compose side by side on one checkout: medians of pairs, and their ratio, as a Markdown table.
 
-    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the integration suite
+    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the two long ones: first, integration
     BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py --only warm,up --pairs 9
 
 Each pair is one run of either, one right after the other, in turns, so that what else the machine does meets both. It uses a
@@ -76,7 +76,7 @@ def phases() -> dict[str, float]:
 def row(what: str, ours: list[float], theirs: list[float], other: str) -> str:
     a, b = statistics.median(ours), statistics.median(theirs)
     spread = f"{min(ours):.2f}-{max(ours):.2f} / {min(theirs):.2f}-{max(theirs):.2f}"
-    return f"| {what} | {other} | {a:.2f} s | {b:.2f} s | {a / b:.2f} | {len(ours)} | {spread} |"
+    return f"| {what} | {other} | {a:.2f} s | {b:.2f} s | {a / b:.2f} | {a - b:+.2f} s | {len(ours)} | {spread} |"
 
 
 def warm(count: int) -> list[str]:
@@ -133,6 +133,18 @@ def cold(count: int) -> list[str]:
     ]
 
 
+def first(count: int) -> list[str]:
+    """From no cluster and no volume, images known to the engine: beside the stream that brings them to the node, of the same run."""
+    ours, theirs = [], []
+    for _ in range(count):
+        invoke("down", "--images")
+        wrapper("--help")
+        found = phases()
+        ours.append(sum(found[name] for name in ("cluster", "images", "dependencies")))
+        theirs.append(found["images"])
+    return [row("first cold start, no image on the node", ours, theirs, "its one stream of images")]
+
+
 def down_after_up() -> float:
     wrapper("--help")
     return invoke("down")
@@ -175,7 +187,8 @@ def memory(_: int) -> list[str]:
     ours = used[f"{CLUSTER}-control-plane"] / 2**20
     theirs = sum(value for name, value in used.items() if name.startswith(f"{project}-")) / 2**20
     return [
-        f"| memory, dependencies idle | Compose's containers | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | 1 | |"
+        f"| memory, dependencies idle | Compose's containers | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | "
+        f"{ours - theirs:+.0f} MiB | 1 | |"
     ]
 
 
@@ -191,6 +204,7 @@ ROWS = {
     "memory": memory,
     "down": down,
     "cold": cold,
+    "first": first,
     "integration": integration,
 }
 
@@ -198,10 +212,11 @@ ROWS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--only", default=",".join(name for name in ROWS if name != "integration"))
+    parser.add_argument("--only", default=",".join(name for name in ROWS if name not in ("first", "integration")))
     options = parser.parse_args()
     print(
-        "| work | beside | here | there | ratio | pairs | range here / there |\n| --- | --- | --- | --- | --- | --- | --- |"
+        "| work | beside | here | there | ratio | difference | pairs | range here / there |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     notes = []
     try:
