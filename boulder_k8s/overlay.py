@@ -171,7 +171,10 @@ def deletions(services: dict[str, Service], root: Path) -> list[dict]:
         {
             "apiVersion": item["apiVersion"],
             "kind": item["kind"],
-            "metadata": {"name": item["metadata"]["name"], "namespace": NAMESPACE},
+            "metadata": {
+                "name": item["metadata"]["name"],
+                **({} if item["kind"] == "PersistentVolume" else {"namespace": NAMESPACE}),
+            },
             "$patch": "delete",
         }
         for item in found

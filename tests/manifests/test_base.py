@@ -109,6 +109,21 @@ def test_one_object_a_file_and_no_deprecated_kustomize_field() -> None:
         }, path
 
 
+def test_every_claim_has_a_volume_of_its_own_that_waits_for_it() -> None:
+    claims = {
+        f"{template['metadata']['name']}-{item['metadata']['name']}-0": template["spec"]
+        for item in of_kind("config", "StatefulSet")
+        for template in item["spec"]["volumeClaimTemplates"]
+    }
+    volumes = {item["spec"]["claimRef"]["name"]: item["spec"] for item in of_kind("config", "PersistentVolume")}
+    assert set(claims) == set(volumes)
+    assert len({volume["hostPath"]["path"] for volume in volumes.values()}) == len(volumes)
+    for name, claim in claims.items():
+        assert claim["storageClassName"] == volumes[name]["storageClassName"] == "", name
+        assert claim["resources"]["requests"]["storage"] == volumes[name]["capacity"]["storage"], name
+        assert volumes[name]["claimRef"]["namespace"] == "boulder"
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_labels_and_selectors(overlay: str) -> None:
     for item in rendered(overlay):
