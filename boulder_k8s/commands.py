@@ -93,13 +93,13 @@ def in_fresh_pod(
                 "config_next": config_next,
                 "environment": passed,
                 "checkout": str(stack.checkout.path),
-                "revision": stack.checkout.revision(),
             },
         )
         with run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
-            versions = pool.submit(tools.versions, settings, stack.cluster.tools)  # beside the work: it starts docker
+            # Beside the work: git looks at every file.
+            pool.submit(lambda: run.record.update(revision=stack.checkout.revision()))
             rendered = stack.bring_up(harness, run, timeout)
-            run.record["versions"] = versions.result()
+            run.record["versions"] = stack.versions()
             with run.phase("stop boulder"):
                 stack.remove_leftovers(harness)
                 stack.stop_boulder()

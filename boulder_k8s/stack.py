@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from . import compose, drift, images, overlay, process, rollout, staging
+from . import compose, docker, drift, images, memory, overlay, process, rollout, staging, tools
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
@@ -37,6 +37,7 @@ class Stack:
     document: dict  # the Compose file, resolved
     services: dict[str, Service]
     node_id: str = ""
+    node_started: str = ""  # when, as Docker writes it
     image_ids: dict[str, str] | None = None
     known: list[dict] | None = None  # workloads and pods before this command changed anything; None: ask
     stopped: bool = True  # whether there may be a Boulder to start again; False once it is known that there is none
@@ -55,16 +56,16 @@ class Stack:
         Raises Problem naming what failed. When generate.sh fails, its exit code is the Problem's.
         """
         with run.phase("cluster"), ThreadPoolExecutor(1) as pool:
-            node = self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
             begun = time.monotonic()
-            seen = (
-                pool.submit(self.look) if node and self.settings.kubeconfig.exists() else None
-            )  # beside Docker's work
+            # Beside Docker's answers; our own kubeconfig can only lead to our own cluster.
+            seen = pool.submit(self.look) if self.settings.kubeconfig.exists() else None
+            node = self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
             self.image_ids = images.ensure_local(self.services, self.checkout, self.config_next)
             if time.monotonic() - begun > 5:  # something was pulled meanwhile
                 node, seen = self.cluster.node(), None
             self.node_id = self.cluster.ensure(self.checkout, node)
-            self.known = seen.result() if seen else None
+            self.node_started = node["State"].get("StartedAt", "") if node else ""
+            self.known = seen.result() if seen and node else None
         with run.phase("images"):
             images.ensure_on_node(self.settings, self.node_id, self.image_ids)
         run.record |= {"images": self.image_ids, "node": self.node_id}
@@ -78,6 +79,13 @@ class Stack:
             names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
             rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies", self.known)
         return rendered
+
+    def versions(self) -> dict[str, str]:
+        """What a run is made with, for its record. Docker's is asked for once for each start of the node: no engine changes under it."""
+
+        started = self.node_id + self.node_started
+        engine = memory.remembered(self.settings.state / "docker.json", started, docker.version)
+        return {**tools.versions(self.settings, self.cluster.tools), "docker": engine}
 
     def look(self) -> list[dict] | None:
         """What is on the cluster now, or None when it does not answer at once."""
@@ -110,18 +118,18 @@ class Stack:
 
     def apply(self, rendered: Rendered, objects: list[dict]) -> None:
         """Applies objects, unless the very same were the last that this node was given."""
-        memory = self.settings.state / "applied.json"
+        last = self.settings.state / "applied.json"
         record = {
             "node": self.node_id,
             "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest(),
         }
-        if memory.exists() and memory.read_text() == json.dumps(record):
+        if last.exists() and last.read_text() == json.dumps(record):
             return
-        memory.unlink(missing_ok=True)
+        last.unlink(missing_ok=True)
         self.known = None
         with step("kubectl apply"):
             self.cluster.kubectl.apply(objects)
-        memory.write_text(json.dumps(record))
+        last.write_text(json.dumps(record))
 
     def generate(self, harness: Harness, run: Run, timeout: float) -> None:
         """`docker compose run --rm bsetup`: generate.sh in a pod of its own, before the pods that mount what it makes.

@@ -12,7 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__, docker, process
+from . import __version__, process
 from .errors import Problem
 from .progress import step
 from .settings import Settings, own_directory
@@ -32,13 +32,12 @@ class Tools:
 
 
 def versions(settings: Settings, tools: Tools) -> dict[str, str]:
-    """What a run was made with, for its record."""
+    """What of this project's own a run is made with."""
     return {
         "boulder-k8s": __version__,
         "kind": KIND,
         "kubectl": f"1.{remembered_version(settings, str(tools.kubectl), ['version', '--client'], KUBECTL_VERSION)}",
         "node image": settings.node_image,
-        "docker": docker.version(),
         "python": platform.python_version(),
     }
 
