@@ -177,7 +177,7 @@ class Cluster:
         }
         if docker.engine().cgroup_v1:
             # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
-            document["kubeadmConfigPatches"] = [
+            document.setdefault("kubeadmConfigPatches", []).append(
                 yaml.safe_dump(
                     {
                         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -185,7 +185,7 @@ class Cluster:
                         "failCgroupV1": False,
                     }
                 )
-            ]
+            )
         return document
 
     def add_stub_zone(self) -> None:
@@ -199,7 +199,10 @@ class Cluster:
                 + (self.settings.root / "k8s/cluster/consul.corefile").read_text()
             )
             system.run("replace", "-f", "-", input=json.dumps(found))
-            system.run("rollout", "restart", "deployment/coredns")
+            # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node.
+            again = {"metadata": {"annotations": {"boulder-k8s/corefile": "consul"}}}
+            change = {"spec": {"replicas": 1, "template": again}}
+            system.run("patch", "deployment", "coredns", "--type=merge", f"--patch={json.dumps(change)}")
 
     def wait_for_api(self, timeout: float = 120) -> None:
         """Waits until the API server answers. Raises Problem after `timeout` seconds."""

@@ -20,10 +20,14 @@ from .progress import note
 from .run import Run
 from .signals import Signals
 from .streams import Feeder, may_read_stdin, record_window, terminal
-from .watch import Watch, watching
+from .watch import watching
 
 TESTS = "boulder-tests"  # t.sh's `--name boulder_tests`
 SETUP = "bsetup"
+QUIET = 3.0  # seconds in which a pod starts if nothing is wrong; a watch, a process of its own, begins after that
+POLL = (
+    0.02  # seconds between looks at the run directory: inotify does not cross every file sharing between host and node
+)
 
 
 @dataclass
@@ -55,9 +59,8 @@ class Harness:
         kubectl = self.cluster.kubectl
         try:
             with run.phase("pod"):
-                document = pod(rendered, name, run, self.cluster.settings.runs, environment)
-                with watching(kubectl, f"--field-selector=metadata.name={name}") as watch:  # it connects meanwhile
-                    self.wait_for_start(watch, name, self.create(document), timeout)
+                uid = self.create(pod(rendered, name, run, self.cluster.settings.runs, environment))
+                self.wait_for_start(run, name, uid, timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
                 if may_read_stdin():
                     Feeder(run.path).start()
@@ -70,8 +73,9 @@ class Harness:
         finally:
             with self.signals.deferred():
                 if run.exit_code() is not None and not self.signals.received:
-                    # Nothing runs in it any more: kubectl may go on behind us. What it leaves, the next command removes.
-                    process.leave(kubectl.command(*deletion(name, wait=False)))
+                    # Nothing runs in it any more, so its name may be free before the node has tidied up, and kubectl may go on
+                    # behind us. What it leaves, the next command removes.
+                    process.leave(kubectl.command(*deletion(name, wait=False), "--force", "--grace-period=0"))
                 else:
                     self.delete(name, wait=False)
         return code
@@ -79,9 +83,11 @@ class Harness:
     def create(self, document: dict) -> str:
         """Creates the pod, in place of one of an earlier run when there is one; returns its uid."""
         kubectl = self.cluster.kubectl
-        command = ("create", "-o", "jsonpath={.metadata.uid}", "-f", "-")
+        # --raw: the request alone. Without it kubectl first asks what a Pod is and how it may be made, for 0.1 s.
+        command = ("create", f"--raw=/api/v1/namespaces/{document['metadata']['namespace']}/pods", "-f", "-")
+        text = json.dumps(document)
         try:
-            return kubectl.run(*command, input=json.dumps(document))
+            return json.loads(kubectl.run(*command, input=text))["metadata"]["uid"]
         except process.Failed as error:
             if "AlreadyExists" in error.output:
                 self.delete(document["metadata"]["name"])
@@ -89,12 +95,13 @@ class Harness:
                 kubectl.run("wait", "serviceaccount/default", "--for=create", "--timeout=60s", timeout=90)
             else:
                 raise
-        return kubectl.run(*command, input=json.dumps(document))
+        return json.loads(kubectl.run(*command, input=text))["metadata"]["uid"]
 
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod of an earlier or this run."""
         try:
-            self.cluster.kubectl.run(*deletion(name, wait), patience=PATIENCE if wait else 5)
+            words = (*deletion(name, wait), "--grace-period=1")  # its supervisor ends at once
+            self.cluster.kubectl.run(*words, patience=PATIENCE if wait else 5)
         except (process.Failed, subprocess.TimeoutExpired) as error:
             if wait:
                 raise Problem(
@@ -104,27 +111,28 @@ class Harness:
                 ) from error
             note(f"the pod {name} could not be deleted; the next command does it")
 
-    def wait_for_start(self, watch: Watch, name: str, uid: str, timeout: float) -> None:
-        """Waits until the pod's container runs. Raises Problem naming the culprit when it cannot, or after `timeout` seconds."""
+    def wait_for_start(self, run: Run, name: str, uid: str, timeout: float) -> None:
+        """Waits until the pod's supervisor runs. Raises Problem naming the culprit when it cannot, or after `timeout` seconds.
+
+        The supervisor says so itself, in the run directory: the API server hears of it up to a second later.
+        """
         deadline = time.monotonic() + timeout
-        while True:
-            watch.next(min(1.0, max(0.01, deadline - time.monotonic())))
-            found = watch.pods.get(name)
-            if found and found["metadata"].get("uid", "") == uid:  # not one of an earlier run
-                if any(
-                    set(item.get("state", {})) & {"running", "terminated"}
-                    for item in found.get("status", {}).get("containerStatuses", [])
-                ):
-                    return
-                if bad := rollout.culprit(found):
+        if run.started_within(min(QUIET, timeout)):
+            return
+        with watching(self.cluster.kubectl, f"--field-selector=metadata.name={name}") as watch:
+            while not run.started_within(POLL):
+                watch.next(POLL)
+                found = watch.pods.get(name)
+                ours = found and found["metadata"].get("uid", "") == uid  # not one of an earlier run
+                if ours and (bad := rollout.culprit(found)):
                     raise rollout.failure(self.cluster.kubectl, bad)
-            if time.monotonic() > deadline:
-                raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
+                if time.monotonic() > deadline:
+                    raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
 
 
 def deletion(name: str, wait: bool) -> list[str]:
-    """kubectl's words that delete a pod, if it is there. Its supervisor ends at once, so it gets one second."""
-    return ["delete", "pod", name, "--ignore-not-found", "--grace-period=1", f"--wait={str(wait).lower()}"]
+    """kubectl's words that delete a pod, if it is there."""
+    return ["delete", "pod", name, "--ignore-not-found", f"--wait={str(wait).lower()}"]
 
 
 def pod(rendered: Rendered, name: str, run: Run, runs: Path, environment: dict[str, str]) -> dict:

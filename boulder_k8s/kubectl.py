@@ -47,6 +47,7 @@ class Kubectl:
             str(self.binary),
             f"--kubeconfig={self.kubeconfig}",
             f"--context={self.context}",
+            f"--cache-dir={self.kubeconfig.parent / 'cache'}",  # not the user's ~/.kube
             f"--namespace={self.namespace}",
             *arguments,
         ]

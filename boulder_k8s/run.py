@@ -93,6 +93,15 @@ class Run:
         finally:
             self.record["phases"][name] = round(time.monotonic() - begun, 3)
 
+    def started_within(self, seconds: float) -> bool:
+        """Whether the supervisor says that it runs, or does so within that time."""
+        deadline = time.monotonic() + seconds
+        while not (self.path / "started").exists():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
     def exit_code(self) -> int | None:
         """The record that the supervisor wrote when the tests had ended; None while there is none."""
         try:

@@ -10,6 +10,7 @@ standard library only. The run directory is shared with the wrapper on the host.
     stdin.taken    supervisor   how many bytes of stdin the tests have been given
     signals/N      wrapper      the Nth signal to send to the tests' process group, by name ("INT")
     window         wrapper      "ROWS COLUMNS" of the user's terminal
+    started        supervisor   appears when the first command is about to start: the wrapper need not wait for the API server's word
     stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
     exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
     var-log/       supervisor   /var/log of the pod, when the tests failed
@@ -78,6 +79,8 @@ class Supervisor:
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         code = 0
+        with open(self.path("started"), "w"):
+            pass
         for command in self.commands:
             code = self.run_one(command)
             if code or self.deleted:

@@ -38,7 +38,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path) -> Programs:
     corefile = json.dumps({"data": {"Corefile": ".:53 {\n    forward . /etc/resolv.conf\n}\n"}})
     programs.answer("kubectl", "get configmap coredns", f"echo '{corefile}'")
     programs.answer("kubectl", "replace -f -", "cat > $cd/replaced")
-    programs.answer("kubectl", "rollout restart", "true")
+    programs.answer("kubectl", "patch deployment coredns", "true")
     describe(programs, "made", settings, checkout)
     return programs
 
@@ -84,7 +84,7 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
     assert [port["hostPort"] for port in node["extraPortMappings"]] == [24911, 24913]
     assert configuration["networking"] == {"serviceSubnet": "10.77.0.0/16"}
-    assert "kubeadmConfigPatches" not in configuration
+    assert "failCgroupV1" not in json.dumps(configuration)
 
 
 def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout: Path, machine: Programs) -> None:
@@ -104,8 +104,9 @@ def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout:
 
 def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:
     machine.answer("docker", "info", """echo '{"ServerVersion": "24.0.0", "CgroupVersion": "1"}'""")
-    (patch,) = cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]
-    assert yaml.safe_load(patch)["failCgroupV1"] is False
+    patches = [yaml.safe_load(text) for text in cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]]
+    assert {"failCgroupV1": False}.items() <= patches[-1].items()
+    assert {"featureGates": {"EventedPLEG": True}}.items() <= patches[0].items()
 
 
 def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, machine: Programs) -> None:

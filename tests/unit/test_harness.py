@@ -146,7 +146,7 @@ def harness(programs: Programs, settings: Settings, signals: Signals) -> Harness
     programs.answer(
         "kubectl",
         "create",
-        "echo >> $cd/tries; cat > $cd/pod; [ -e $cd/well ] || { cat $cd/why >&2; exit 1; }; echo uid-1",
+        "echo >> $cd/tries; cat > $cd/pod; [ -e $cd/well ] || { cat $cd/why >&2; exit 1; }; cat $cd/pod",
     )
     return Harness(Cluster(settings, Tools(programs.directory / "kind", programs.directory / "kubectl")), signals)
 
@@ -167,11 +167,12 @@ def test_what_keeps_a_pod_from_being_created_is_mended(
 ) -> None:
     (programs.directory / "why").write_text(why)
     programs.answer("kubectl", mended_by, "touch $cd/well")
-    assert harness.create({"metadata": {"name": "boulder-tests"}}).strip() == "uid-1"
-    assert programs.called("kubectl", "create -o") == 2
+    document = {"metadata": {"name": "boulder-tests", "namespace": "boulder", "uid": "uid-1"}}
+    assert harness.create(document) == "uid-1"
+    assert programs.called("kubectl", "create --raw=/api/v1/namespaces/boulder/pods") == 2
 
 
 def test_what_nothing_mends_is_raised(harness: Harness, programs: Programs) -> None:
     (programs.directory / "why").write_text("Error from server (Invalid): no such field")
     with pytest.raises(Failed, match="no such field"):
-        harness.create({"metadata": {"name": "boulder-tests"}})
+        harness.create({"metadata": {"name": "boulder-tests", "namespace": "boulder"}})

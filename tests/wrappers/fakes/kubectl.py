@@ -41,6 +41,15 @@ if words[0] == "kustomize":
 if words[0] == "version":
     print("Client Version: v1.37.1")
     sys.exit()
+
+
+def run_directory():
+    with open(f"{STATE}/pod.json") as file:
+        volumes = json.load(file)["spec"]["volumes"]
+    path = next(volume["hostPath"]["path"] for volume in volumes if volume["name"] == "run")
+    return path.replace("/runs", told("runs"))
+
+
 verb = [word for word in words if not word.startswith("--")]
 if verb[:2] == ["get", "configmap"]:
     print(json.dumps({"data": {"Corefile": ".:53 {\n}\n"}}))
@@ -63,13 +72,12 @@ elif verb[:2] == ["get", "deployment"]:
     sys.exit('Error from server (NotFound): deployments.apps "boulder" not found')
 elif verb[:1] == ["create"]:
     with open(f"{STATE}/pod.json", "w") as file:
-        file.write(sys.stdin.read())
+        file.write(document := sys.stdin.read())
+    print(json.dumps({"metadata": {**json.loads(document)["metadata"], "uid": "uid-1"}}))
+    open(f"{run_directory()}/started", "w").close()  # the supervisor's word
 elif verb[:1] == ["exec"]:
     # The tests end while the stream brings what they said.
-    with open(f"{STATE}/pod.json") as file:
-        run = [v for v in json.load(file)["spec"]["volumes"] if v["name"] == "run"][0]["hostPath"]["path"].replace(
-            "/runs", told("runs")
-        )
+    run = run_directory()
     for number, name in ((1, "stdout"), (2, "stderr")):
         data = told(name).encode()
         with open(f"{run}/{name}", "wb") as file:
