@@ -1,9 +1,8 @@
-"""invoke's face: `invoke --list`. Each task calls one function of boulder_k8s.commands."""
+"""invoke's face: `invoke --list`, a line a task; the rest of its docstring is `invoke --help TASK`. Each calls one function of boulder_k8s."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -17,14 +16,16 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import attach, commands  # noqa: E402
+from boulder_k8s import arguments, attach, commands  # noqa: E402
 from boulder_k8s import doctor as medical  # noqa: E402
+from boulder_k8s import logs as logging  # noqa: E402
 from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 SERVICE = "as docker-compose.yml names it"
-TIMEOUT = "seconds to wait for the services to get ready"
+TIMEOUT = "seconds for the services to get ready: BOULDER_K8S_TIMEOUT, else 600"
+JSON = "print it as JSON"
 
 
 def behind_dashes() -> list[str]:
@@ -33,9 +34,18 @@ def behind_dashes() -> list[str]:
 
 
 @task(help={"next": NEXT, "timeout": TIMEOUT})
-def up(_: Context, next: bool = False, timeout: float = commands.TIMEOUT) -> None:
-    """Start Boulder and everything it needs; ends when http://localhost:4001/directory answers."""
-    sys.exit(guarded(lambda settings, signals: commands.up(settings, signals, config_next=next, timeout=timeout)))
+def up(_: Context, next: bool = False, timeout: str = "") -> None:
+    """Start Boulder and everything it needs, as `docker compose up`.
+
+    Ends when http://localhost:4001/directory answers.
+    """
+    sys.exit(
+        guarded(
+            lambda settings, signals: commands.up(
+                settings, signals, config_next=next, timeout=arguments.timeout(timeout)
+            )
+        )
+    )
 
 
 @task(help={"images": "also drop the Docker volume that keeps the node's images for the next cluster"})
@@ -45,12 +55,19 @@ def down(_: Context, images: bool = False) -> None:
 
 
 @task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
-def test(_: Context, next: bool = False, args: str = "", timeout: float = commands.TIMEOUT) -> None:
-    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh does; ends with its exit code."""
+def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> None:
+    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh.
+
+    Ends with test.sh's exit code.
+    """
     sys.exit(
         guarded(
             lambda settings, signals: commands.test(
-                settings, signals, shlex.split(args), config_next=next, timeout=timeout
+                settings,
+                signals,
+                arguments.words("--args", args),
+                config_next=next,
+                timeout=arguments.timeout(timeout),
             )
         )
     )
@@ -58,25 +75,56 @@ def test(_: Context, next: bool = False, args: str = "", timeout: float = comman
 
 @task(
     help={
-        "services": "services as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
-        "follow": "go on until Ctrl-C",
+        "services": "as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
+        "follow": "go on until Ctrl-C, whatever restarts or appears",
+        "timestamps": "with the time of each line",
+        "tail": "begin with that many lines of each container, or all",
+        "since": "begin there: 10m, 1h30m, or 2026-01-31T12:00:00",
+        "previous": "of the containers' runs before their last restart",
     },
 )
-def logs(_: Context, services: str = "", follow: bool = False) -> None:
-    """Print the services' logs; services may also stand behind two dashes: logs --follow -- bconsul bredis_1."""
+def logs(
+    _: Context,
+    services: str = "",
+    follow: bool = False,
+    timestamps: bool = False,
+    tail: str = "all",
+    since: str = "",
+    previous: bool = False,
+) -> None:
+    """Print the services' logs.
+
+    Services may also stand behind two dashes: logs --follow -- bconsul bredis_1. What the tests say is in .runs/latest/.
+    """
     names = [*services.replace(",", " ").split(), *behind_dashes()]
-    sys.exit(guarded(lambda settings, signals: commands.logs(settings, names, follow)))
+    sys.exit(
+        guarded(
+            lambda settings, signals: logging.logs(settings, names, follow, since, tail, previous, timestamps),
+        )
+    )
 
 
-@task(help={"next": NEXT})
-def run(_: Context, next: bool = False) -> None:
-    """Run a command in a fresh Boulder pod, as `docker compose run --rm boulder`: run -- go test ./va."""
-    sys.exit(guarded(lambda settings, signals: commands.run(settings, signals, behind_dashes(), config_next=next)))
+@task(help={"next": NEXT, "timeout": TIMEOUT})
+def run(_: Context, next: bool = False, timeout: str = "") -> None:
+    """Run a command in a fresh Boulder pod: run -- go test ./va
+
+    As `docker compose run --rm boulder`; ends with the command's exit code.
+    """
+    sys.exit(
+        guarded(
+            lambda settings, signals: commands.run(
+                settings, signals, behind_dashes(), config_next=next, timeout=arguments.timeout(timeout)
+            )
+        )
+    )
 
 
 @task(help={"service": SERVICE})
 def exec(_: Context, service: str = "boulder") -> None:
-    """Run a command beside what runs in a service's container: exec -- curl -s localhost:4001/directory."""
+    """Run a command in a service's container: exec -- ls /boulder
+
+    As `docker compose exec`, beside what runs there; ends with the command's exit code.
+    """
     sys.exit(guarded(lambda settings, signals: attach.execute(settings, service, behind_dashes())))
 
 
@@ -86,21 +134,27 @@ def shell(_: Context, service: str = "boulder") -> None:
     sys.exit(guarded(lambda settings, signals: attach.shell(settings, service)))
 
 
-@task(help={"json": "print it as JSON"})
+@task(help={"json": JSON})
 def status(_: Context, json: bool = False) -> None:
-    """Show the cluster, its services and the last run; ends with 0 when everything is ready, else with 1."""
+    """Show the cluster, its services and the last run.
+
+    Ends with 0 when everything is ready, else with 1.
+    """
     sys.exit(guarded(lambda settings, signals: showing.status(settings, as_json=json)))
 
 
-@task(help={"json": "print it as JSON"})
+@task(help={"json": JSON})
 def doctor(_: Context, json: bool = False) -> None:
-    """Look at everything that this machine must have, and say what to do; ends with 1 when something fails."""
+    """Look at everything that this machine must have, and say what to do.
+
+    Changes nothing. Ends with 1 when something fails.
+    """
     sys.exit(guarded(lambda settings, signals: medical.doctor(settings, as_json=json)))
 
 
 @task(help={"next": NEXT})
 def render(_: Context, next: bool = False) -> None:
-    """Print the YAML that up applies."""
+    """Print the YAML that `up` applies."""
     sys.exit(guarded(lambda settings, signals: commands.render(settings, config_next=next)))
 
 
@@ -109,7 +163,7 @@ def render(_: Context, next: bool = False) -> None:
         "part": "static, probe or results; several separated by commas; all when there is none",
         "args": "test.sh's arguments for the part results, in one string",
         "next": NEXT,
-        "json": "print the report as JSON",
+        "json": JSON,
         "reruns": "how often tests that differ are run again on both sides",
         "output": "directory for report.json, report.md, junit.xml and the logs",
     },
@@ -120,10 +174,13 @@ def parity(
     args: str = "--integration --verbose",
     next: bool = False,
     json: bool = False,
-    reruns: int = 1,
+    reruns: str = "1",
     output: str = "",
 ) -> None:
-    """Compare this checkout's Docker Compose stack with the cluster; ends with 1 when anything differs that is not meant to."""
+    """Compare the checkout's Docker Compose stack with the cluster.
+
+    Ends with 1 when anything differs that is not meant to (docs/parity.md).
+    """
     from boulder_k8s.parity import command
 
     sys.exit(
@@ -131,10 +188,10 @@ def parity(
             lambda settings, signals: command.parity(
                 settings,
                 part.replace(",", " ").split() or command.PARTS,
-                shlex.split(args),
+                arguments.words("--args", args),
                 config_next=next,
                 as_json=json,
-                reruns=reruns,
+                reruns=arguments.number("--reruns", reruns),
                 output=Path(output).resolve() if output else None,
             )
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from . import commands, process
+from . import arguments, commands, process
 from .errors import Interrupted, Problem
 from .progress import note
 from .settings import Settings
@@ -21,7 +22,9 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     """Runs a command and returns its exit code. A Problem becomes its lines on stderr, a signal 128 + its number."""
     signals = Signals()
     try:
-        return action(Settings.from_environment(), signals) or 0
+        code = action(Settings.from_environment(), signals) or 0
+        sys.stdout.flush()  # here, where a reader that is gone is no defect
+        return code
     except Problem as problem:
         for line in problem.detail.splitlines():
             print(f"    {line}", file=sys.stderr)
@@ -38,6 +41,9 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         note(f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.")
         note("Run the command again; `invoke down` starts from nothing.")
         return 2
+    except BrokenPipeError:  # whoever read our stdout has enough, as in `invoke logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return defect()
@@ -61,22 +67,19 @@ def defect() -> int:
     return 2
 
 
-def main(arguments: list[str]) -> int:
-    if arguments[0].startswith("test"):
+def main(words: list[str]) -> int:
+    if words[0].startswith("test"):
         orchestrator = os.environ.get("BOULDER_CI_ORCH") or "k8s"
         if orchestrator == "compose":
-            return guarded(
-                lambda settings, signals: commands.hand_over(settings, arguments[1:], arguments[0] == "test-next")
-            )
+            return guarded(lambda settings, signals: commands.hand_over(settings, words[1:], words[0] == "test-next"))
         if orchestrator != "k8s":
             note(f"BOULDER_CI_ORCH={orchestrator} is not an orchestrator.")
             note("Set it to k8s (the default) or compose, which runs the checkout's own t.sh or tn.sh.")
             return 2
-    timeout = float(os.environ.get("BOULDER_K8S_TIMEOUT") or commands.TIMEOUT)
-    command = commands.run if arguments[0].startswith("run") else commands.test
+    command = commands.run if words[0].startswith("run") else commands.test
     return guarded(
         lambda settings, signals: command(
-            settings, signals, arguments[1:], config_next=arguments[0].endswith("-next"), timeout=timeout
+            settings, signals, words[1:], config_next=words[0].endswith("-next"), timeout=arguments.timeout()
         )
     )
 

@@ -28,7 +28,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         raise Problem("There is no command to run.", "Write it behind two dashes: invoke exec -- ls /boulder")
     (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
-    cluster.must_exist()
+    cluster.must_run()
     pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
     running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
     if not running:

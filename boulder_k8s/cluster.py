@@ -60,10 +60,18 @@ class Cluster:
             )
         return found
 
-    def must_exist(self) -> None:
-        """Raises Problem when there is no cluster of this name, or when it is not ours."""
-        if self.node() is None:
+    def runs(self) -> bool:
+        """Whether its node runs. Raises Problem when the cluster is not ours."""
+        node = self.node()
+        return bool(node and node["State"]["Running"])
+
+    def must_run(self) -> None:
+        """Raises Problem when there is no cluster of this name, when it does not run, or when it is not ours."""
+        node = self.node()
+        if node is None:
             raise Problem(f"There is no cluster {self.settings.cluster}.", "Run `invoke up`.")
+        if not node["State"]["Running"] or not self.settings.kubeconfig.exists():
+            raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
 
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
         """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just said.

@@ -16,18 +16,16 @@ from typing import NoReturn
 
 from . import bundle, docker, images, process, rollout, staging, store, tools
 from . import checkout as checkouts
+from .arguments import TIMEOUT
 from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
-from .manifests import workload_names
 from .progress import note, step
 from .run import Run
 from .settings import Settings
 from .signals import Signals
 from .stack import BOULDER, Stack, is_boulder, setup_command, words
-
-TIMEOUT = 600.0  # seconds for the dependencies to get ready; Boulder's first start compiles it
 
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
@@ -238,23 +236,3 @@ def down(settings: Settings, drop_images: bool = False) -> None:
             cluster.remove()
         if drop_images and store.remove(settings):
             note("removed the volume with the node's images")
-
-
-def logs(settings: Settings, services: list[str], follow: bool = False) -> int:
-    """`docker compose logs`: prints the services' logs (all when none is named), each line with its pod. Returns kubectl's exit code."""
-    cluster = Cluster(settings, tools.find(settings))
-    wanted = workload_names(services, also=[TESTS])
-    cluster.must_exist()
-    selector = f"{rollout.NAME} in ({','.join(wanted)})" if wanted else "app.kubernetes.io/part-of=boulder"
-    command = cluster.kubectl.command(
-        "logs",
-        f"--selector={selector}",
-        "--prefix",
-        "--all-containers",
-        "--tail=-1",
-        "--max-log-requests=50",
-        *(["--follow"] if follow else []),
-    )
-    sys.stdout.flush()
-    with process.started(command, stdin=subprocess.DEVNULL) as child:
-        return child.wait()
