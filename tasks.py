@@ -16,7 +16,7 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import arguments, attach, commands  # noqa: E402
+from boulder_k8s import archive, arguments, attach, commands  # noqa: E402
 from boulder_k8s import doctor as medical  # noqa: E402
 from boulder_k8s import logs as logging  # noqa: E402
 from boulder_k8s import status as showing  # noqa: E402
@@ -150,6 +150,16 @@ def doctor(_: Context, json: bool = False) -> None:
     Changes nothing. Ends with 1 when something fails.
     """
     sys.exit(guarded(lambda settings, signals: medical.doctor(settings, as_json=json)))
+
+
+@task(help={"output": "where the archive is to be; .runs/bundle.tar.gz"})
+def bundle(_: Context, output: str = "") -> None:
+    """Pack the last run and the cluster's state into one archive.
+
+    For a report of something that went wrong: summary.txt in it, which is printed as well, says what probably happened. Secrets are
+    left out.
+    """
+    sys.exit(guarded(lambda settings, signals: archive.bundle(settings, Path(output) if output else None)))
 
 
 @task(help={"next": NEXT})

@@ -1,15 +1,25 @@
-"""What the cluster knew when a run failed, kept in its run directory."""
+"""What the cluster knew when a run failed, kept in its run directory; and when an archive is made of that."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import process
+from .errors import Interrupted
 from .kubectl import Kubectl
 from .progress import note
 from .run import Run
+from .settings import Settings
+
+EVERYTHING = "--selector=app.kubernetes.io/part-of=boulder"
+PREFIX = re.compile(r"\[pod/([^/]+)/([^\]]+)\] ")  # `kubectl logs --prefix`
 
 
 def collect(kubectl: Kubectl, run: Run) -> None:
@@ -23,36 +33,99 @@ def collect(kubectl: Kubectl, run: Run) -> None:
 
 
 def gather(kubectl: Kubectl, directory: Path) -> None:
+    """Three requests at once: a failing test is a thing of every few minutes, and nobody is to wait for this."""
     if directory.exists():  # nearer to the failure already
         return
     directory.mkdir()
-    wanted = {
-        "events.txt": ["get", "events", "--sort-by=.lastTimestamp"],
-        "pods.txt": ["get", "pods", "-o", "wide"],
-        "describe.txt": ["describe", "pods"],
-    }
-    try:
-        pods = kubectl.json("get", "pods", timeout=20, patience=0)["items"]
-    except (process.Failed, subprocess.TimeoutExpired) as error:
-        (directory / "missing.txt").write_text(f"pods: {error}\n")
-        return
-    for pod in pods:
-        name = pod["metadata"]["name"]
-        wanted[f"{name}.log"] = ["logs", name, "--all-containers", "--prefix", "--tail=20000"]
-        if any(status.get("restartCount") for status in pod["status"].get("containerStatuses", [])):
-            wanted[f"{name}.previous.log"] = ["logs", name, "--previous", "--tail=20000"]
-    with ThreadPoolExecutor(4) as pool:
-        failures = [
-            line for line in pool.map(lambda item: keep(kubectl, directory / item[0], item[1]), wanted.items()) if line
-        ]
-    if failures:
-        (directory / "missing.txt").write_text("\n".join(failures) + "\n")
+    with ThreadPoolExecutor(3) as pool:
+        logs = pool.submit(
+            ask,
+            kubectl,
+            *("logs", EVERYTHING, "--all-containers", "--prefix", "--timestamps", "--ignore-errors"),
+            *("--tail=20000", "--max-log-requests=50"),
+        )
+        described = pool.submit(ask, kubectl, "describe", "pods")
+        objects, *missing = ask(kubectl, "get", "pods,events", "-o", "json")
+        items = json.loads(objects)["items"] if objects else []
+        for item in items:
+            item.get("metadata", {}).pop("managedFields", None)
+        for pod, container in restarted(items):
+            text, problem = ask(kubectl, "logs", pod, f"--container={container}", "--previous", "--timestamps")
+            (directory / f"{pod}.previous.log").write_text(text)
+            missing.append(problem)
+        (directory / "objects.json").write_text(json.dumps(items, indent=1))
+        (directory / "events.txt").write_text("".join(f"{line}\n" for line in events(items)))
+        text, problem = described.result()
+        (directory / "describe.txt").write_text(text)
+        missing.append(problem)
+        text, problem = logs.result()
+        missing += [problem, *split(text, directory)]
+    if missing := [line for line in missing if line]:
+        (directory / "missing.txt").write_text("\n".join(missing) + "\n")
 
 
-def keep(kubectl: Kubectl, path: Path, arguments: list[str]) -> str:
-    """Writes kubectl's answer to a file; returns what went wrong, if anything."""
+def ask(kubectl: Kubectl, *arguments: str) -> tuple[str, str]:
+    """kubectl's answer, and what went wrong, if anything."""
     try:
-        path.write_text(kubectl.run(*arguments, timeout=30, patience=0))
+        return kubectl.run(*arguments, timeout=20, patience=0), ""
     except (process.Failed, subprocess.TimeoutExpired, OSError) as error:
-        return f"{path.name}: {error}"
-    return ""
+        return "", f"{arguments[0]}: {error}"
+
+
+def split(text: str, directory: Path) -> list[str]:
+    """Writes the pods' logs to files of their own; returns the lines that belong to none."""
+    logs: dict[str, list[str]] = {}
+    rest = []
+    for line in text.splitlines(keepends=True):
+        if match := PREFIX.match(line):
+            logs.setdefault(match[1], []).append(f"{match[2]} {line[match.end() :]}")
+        else:
+            rest.append(line.rstrip("\n"))
+    for pod, lines in logs.items():
+        (directory / f"{pod}.log").write_text("".join(lines))
+    return rest
+
+
+def restarted(items: list[dict]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        for status in item.get("status", {}).get("containerStatuses", []) if item["kind"] == "Pod" else ():
+            if status.get("restartCount"):
+                yield item["metadata"]["name"], status["name"]
+
+
+def events(items: list[dict]) -> list[str]:
+    """A line each, in the order of time."""
+    found = []
+    for item in items:
+        if item["kind"] == "Event":
+            when = item.get("lastTimestamp") or item.get("eventTime") or item["metadata"].get("creationTimestamp") or ""
+            about = item.get("involvedObject", {})
+            found.append(
+                f"{when} {item.get('type')} {item.get('reason')} {about.get('kind')}/{about.get('name')}: {item.get('message')}"
+            )
+    return sorted(found)
+
+
+@contextmanager
+def packed(settings: Settings, run: Run) -> Iterator[None]:
+    """Around a run, its record included: when the block fails there is RUN/bundle.tar.gz. Of tests that failed, which is what tests
+    do, it is made behind our back, so that the next command need not wait.
+    """
+    try:
+        yield
+    except Interrupted:  # who interrupts wants an end, not a report
+        raise
+    except BaseException:
+        pack(settings, run)
+        raise
+    if run.record.get("failure"):
+        pack(settings, run)
+    elif run.record.get("exit_code") and (run.path / "cluster").exists():
+        words = [sys.executable, "-m", "boulder_k8s.archive", str(run.path), settings.cluster]
+        process.leave(words, cwd=settings.root)
+
+
+def pack(settings: Settings, run: Run) -> None:
+    from . import archive  # here, not on top: a run that does not fail needs none of it
+
+    archive.pack(settings, run)

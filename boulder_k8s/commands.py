@@ -93,7 +93,7 @@ def in_fresh_pod(
                 "checkout": str(stack.checkout.path),
             },
         )
-        with run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
+        with bundle.packed(settings, run), run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
             # Beside the work: git looks at every file.
             pool.submit(lambda: run.record.update(revision=stack.checkout.revision()))
             rendered = stack.bring_up(harness, run, timeout)
@@ -181,7 +181,7 @@ def up(
         run = Run.create(
             settings, ["up"], {"arguments": ["up"], "config_next": config_next, "checkout": str(stack.checkout.path)}
         )
-        with run.recorded(), explained(stack, run):
+        with bundle.packed(settings, run), run.recorded(), explained(stack, run):
             rendered = stack.bring_up(harness, run, timeout)
             stack.remove_leftovers(harness)
             kubectl = stack.cluster.kubectl

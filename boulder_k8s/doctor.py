@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from .checks import CHECKS, FAIL, OK, WARNING, Machine
@@ -24,11 +24,12 @@ class Check:
 
 def doctor(settings: Settings, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
     """Prints every check; returns 0 when none fails, else 1."""
-    checks = list(examine(Machine(settings, environ)))
+    checks = examine(Machine(settings, environ))
     if as_json:
+        checks = list(checks)
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        show(checks)
+        checks = show(checks)
     return int(any(check.level == FAIL for check in checks))
 
 
@@ -45,13 +46,25 @@ def examine(machine: Machine) -> Iterator[Check]:
         yield Check(name, level, found, fix[0] if fix and level != OK else "")
 
 
-def show(checks: list[Check]) -> None:
+def show(checks: Iterable[Check]) -> list[Check]:
+    """Prints each as soon as it is made; returns them all."""
     from rich.console import Console  # here, not on top: other commands need no rich
 
     console = Console(highlight=False, soft_wrap=True)
     colours = {OK: "green", WARNING: "yellow", FAIL: "red"}
+    shown = []
     for check in checks:
+        shown.append(check)
         console.print(f"[{colours[check.level]}]{check.level:<8}[/]{check.name:<17} ", end="")
         console.print(check.found, markup=False)
         if check.fix:
             console.print(f"{'':26}{check.fix}", markup=False)
+    return shown
+
+
+def lines(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """As plain text."""
+    return [
+        f"{check.level:<8}{check.name:<17} {check.found}{f' -> {check.fix}' if check.fix else ''}"
+        for check in examine(Machine(settings, environ))
+    ]

@@ -33,10 +33,11 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
         stop(child)
 
 
-def leave(command: Sequence[str | Path]) -> None:
+def leave(command: Sequence[str | Path], cwd: Path | None = None) -> None:
     """Starts a program that is to end by itself, whatever becomes of us; nobody looks at how."""
     null = subprocess.DEVNULL
-    subprocess.Popen([str(word) for word in command], stdin=null, stdout=null, stderr=null, start_new_session=True)
+    words = [str(word) for word in command]
+    subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
 
 
 def end_with_parent() -> None:

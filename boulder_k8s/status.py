@@ -131,11 +131,13 @@ def configuration(objects: list[dict]) -> str:
     return ""
 
 
-def last_run(settings: Settings) -> dict:
-    """The newest run of this cluster: its directory, arguments, exit code, seconds, and when it began (Unix time)."""
+def last_run(settings: Settings, started: bool = False) -> dict:
+    """The newest run of this cluster, with `started` an `up` as well: its directory, arguments, exit code, seconds, and when it began (Unix time)."""
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
         record = memory.read(path / "run.json")
-        if record.get("cluster") == settings.cluster and record.get("arguments") not in (["up"], None):
+        if record.get("cluster") == settings.cluster and record.get("arguments") not in (
+            [None] if started else [["up"], None]
+        ):
             ended = record.get("ended")
             return {
                 "directory": os.path.relpath(path),

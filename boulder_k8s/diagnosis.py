@@ -1,0 +1,146 @@
+"""What probably happened: read from a run's record, from what its tests said, and from what the cluster knew."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+PHASES = (
+    "cluster",
+    "images",
+    "generate",
+    "dependencies",
+    "stop boulder",
+    "pod",
+    "tests",
+)  # in the order in which they come
+TELLING = {"OOMKilling", "SystemOOM", "Evicted", "FailedMount", "FailedScheduling", "NodeHasDiskPressure", "BackOff"}
+SCARCE = 2**30  # bytes free on a disk below which it is worth a word
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FAILED = re.compile(r"^\s*(--- FAIL: |FAIL\s+\S|panic: |FATAL|\S*(Error|Exception): |Traceback|fatal error: )")
+
+
+@dataclass
+class Facts:
+    """What is known. said: the end of what the tests printed. free: bytes, by the name of the disk."""
+
+    record: dict = field(default_factory=dict)
+    code: int | None = None
+    said: str = ""
+    objects: list[dict] = field(default_factory=list)
+    free: dict[str, int] = field(default_factory=dict)
+
+
+def summary(facts: Facts) -> str:
+    """A page for people: the most likely cause first, then what speaks for it."""
+    record = facts.record
+    lines = [f"Probably: {cause(facts)}", ""]
+    if record:
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.get("began", 0)))
+        lines.append(f"run       {' '.join(record.get('arguments', [])) or '(no arguments)'}, began {began} UTC")
+        lines.append(f"ended     {ending(facts)}")
+        lines.append(f"checkout  {record.get('checkout', '')} at {record.get('revision', 'unknown')}")
+        lines += [
+            f"phase     {name}: {record['phases'][name]} s" for name in PHASES if name in record.get("phases", {})
+        ]
+        lines += [f"version   {name}: {version}" for name, version in record.get("versions", {}).items()]
+    seen = [*containers(facts.objects), *events(facts.objects), *scarce(facts.free)]
+    lines += [
+        "",
+        "Seen on the cluster and its disks:",
+        *(f"  {line}" for line in seen or ["nothing out of the ordinary"]),
+    ]
+    if failed := failures(facts.said):
+        lines += ["", "The tests' last words about failing:", *(f"  {line}" for line in failed)]
+    return "\n".join(lines) + "\n"
+
+
+def cause(facts: Facts) -> str:
+    """The most likely cause, in a sentence."""
+    failure = facts.record.get("failure", "")
+    for line in containers(facts.objects):
+        if "OOMKilled" in line or "Evicted" in line:
+            return f"{line}."
+    if failure:
+        kind, _, words = failure.partition(": ")
+        what = words if kind in ("Problem", "Failed") else failure
+        if kind == "Interrupted":
+            return "it was interrupted."
+        phase = next((name for name in reversed(PHASES) if name in facts.record.get("phases", {})), "")
+        return f"{what.rstrip('.')}{f' (while at: {phase})' if phase else ''}."
+    if scarce(facts.free):
+        return f"{scarce(facts.free)[0]}."
+    code = facts.record.get("exit_code", facts.code)
+    if code:
+        stage = re.findall(r"FAILURE while running (\S+)", COLOUR.sub("", facts.said))
+        failed = failures(facts.said)
+        where = f" in its stage {stage[-1]}" if stage else ""
+        return f"the tests failed: exit code {code}{where}{f'; {failed[-1].strip()}' if failed else ''}."
+    if restarted := containers(facts.objects):
+        return f"{restarted[0]}."
+    if code == 0:
+        return "nothing: the run ended with 0."
+    return (
+        "nothing is known of a failure."
+        if not facts.record or "ended" in facts.record
+        else "it still runs, or its wrapper was killed."
+    )
+
+
+def ending(facts: Facts) -> str:
+    record = facts.record
+    if "failure" in record:
+        return record["failure"]
+    if "ended" not in record:
+        return "not yet, or its wrapper was killed"
+    return f"exit code {record.get('exit_code', facts.code)} after {record['ended'] - record['began']:.1f} s"
+
+
+def failures(said: str, most: int = 10) -> list[str]:
+    """The last lines that tell of something that failed."""
+    return [line for line in COLOUR.sub("", said).splitlines() if FAILED.match(line)][-most:]
+
+
+def containers(objects: list[dict]) -> list[str]:
+    """Pods and containers that have not just started and gone on, worst first."""
+    found: list[tuple[int, str]] = []
+    for pod in (item for item in objects if item.get("kind") == "Pod"):
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        if status.get("reason"):
+            found.append((0, f"{name}: {status['reason']}, {status.get('message', '')}".rstrip(", ")))
+        for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+            found += [(rank, f"{name} ({item['name']}) {text}") for rank, text in trouble(item)]
+    return [text for _, text in sorted(found)]
+
+
+def trouble(status: dict) -> Iterator[tuple[int, str]]:
+    state = status.get("state", {})
+    ended = state.get("terminated") or status.get("lastState", {}).get("terminated") or {}
+    if waiting := state.get("waiting", {}):
+        if waiting.get("reason") not in ("ContainerCreating", "PodInitializing", None):
+            yield 1, f"waits: {waiting['reason']} {waiting.get('message', '')}".rstrip()
+    if ended.get("exitCode"):
+        rank = 0 if ended.get("reason") == "OOMKilled" else 2
+        times = f", restarted {status['restartCount']} times" if status.get("restartCount") else ""
+        yield (
+            rank,
+            f"ended with {ended['exitCode']} ({ended.get('reason', '')}) at {ended.get('finishedAt', '?')}{times}",
+        )
+    elif status.get("restartCount"):
+        yield 2, f"restarted {status['restartCount']} times"
+
+
+def events(objects: list[dict]) -> list[str]:
+    """What the cluster warned of, each kind of it once for each object."""
+    found = {}
+    for item in objects:
+        if item.get("kind") == "Event" and item.get("type") == "Warning" and item.get("reason") in TELLING:
+            about = item.get("involvedObject", {}).get("name", "")
+            found[(item["reason"], about)] = f"{item['reason']} {about}: {item.get('message', '')}"
+    return list(found.values())[-20:]
+
+
+def scarce(free: dict[str, int]) -> list[str]:
+    return [f"the disk of {name} has {left / 2**20:.0f} MiB left" for name, left in free.items() if left < SCARCE]
