@@ -1,16 +1,18 @@
-"""What `invoke doctor` looks at: one function a precondition. Each returns its level, what was found, and what to do about it."""
+"""What `invoke doctor` looks at of the machine (ours.py: of this project): one function a precondition. Each returns its level, what was found, and what to do about it."""
 
 from __future__ import annotations
 
-import os
 import shutil
+import socket
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from . import checkout, docker, process, tools
-from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, check_ports, mounts
+from . import docker, process, tools
+from .ports import check_ports
 from .settings import Settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
@@ -18,6 +20,7 @@ GIB = 2**30
 MEMORY = 6 * GIB  # what Boulder's build and the cluster take together, about
 DISK = 15 * GIB  # the images twice: the engine's and the node's
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
+FAR = "github.com"  # kind and Boulder come from there
 NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
 
 
@@ -163,65 +166,49 @@ def proxy(machine: Machine) -> tuple[str, ...]:
     return OK, "a proxy is set, and NO_PROXY exempts the cluster"
 
 
-def boulder_checkout(machine: Machine) -> tuple[str, ...]:
-    found = checkout.Checkout(checkout.place(machine.environ, Path.cwd(), machine.settings.root))
-    if missing := found.missing():
-        if named := machine.environ.get("BOULDER_DIR"):
+def internet(machine: Machine) -> tuple[str, ...]:
+    """Names, of this machine and of the world. What is here already needs no internet."""
+    if "127.0.0.1" not in lookup("localhost"):
+        return FAIL, "localhost is not 127.0.0.1", "Write `127.0.0.1 localhost` into /etc/hosts."
+    resolver = machine.root / "etc/resolv.conf"
+    for line in resolver.read_text().splitlines() if resolver.exists() else ():
+        words = line.split()
+        if words[:1] == ["nameserver"] and any(covers(network, words[1]) for network in NETWORKS):
             return (
-                FAIL,
-                f"BOULDER_DIR={named} is no Boulder checkout: it has no {missing[0]}",
-                "Set BOULDER_DIR to a clone of Boulder.",
+                WARNING,
+                f"the name server {words[1]} has an address that is the cluster's inside the node",
+                "Pods cannot ask it; tests that need names of the internet fail. Use another name server.",
             )
-        return OK, "none here: the first run clones the pinned revision (BOULDER_DIR names another)"
-    if not os.access(found.path, os.W_OK):
-        return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout of your own."
-    if outside := found.external_git_directory():
-        return (
-            WARNING,
-            f"{found.path} is a git worktree; git in the pod cannot see {outside}",
-            "Use a clone for --generate; all else works.",
-        )
-    return OK, f"{found.path} at {found.revision()[:9]}"
-
-
-def cluster(machine: Machine) -> tuple[str, ...]:
-    ours = Cluster(machine.settings, tools.find(machine.settings))
-    node = ours.node()
-    if not node:
-        return OK, f"no cluster {machine.settings.cluster} yet"
-    if ours.record().get("node") != node["Id"]:
-        return (
-            WARNING,
-            f"cluster {machine.settings.cluster} is half made",
-            "Nothing to do: the next command makes it again.",
-        )
-    made_for = mounts(node).get(CHECKOUT_MOUNT, "")
-    if not Path(made_for).exists():
-        return FAIL, f"cluster {machine.settings.cluster} is for the checkout {made_for}, which is gone", "invoke down"
-    return (
-        OK,
-        f"cluster {machine.settings.cluster} for {made_for}, {'running' if node['State']['Running'] else 'stopped'}",
-    )
-
-
-def other_clusters(machine: Machine) -> tuple[str, ...]:
-    names = process.run(
-        ["docker", "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster", "--format", "{{.Names}}"], timeout=60
-    ).split()
-    ours = [
-        name
-        for name in names
-        if name != machine.settings.node
-        and mounts(docker.inspect_container(name) or {"Mounts": []}).get(RUNS_MOUNT) == str(machine.settings.runs)
-    ]
-    if not ours:
-        return OK, "this project has no other cluster"
-    clusters = [name.removesuffix("-control-plane") for name in ours]
+    if lookup(FAR):
+        return OK, f"{FAR} is found"
+    if any(key.lower() in ("http_proxy", "https_proxy") and value for key, value in machine.environ.items()):
+        return OK, f"{FAR} is not found, which is the proxy's business"
     return (
         WARNING,
-        f"this project's clusters of other names: {', '.join(clusters)}",
-        f"If one is not needed: KIND_CLUSTER={clusters[0]} invoke down",
+        f"{FAR} is not found",
+        "Nothing to do while images, kind and the checkout are here; else mend the machine's DNS or set a proxy.",
     )
+
+
+def covers(network: str, address: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(network)
+    except ValueError:  # with a zone, as fe80::1%eth0
+        return False
+
+
+def lookup(name: str) -> set[str]:
+    """The addresses of a name; none when there is no answer within three seconds."""
+    found: set[str] = set()
+
+    def ask() -> None:
+        with suppress(OSError):
+            found.update(str(entry[4][0]) for entry in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(3)
+    return set(found)
 
 
 CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (
@@ -236,7 +223,5 @@ CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (
     host_ports,
     subnets,
     proxy,
-    boulder_checkout,
-    cluster,
-    other_clusters,
+    internet,
 )

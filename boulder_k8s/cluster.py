@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
 from .manifests import load
+from .ports import check_ports
 from .progress import note, step
 from .settings import Settings, own_directory
 from .tools import Tools
@@ -57,6 +57,7 @@ class Cluster:
             raise Problem(
                 f"kind cluster {self.settings.cluster} exists and {whose}.",
                 "Choose another name: KIND_CLUSTER=NAME, and BOULDER_PORTS if that cluster publishes the ports.",
+                check="cluster",
             )
         return found
 
@@ -100,12 +101,15 @@ class Cluster:
         again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
         if made_for != str(checkout.path):
             raise Problem(
-                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.", again
+                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.",
+                again,
+                check="cluster",
             )
         if self.record().get("checkout") != identity(checkout.path):
             raise Problem(
                 f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
                 again,
+                check="cluster",
             )
         published = {
             (int(binding["HostPort"]), int(port.split("/")[0]))
@@ -117,7 +121,9 @@ class Cluster:
         if published != wanted:
             have = ",".join(f"{host}:{container}" for host, container in sorted(published))
             raise Problem(
-                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.", again
+                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
+                again,
+                check="cluster",
             )
 
     def create(self, checkout: Checkout) -> str:
@@ -158,7 +164,7 @@ class Cluster:
     def cannot(self, error: process.Failed) -> Problem:
         return Problem(
             f"kind cannot make cluster {self.settings.cluster}.",
-            "The lines above are kind's own; its known issues: https://kind.sigs.k8s.io/docs/user/known-issues/",
+            "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
             "\n".join(error.output.splitlines()[-25:]),
         )
 
@@ -226,6 +232,7 @@ class Cluster:
                             f"The API server of cluster {self.settings.cluster} does not answer.",
                             "Run `invoke down` and start again.",
                             str(error),
+                            check="cluster",
                         ) from error
                     time.sleep(0.5)
 
@@ -234,24 +241,6 @@ class Cluster:
         with step(f"kind delete cluster {self.settings.cluster}"):
             self.kind("delete", "cluster")
         shutil.rmtree(self.settings.state, ignore_errors=True)
-
-
-def check_ports(settings: Settings) -> None:
-    """Raises Problem when another program has one of the host ports."""
-    for port in settings.ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port.host))
-            except PermissionError:
-                continue  # one that only root may bind: Docker tells
-            except OSError as error:
-                holders = docker.publishers(port.host)
-                who = f"container {', '.join(holders)}" if holders else "another program"
-                raise Problem(
-                    f"Port {port.host} on 127.0.0.1 is taken by {who}.",
-                    "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
-                ) from error
 
 
 def mounts(container: dict) -> dict[str, str]:

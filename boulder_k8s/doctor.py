@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from .checks import CHECKS, FAIL, OK, WARNING, Machine
+from . import checks, ours
+from .checks import FAIL, OK, WARNING, Machine
 from .errors import Problem
 from .settings import Settings
+
+CHECKS = (*checks.CHECKS, *ours.CHECKS)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class Check:
 
 def doctor(settings: Settings, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
     """Prints every check; returns 0 when none fails, else 1."""
-    checks = examine(Machine(settings, environ))
+    found = examine(Machine(settings, environ))
     if as_json:
-        checks = list(checks)
-        print(json.dumps([asdict(check) for check in checks], indent=2))
+        found = list(found)
+        print(json.dumps([asdict(check) for check in found], indent=2))
     else:
-        checks = show(checks)
-    return int(any(check.level == FAIL for check in checks))
+        found = show(found)
+    return int(any(check.level == FAIL for check in found))
 
 
 def examine(machine: Machine) -> Iterator[Check]:
@@ -46,14 +49,14 @@ def examine(machine: Machine) -> Iterator[Check]:
         yield Check(name, level, found, fix[0] if fix and level != OK else "")
 
 
-def show(checks: Iterable[Check]) -> list[Check]:
+def show(made: Iterable[Check]) -> list[Check]:
     """Prints each as soon as it is made; returns them all."""
     from rich.console import Console  # here, not on top: other commands need no rich
 
     console = Console(highlight=False, soft_wrap=True)
     colours = {OK: "green", WARNING: "yellow", FAIL: "red"}
     shown = []
-    for check in checks:
+    for check in made:
         shown.append(check)
         console.print(f"[{colours[check.level]}]{check.level:<8}[/]{check.name:<17} ", end="")
         console.print(check.found, markup=False)

@@ -8,14 +8,20 @@ class Problem(Exception):
     fix: one line that says what to do about it.
     detail: optional further lines (a log's end, a tool's own words), shown between the two.
     exit_code: what the command ends with; 2 unless a program of the checkout decided otherwise.
+    check: the line of `invoke doctor` that looks at the cause, if there is one.
     """
 
-    def __init__(self, message: str, fix: str, detail: str = "", exit_code: int = 2) -> None:
+    def __init__(self, message: str, fix: str, detail: str = "", exit_code: int = 2, check: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.detail = detail.strip("\n")
         self.exit_code = exit_code
+        self.check = check
+
+    def advice(self) -> str:
+        """What to do, and where more is to be learned."""
+        return f"{self.fix} More: `invoke doctor`, its line {self.check}." if self.check else self.fix
 
 
 class Interrupted(BaseException):

@@ -31,12 +31,27 @@ def held(settings: Settings, what: str) -> Iterator[None]:
             raise Problem(
                 f"Cluster {settings.cluster} is in use: {holder}.",
                 "Wait for it to end, or use another cluster: KIND_CLUSTER=NAME with BOULDER_PORTS.",
+                check="lock",
             ) from None
         file.truncate(0)
         file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
         file.flush()
         yield
         file.truncate(0)
+
+
+def look(settings: Settings) -> tuple[str, bool]:
+    """Who holds the lock, or held it and was killed (empty: nobody), and whether it is held now. Changes nothing."""
+    path = settings.state.parent / f"{settings.cluster}.lock"
+    if not path.exists():
+        return "", False
+    with open(path) as file:
+        text = file.read()
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return describe(text), True
+    return describe(text) if text else "", False
 
 
 def describe(text: str) -> str:

@@ -14,8 +14,9 @@ from programs import Programs
 
 from boulder_k8s import store
 from boulder_k8s.checkout import Checkout
-from boulder_k8s.cluster import Cluster, check_ports
+from boulder_k8s.cluster import Cluster
 from boulder_k8s.errors import Interrupted, Problem
+from boulder_k8s.ports import check_ports
 from boulder_k8s.settings import ROOT, Settings, parse_ports
 from boulder_k8s.tools import Tools
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from programs import Programs
 
-from boulder_k8s import checks, tools
+from boulder_k8s import checks, lock, ours, tools
 from boulder_k8s.checks import FAIL, OK, WARNING, Machine
-from boulder_k8s.doctor import Check, doctor, examine
+from boulder_k8s.doctor import CHECKS, Check, doctor, examine
 from boulder_k8s.settings import Settings, parse_ports
 from boulder_k8s.tools import Tools
 
@@ -35,6 +36,8 @@ def machine(programs: Programs, settings: Settings, checkout: Path, tmp_path: Pa
     programs.answer("docker", "ps", "true")
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 100 * 2**30}))
     monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
+    programs.answer("docker", "volume ls", "true")
+    monkeypatch.setattr(checks.socket, "getaddrinfo", lambda name, *_, **__: answer("127.0.0.1"))
     inotify = tmp_path / "system/proc/sys/fs/inotify"
     inotify.mkdir(parents=True)
     (inotify / "max_user_instances").write_text("8192\n")
@@ -42,6 +45,11 @@ def machine(programs: Programs, settings: Settings, checkout: Path, tmp_path: Pa
     (tmp_path / "system/proc/net").mkdir()
     (tmp_path / "system/proc/net/route").write_text(ROUTES + "eth0 00000000 0100000A 0003 0 0 100 00000000\n")
     return Machine(settings, {"BOULDER_DIR": str(checkout)}, tmp_path / "system")
+
+
+def answer(address: str) -> list:
+    """Of getaddrinfo."""
+    return [(2, 1, 6, "", (address, 443))]
 
 
 def told(programs: Programs, changes: dict) -> None:
@@ -56,7 +64,7 @@ def found(machine: Machine, name: str) -> Check:
 
 def test_a_machine_with_nothing_wrong_is_ok_throughout(machine: Machine) -> None:
     assert [(check.name, check.found) for check in examine(machine) if check.level != OK] == []
-    assert len(list(examine(machine))) == len(checks.CHECKS)
+    assert len(list(examine(machine))) == len(CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_an_engine_that_is_down_fails_and_keeps_no_other_check_from_being_made(
     made = list(examine(machine))
     assert made[0].level == FAIL
     assert "Start it" in made[0].fix
-    assert len(made) == len(checks.CHECKS)
+    assert len(made) == len(CHECKS)
 
 
 def test_a_check_that_breaks_says_so(machine: Machine, programs: Programs) -> None:
@@ -156,3 +164,55 @@ def test_it_ends_with_1_when_something_fails(machine: Machine, programs: Program
     assert json.loads(capsys.readouterr().out)[0]["level"] == FAIL
     assert doctor(machine.settings, environ=machine.environ) == 1
     assert "Update Docker Engine" in capsys.readouterr().out
+
+
+def test_names(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def local_only(name: str, *_: object, **__: object) -> list:
+        if name != "localhost":
+            raise socket.gaierror("Temporary failure in name resolution")
+        return answer("127.0.0.1")
+
+    monkeypatch.setattr(checks.socket, "getaddrinfo", local_only)
+    check = found(machine, "internet")
+    assert (check.level, "github.com is not found" in check.found) == (WARNING, True)
+    proxied = Machine(machine.settings, {**machine.environ, "HTTPS_PROXY": "http://proxy:1"}, machine.root)
+    assert found(proxied, "internet").level == OK
+    (machine.root / "etc").mkdir()
+    (machine.root / "etc/resolv.conf").write_text("# ours\nnameserver fe80::1%eth0\nnameserver 10.77.3.1\n")
+    check = found(machine, "internet")
+    assert (check.level, "10.77.3.1" in check.found) == (WARNING, True)
+    monkeypatch.setattr(checks.socket, "getaddrinfo", lambda *_, **__: answer("10.0.0.1"))
+    assert found(machine, "internet").level == FAIL
+
+
+def test_a_name_server_that_never_answers_does_not_hold_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.socket, "getaddrinfo", lambda *_, **__: time.sleep(60))
+    begun = time.monotonic()
+    assert checks.lookup("github.com") == set()
+    assert time.monotonic() - begun < 10
+
+
+def test_the_checkouts_owner_and_git(machine: Machine, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / ".git").mkdir()  # and nothing in it
+    assert "git does not say" in found(machine, "boulder-checkout").found
+    monkeypatch.setattr(ours.os, "geteuid", lambda: checkout.stat().st_uid + 1)
+    check = found(machine, "boulder-checkout")
+    assert (check.level, "belongs to user" in check.found) == (WARNING, True)
+
+
+def test_who_is_at_work_and_who_was_killed(machine: Machine) -> None:
+    with lock.held(machine.settings, "invoke up"):
+        check = found(machine, "lock")
+        assert (check.level, "`invoke up` runs since" in check.found) == (WARNING, True)
+    assert found(machine, "lock").found == "no command is at work"
+    path = machine.settings.state.parent / "unit.lock"
+    path.write_text(json.dumps({"what": "./tk8s.sh", "pid": 1, "since": 0}))
+    check = found(machine, "lock")
+    assert (check.level, "was killed" in check.found, path.read_text() != "") == (OK, True, True)
+
+
+def test_images_of_clusters_that_are_gone(machine: Machine, programs: Programs) -> None:
+    programs.answer("docker", "volume ls", "echo old")
+    assert "KIND_CLUSTER=old invoke down --images" in found(machine, "volumes").found
+    programs.answer("docker", "container inspect old-control-plane", """echo '[{"Id": "old"}]'""")
+    assert found(machine, "volumes").found == "no images of clusters that are gone"
