@@ -29,7 +29,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         for line in problem.detail.splitlines():
             print(f"    {line}", file=sys.stderr)
         note(problem.message)
-        note(problem.fix)
+        note(problem.advice())
         return problem.exit_code
     except process.Failed as failed:
         for line in failed.output.splitlines()[-20:]:
@@ -39,7 +39,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         return 2
     except subprocess.TimeoutExpired as late:
         note(f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.")
-        note("Run the command again; `invoke down` starts from nothing.")
+        note("Run the command again; `invoke doctor` looks at the machine, `invoke down` starts from nothing.")
         return 2
     except BrokenPipeError:  # whoever read our stdout has enough, as in `invoke logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
@@ -49,7 +49,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
             return defect()
         note(f"The disk is full: {error.filename or 'a file'} cannot be written.")
         note(
-            "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again."
+            "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again. More: `invoke doctor`."
         )
         return 2
     except Exception:

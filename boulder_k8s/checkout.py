@@ -89,6 +89,7 @@ def find(environ: Mapping[str, str], directory: Path, root: Path) -> Checkout:
         raise Problem(
             f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.",
             "Set BOULDER_DIR to a clone of Boulder, or unset it.",
+            check="boulder-checkout",
         )
     return clone(checkout.path) if missing else checkout
 
@@ -108,6 +109,7 @@ def clone(path: Path) -> Checkout:
             "Boulder cannot be cloned.",
             "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
             getattr(error, "output", str(error)),
+            check="internet",
         ) from error
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)

@@ -220,6 +220,7 @@ def wait_for_directory(settings: Settings, timeout: float) -> None:
                     raise Problem(
                         f"Boulder is ready, but {settings.directory_url} does not answer: {error}.",
                         "See whether a firewall or proxy stands between, and `docker port " + settings.node + "`.",
+                        check="proxy",
                     ) from error
                 time.sleep(0.2)
 

@@ -60,7 +60,9 @@ def document(checkout: Path, config_next: bool) -> dict:
         )
     except FileNotFoundError as error:
         raise Problem(
-            "docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin."
+            "docker is not on PATH.",
+            "Install Docker Engine 20.10 or newer, with its Compose plugin.",
+            check="docker-engine",
         ) from error
     except process.Failed as error:
         if (
@@ -73,6 +75,7 @@ def document(checkout: Path, config_next: bool) -> dict:
                 "Docker has no Compose plugin.",
                 "Install it (package docker-compose-plugin), as ./t.sh needs it too.",
                 error.output,
+                check="docker-compose",
             ) from error
         raise Problem(
             "Docker Compose refuses the checkout's docker-compose.yml.",

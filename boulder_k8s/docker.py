@@ -26,19 +26,23 @@ def info() -> dict:
         found = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
     except FileNotFoundError as error:
         raise Problem(
-            "docker is not on PATH.", "Install Docker Engine 20.10 or newer, with its Compose plugin."
+            "docker is not on PATH.",
+            "Install Docker Engine 20.10 or newer, with its Compose plugin.",
+            check="docker-engine",
         ) from error
     except process.Failed as error:
         raise Problem(
             "The Docker engine does not answer.",
             "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
             error.output,
+            check="docker-engine",
         ) from error
     if found.get("ServerErrors"):
         raise Problem(
             "The Docker engine does not answer.",
             "Start it (`sudo systemctl start docker`, or Docker Desktop) and try again.",
             "\n".join(found["ServerErrors"]),
+            check="docker-engine",
         )
     return found
 

