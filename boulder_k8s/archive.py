@@ -165,6 +165,11 @@ def facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> 
 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """The end of what the node's own services said, and its disk. Far less than `kind export logs`, which copies every container's log."""
+    try:
+        if not Cluster(settings, tools.find(settings)).runs():
+            return
+    except Problem:  # not ours, or there is no engine
+        return
     commands = {
         "journal.txt": ["journalctl", "--no-pager", "--lines=1500", "--unit=kubelet", "--unit=containerd"],
         "disk.txt": ["df", "-h"],
@@ -186,11 +191,14 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
     run = Path(last["directory"]).resolve() if last else None
     path = (output or settings.runs / NAME).absolute()
     with tempfile.TemporaryDirectory() as directory, step("looking at the cluster and the machine"):
-        found = Path(directory) / "cluster"
+        found, versions = Path(directory) / "cluster", {}
         try:
             cluster = Cluster(settings, tools.find(settings))
+            versions = tools.versions(settings, cluster.tools)
             if cluster.runs():
                 collecting.gather(cluster.kubectl, found)
+            else:
+                note("without the cluster: it does not run")
         except Problem as problem:
             note(f"without the cluster: {problem.message}")
         text = summary(settings, run, found if found.exists() else None)
@@ -202,6 +210,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 (
                     *contents(settings, run, found if found.exists() else None),
                     ("doctor.txt", "".join(f"{line}\n" for line in lines).encode()),
+                    ("versions.json", json.dumps(versions, indent=2).encode()),
                 ),
             )
         except OSError as error:

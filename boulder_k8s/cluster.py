@@ -154,7 +154,7 @@ class Cluster:
         return node_id
 
     def create_once(self, checkout: Checkout, volume: Path | None) -> None:
-        self.settings.state.mkdir(exist_ok=True)
+        self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
         configuration = self.settings.state / "kind.yaml"
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):

@@ -214,13 +214,6 @@ def test_a_broken_configuration_is_named_with_its_log(stack: Project) -> None:
     assert b"boulder-" in result.stderr
 
 
-def test_logs_name_their_service(stack: Project) -> None:
-    result = stack.invoke("logs", "--", "bredis_1")
-    assert result.returncode == 0
-    assert b"bredis-1-0" in result.stdout
-    assert stack.invoke("logs", "--services", "nonsense").returncode == 2
-
-
 def test_down_leaves_nothing(stack: Project) -> None:
     assert stack.invoke("down").returncode == 0
     assert subprocess.run(REMAINS, capture_output=True, text=True).stdout == ""

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from programs import Programs
 
-from boulder_k8s import archive, bundle
+from boulder_k8s import archive, bundle, tools
 from boulder_k8s.kubectl import Kubectl
 from boulder_k8s.run import Run
 from boulder_k8s.settings import Settings
+from boulder_k8s.tools import Tools
 
 KINDS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 
@@ -56,7 +57,19 @@ def test_values_of_variables_that_look_secret_are_left_out() -> None:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
+def node(settings: Settings, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of ours that runs, and answers nothing."""
+    found = {
+        "State": {"Running": True},
+        "Mounts": [{"Type": "bind", "Source": str(settings.runs), "Destination": "/runs"}],
+    }
+    programs.answer("docker", "container inspect", f"echo '{json.dumps([found])}'")
+    programs.answer("docker", "exec", "exit 1")
+    monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
+
+
+@pytest.fixture
+def run(settings: Settings, node: None) -> Run:
     made = Run.create(settings, ["t"], {"arguments": ["--unit"], "environment": {"SOME_TOKEN": "hidden-in-run-json"}})
     (made.path / "stdin").write_text("hidden-in-stdin")
     (made.path / "stdout").write_text(f"said\n{key('EC PRIVATE KEY')}said more\n")
@@ -115,7 +128,6 @@ def test_of_large_files_the_end_is_kept(tmp_path: Path) -> None:
 def test_a_failure_is_packed_and_an_interruption_is_not(settings: Settings, run: Run, programs: Programs) -> None:
     from boulder_k8s.errors import Interrupted, Problem
 
-    programs.answer("docker", "exec", "exit 1")
     with pytest.raises(Interrupted), bundle.packed(settings, run):
         raise Interrupted(2)
     assert not (run.path / archive.NAME).exists()
@@ -197,7 +209,6 @@ def test_a_cluster_that_does_not_answer_is_said(programs: Programs, tmp_path: Pa
 
 
 def test_the_archive_is_readable_by_tar(settings: Settings, run: Run, programs: Programs) -> None:
-    programs.answer("docker", "exec", "exit 1")
     archive.pack(settings, run)
     listed = subprocess.run(["tar", "-tzf", run.path / archive.NAME], capture_output=True, text=True, check=True).stdout
     assert listed.splitlines()[0] == "boulder-k8s/summary.txt"

@@ -1,0 +1,119 @@
+"""The tasks around a run, on a machine of fakes: logs, bundles, what is refused, what is said about it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import tarfile
+import time
+
+import pytest
+from conftest import Machine
+from test_wrappers import refused, told  # noqa: F401
+
+
+def test_what_is_typed_and_cannot_be_meant_is_two_lines(machine: Machine) -> None:
+    refused(machine, machine.run(BOULDER_K8S_TIMEOUT="ten"), "BOULDER_K8S_TIMEOUT=ten is not a number", "Write")
+    for words in (
+        ["up", "--timeout", "ten"],
+        ["test", "--args", "'x"],
+        ["logs", "--tail", "x"],
+        ["logs", "--since", "x"],
+        ["logs", "--follow", "--previous"],
+        ["logs", "--", "nonsense"],
+        ["parity", "--reruns", "x"],
+    ):
+        result = machine.invoke(*words)
+        assert (result.returncode, "Traceback" in result.stderr) == (2, False), result.stderr
+        assert result.stderr.count("boulder-k8s: ") == 2, result.stderr
+
+
+def test_failures_of_the_machine_point_at_the_doctors_line(machine: Machine) -> None:
+    machine.tell("docker-down")
+    assert "More: `invoke doctor`, its line docker-engine." in machine.run().stderr
+    (machine.state / "docker-down").unlink()
+    with socket.create_server(("127.0.0.1", 24811)):
+        assert "its line host-ports." in machine.run().stderr
+
+
+def test_a_reader_that_has_enough_is_no_defect(machine: Machine) -> None:
+    command = [machine.project / ".venv/bin/invoke", "render"]
+    child = subprocess.Popen(
+        command,
+        env=machine.environment(),
+        cwd=machine.project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    child.stdout.close()
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, "Traceback" in err, "defect" in err) == (141, False, False), err
+
+
+def test_the_list_of_tasks_is_a_line_a_task(machine: Machine) -> None:
+    shown = machine.invoke("--list").stdout.splitlines()
+    tasks = [line for line in shown if line.startswith("  ")]
+    assert {line.split()[0] for line in tasks} >= {"up", "down", "logs", "bundle", "doctor", "status"}
+    assert [line for line in tasks if line.startswith("   ")] == []  # none goes on in a second line
+
+
+def test_logs_of_a_cluster_that_does_not_run(machine: Machine) -> None:
+    (machine.state / "node").unlink(missing_ok=True)
+    result = machine.invoke("logs")
+    assert (result.returncode, "There is no cluster boulder" in result.stderr) == (2, True)
+    machine.run("-h")
+    node = json.loads((machine.state / "node").read_text())
+    node["State"]["Running"] = False
+    machine.tell("node", json.dumps(node))
+    result = machine.invoke("logs", "--follow")
+    assert (result.returncode, "does not run" in result.stderr) == (2, True)
+
+
+def test_a_failure_of_ours_leaves_a_bundle_without_secrets(machine: Machine) -> None:
+    keys = machine.checkout / "test/certs/ipki"
+    for path in keys.rglob("*key.pem"):
+        path.write_text(f"-----BEGIN PRIVATE KEY-----\n{'hidden' * 20}\n-----END PRIVATE KEY-----\n")
+    machine.run("-h")  # renders Secrets of these
+    machine.tell("no-image", "letsencrypt/boulder-tools:t")
+    result = machine.run("--unit")
+    assert result.returncode == 2
+    assert "bundle.tar.gz has everything about it" in result.stderr
+    with tarfile.open((machine.project / ".runs/latest").resolve() / "bundle.tar.gz") as found:
+        held = {item.name: found.extractfile(item).read() for item in found}
+    assert b"Probably: Image letsencrypt/boulder-tools:t cannot be pulled" in held["boulder-k8s/summary.txt"]
+    assert b"kind: Deployment" in held["boulder-k8s/rendered.yaml"]
+    everything = b"".join(held.values())
+    assert b"hidden" not in everything and base64.b64encode(b"hidden" * 3) not in everything
+
+
+def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> None:
+    machine.tell("exit-code", "3")
+    machine.tell("stdout", "--- FAIL: TestOne\n")
+    assert machine.run("--unit").returncode == 3
+    bundle = (machine.project / ".runs/latest").resolve() / "bundle.tar.gz"
+    deadline = time.monotonic() + 30
+    while not bundle.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with tarfile.open(bundle) as found:
+        text = found.extractfile("boulder-k8s/summary.txt").read().decode()
+    assert text.startswith("Probably: the tests failed: exit code 3; --- FAIL: TestOne"), text
+
+
+@pytest.mark.parametrize(
+    "words", [["logs"], ["exec", "--", "ls"], ["shell"], ["status"], ["bundle"], ["down"], ["up"], ["render"]]
+)
+def test_a_cluster_of_the_same_name_that_is_not_ours_is_asked_nothing(machine: Machine, words: list[str]) -> None:
+    """Its context has our name; what tells it is that its node does not mount our run directories."""
+    machine.tell("node", json.dumps({"Id": "theirs", "State": {"Running": True}, "Mounts": [], "HostConfig": {}}))
+    (machine.project / ".state/boulder").mkdir(parents=True)
+    (machine.project / ".state/boulder/kubeconfig").write_text("")
+    result = machine.invoke(*words)
+    if words[0] not in ("bundle", "render"):  # a bundle is made without the cluster; render needs none
+        assert (result.returncode, "was not made by boulder-k8s" in result.stderr) == (2, True), result.stderr
+    assert not [call for call in machine.calls("kubectl") if call[0] not in ("version", "kustomize")]
+    assert not [call for call in machine.calls("kind") if call != ["version"]]
+    assert not [call for call in machine.calls("docker") if call[0] in ("exec", "start", "rm", "run")]
