@@ -11,7 +11,7 @@ from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS
 from .manifests import workload_names
-from .progress import note
+from .progress import note, overdue
 from .rollout import NAME
 from .settings import Settings
 
@@ -29,7 +29,8 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
     cluster.must_run()
-    pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
+    with overdue("asking the cluster"):
+        pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
     running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")

@@ -21,7 +21,7 @@ from .cluster import Cluster
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
-from .progress import note, step
+from .progress import note, overdue, step
 from .run import Run
 from .settings import Settings
 from .signals import Signals
@@ -198,8 +198,10 @@ def render(settings: Settings, config_next: bool = False, environ: Mapping[str, 
     Raises Problem when the checkout cannot be carried. Where generate.sh has not run yet, its Secrets are left out, and that is said.
     """
     cluster = Cluster(settings, tools.find(settings))
-    stack = Stack.of(settings, cluster, find_checkout(settings, environ), config_next)
-    stack.image_ids = docker.image_ids(sorted({service.image for service in stack.services.values()}))
+    checkout = find_checkout(settings, environ)
+    with overdue("asking Docker and Compose"):
+        stack = Stack.of(settings, cluster, checkout, config_next)
+        stack.image_ids = docker.image_ids(sorted({service.image for service in stack.services.values()}))
     if bare := staging.needs_generate(stack.checkout):
         note("without the Secrets: test/certs/generate.sh has not run yet")
     with held(settings, "invoke render"):
@@ -235,5 +237,5 @@ def down(settings: Settings, drop_images: bool = False) -> None:
             note(f"there is no cluster {settings.cluster}")
         else:
             cluster.remove()
-        if drop_images and store.remove(settings):
-            note("removed the volume with the node's images")
+        if drop_images:
+            store.remove(settings)

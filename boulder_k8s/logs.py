@@ -21,7 +21,7 @@ from .container_log import STAMP, Position, Reader, Target, lines, now, stamp, s
 from .errors import Interrupted, Problem
 from .harness import TESTS
 from .manifests import workload_names
-from .progress import note
+from .progress import note, overdue
 from .rollout import NAME
 from .settings import Settings
 from .watch import watching
@@ -123,7 +123,8 @@ def logs(
 
 def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> int:
     """Prints what there is."""
-    pods = cluster.kubectl.json("get", "pods", EVERYTHING)["items"]
+    with overdue("asking the cluster"):
+        pods = cluster.kubectl.json("get", "pods", EVERYTHING)["items"]
     targets = wanted.targets(pods, previous)
     if not targets:
         note("no container of these has been restarted" if previous else "nothing runs that has a log")

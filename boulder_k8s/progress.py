@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,3 +50,15 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
         yield plain
         if time.monotonic() - begun > 2:
             note(f"{text}: done after {time.monotonic() - begun:.1f} s")
+
+
+@contextmanager
+def overdue(text: str, seconds: float = 2.0) -> Iterator[None]:
+    """Says `text` once the block has taken that long: for what is nearly always quick, so that nobody waits without a word."""
+    timer = threading.Timer(seconds, note, [f"{text} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -8,14 +8,16 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import memory
-from .progress import note
+from .progress import note, overdue
 from .settings import Settings, own_directory
 
+# Phases that show nothing of their own, and what is said when one takes long.
+QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
 KEEP = 20  # run directories; older ones are removed when a new one is made
 
 
@@ -89,7 +91,8 @@ class Run:
         """Measures the block; its duration in seconds goes to run.json."""
         begun = time.monotonic()
         try:
-            yield
+            with overdue(QUIET[name]) if name in QUIET else nullcontext():
+                yield
         finally:
             self.record["phases"][name] = round(time.monotonic() - begun, 3)
 

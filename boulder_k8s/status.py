@@ -14,6 +14,7 @@ from .checkout import Checkout
 from .cluster import CHECKOUT_MOUNT, Cluster, mounts
 from .harness import TESTS
 from .manifests import workloads
+from .progress import overdue
 from .rollout import NAME
 from .settings import Settings
 
@@ -51,7 +52,8 @@ class Status:
 
 def status(settings: Settings, as_json: bool = False) -> int:
     """Prints it; returns 0 when everything is ready and 1 when not, a cluster that is not there included."""
-    found = look(settings)
+    with overdue("asking the cluster"):
+        found = look(settings)
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:

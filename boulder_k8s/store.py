@@ -64,7 +64,8 @@ def remove(settings: Settings) -> bool:
     record(settings).unlink(missing_ok=True)
     if not inspect(settings):
         return False
-    process.run(["docker", "volume", "rm", name(settings)], timeout=120)
+    with step("removing the volume with the node's images"):
+        process.run(["docker", "volume", "rm", name(settings)], timeout=120)
     return True
 
 
