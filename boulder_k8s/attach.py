@@ -31,7 +31,11 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     cluster.must_run()
     with overdue("asking the cluster"):
         pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
-    running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
+    running = [
+        pod
+        for pod in pods
+        if pod.get("status", {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+    ]
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]

@@ -111,15 +111,9 @@ class Cluster:
                 again,
                 check="cluster",
             )
-        published = {
-            (int(binding["HostPort"]), int(port.split("/")[0]))
-            for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
-            for binding in bindings
-            if port != "6443/tcp"
-        }
-        wanted = {(port.host, port.container) for port in self.settings.ports}
-        if published != wanted:
-            have = ",".join(f"{host}:{container}" for host, container in sorted(published))
+        ports = published(node)
+        if ports != {(port.host, port.container) for port in self.settings.ports}:
+            have = ",".join(f"{host}:{container}" for host, container in sorted(ports))
             raise Problem(
                 f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
                 again,
@@ -246,6 +240,16 @@ class Cluster:
 def mounts(container: dict) -> dict[str, str]:
     """A container's bind mounts: path inside -> path on the host."""
     return {mount["Destination"]: mount["Source"] for mount in container["Mounts"] if mount["Type"] == "bind"}
+
+
+def published(node: dict) -> set[tuple[int, int]]:
+    """The host ports that a node has for Boulder, each with the pod's port behind it."""
+    return {
+        (int(binding["HostPort"]), int(port.split("/")[0]))
+        for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
+        for binding in bindings
+        if port != "6443/tcp"
+    }
 
 
 def identity(path: Path) -> list[int]:

@@ -82,7 +82,11 @@ class Settings:
     def directory_url(self) -> str:
         """The ACME directory as the host reaches it."""
         host = next((port.host for port in self.ports if port.container == 4001), 4001)
-        return f"http://localhost:{host}/directory"
+        return directory_url(host)
+
+
+def directory_url(port: int) -> str:
+    return f"http://localhost:{port}/directory"
 
 
 def name_for(checkout: Path) -> str:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from . import memory, rollout, tools
 from .checkout import Checkout
-from .cluster import CHECKOUT_MOUNT, Cluster, mounts
+from .cluster import CHECKOUT_MOUNT, Cluster, mounts, published
 from .harness import TESTS
 from .manifests import workloads
 from .progress import overdue
 from .rollout import NAME
-from .settings import Settings
+from .settings import Settings, directory_url
 
 
 @dataclass
@@ -71,8 +71,9 @@ def look(settings: Settings) -> Status:
     found.node = "running" if node["State"]["Running"] else "stopped"
     found.checkout = mounts(node).get(CHECKOUT_MOUNT, "")
     found.revision = Checkout(Path(found.checkout)).revision() if found.checkout else ""
-    found.ports = [f"127.0.0.1:{port.host} -> {port.container}" for port in settings.ports]
-    found.directory_url = settings.directory_url
+    ports = sorted(published(node))  # the cluster's own, whatever BOULDER_PORTS says today
+    found.ports = [f"127.0.0.1:{host} -> {container}" for host, container in ports]
+    found.directory_url = next((directory_url(host) for host, container in ports if container == 4001), "")
     if found.node != "running" or not settings.kubeconfig.exists():
         return found
     objects = cluster.kubectl.json("get", "deployments,statefulsets,pods,services", timeout=20, patience=5)["items"]
@@ -166,7 +167,9 @@ def show(found: Status) -> None:
             f"checkout {found.checkout} at {found.revision[:9]}, {found.configuration or 'Boulder not started'}"
         )
     if found.ports:
-        console.print(f"host ports {', '.join(found.ports)}; {found.directory_url}")
+        console.print(
+            f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else "")
+        )
     if found.services:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("service", "ready", "restarts", "state", "address", "ports", "image"):

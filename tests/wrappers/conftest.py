@@ -59,11 +59,11 @@ class Machine:
             raise
         return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
-    def invoke(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def invoke(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [self.project / ".venv/bin/invoke", *arguments]
         return subprocess.run(
             command,
-            env=self.environment(),
+            env=self.environment(**environment),
             cwd=self.project,
             stdin=subprocess.DEVNULL,
             capture_output=True,

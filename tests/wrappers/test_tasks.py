@@ -72,6 +72,17 @@ def test_logs_of_a_cluster_that_does_not_run(machine: Machine) -> None:
     assert (result.returncode, "does not run" in result.stderr) == (2, True)
 
 
+def test_status_shows_the_clusters_own_ports(machine: Machine) -> None:
+    machine.run("-h")
+    result = machine.invoke("status", "--json", BOULDER_PORTS="24999:4001")
+    assert result.returncode in (0, 1), result.stderr
+    shown = json.loads(result.stdout)
+    assert (shown["ports"], shown["directory_url"]) == (
+        ["127.0.0.1:24811 -> 4001"],
+        "http://localhost:24811/directory",
+    )
+
+
 def test_a_failure_of_ours_leaves_a_bundle_without_secrets(machine: Machine) -> None:
     keys = machine.checkout / "test/certs/ipki"
     for path in keys.rglob("*key.pem"):

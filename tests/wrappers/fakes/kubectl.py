@@ -28,7 +28,7 @@ def workloads():
             {
                 "kind": "Deployment",
                 "metadata": {"name": name, "generation": 1},
-                "spec": {"replicas": 1},
+                "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": name, "image": name}]}}},
                 "status": status,
             }
             for name in names
@@ -53,7 +53,7 @@ def run_directory():
 verb = [word for word in words if not word.startswith("--")]
 if verb[:2] == ["get", "configmap"]:
     print(json.dumps({"data": {"Corefile": ".:53 {\n}\n"}}))
-elif verb[:2] == ["get", "deployments,statefulsets,pods"]:
+elif verb[:2] in (["get", "deployments,statefulsets,pods"], ["get", "deployments,statefulsets,pods,services"]):
     print(json.dumps(workloads()))
 elif verb[:2] == ["get", "pods"] and "--watch" in words:
     status = {"phase": "Running", "containerStatuses": [{"name": "boulder", "state": {"running": {}}}]}
@@ -64,7 +64,7 @@ elif verb[:2] == ["get", "pods"] and "--watch" in words:
         flush=True,
     )
     time.sleep(1000)
-elif verb[:2] == ["get", "pods"]:
+elif verb[:2] in (["get", "pods"], ["get", "pods,events"]):
     print(json.dumps({"items": []}))
 elif verb[:2] == ["get", "pod"]:
     print(json.dumps({"metadata": {}, "status": {"phase": "Running"}}))
