@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -182,6 +183,16 @@ def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
             yield f"node/{name}", f"could not be had: {error}\n".encode()
 
 
+def behind(run: Path, settings: Settings) -> None:
+    """What `bundle.packed` starts for tests that failed, when their wrapper has ended: the cluster's side, then the archive."""
+    os.nice(10)
+    with suppress(OSError, Problem):  # an engine that is gone meanwhile; a run directory that was removed
+        cluster = Cluster(settings, tools.find(settings))
+        if cluster.runs():
+            collecting.gather(cluster.kubectl, run / "cluster")
+    pack(settings, Run(run))
+
+
 def bundle(settings: Settings, output: Path | None = None) -> None:
     """`invoke bundle`: the newest run of this cluster and the cluster as it is now, what the machine has and lacks, in one archive.
 
@@ -222,6 +233,4 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(10)
-    where = Path(sys.argv[1])
-    pack(Settings.from_environment({**os.environ, "KIND_CLUSTER": sys.argv[2]}), Run(where))
+    behind(Path(sys.argv[1]), Settings.from_environment({**os.environ, "KIND_CLUSTER": sys.argv[2]}))

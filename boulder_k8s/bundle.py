@@ -24,8 +24,10 @@ PREFIX = re.compile(r"\[pod/([^/]+)/([^\]]+)\] ")  # `kubectl logs --prefix`
 
 def collect(kubectl: Kubectl, run: Run) -> None:
     """Writes every service's log, the events and the pods' descriptions below RUN/cluster/. What cannot be had is left out,
-    and said in RUN/cluster/missing.txt: a failed run must not fail again here.
+    and said in RUN/cluster/missing.txt: a failed run must not fail again here. Of tests that failed by themselves `packed` does it.
     """
+    if run.exit_code() is not None:
+        return
     try:
         gather(kubectl, run.path / "cluster")
     except OSError as error:
@@ -33,7 +35,7 @@ def collect(kubectl: Kubectl, run: Run) -> None:
 
 
 def gather(kubectl: Kubectl, directory: Path) -> None:
-    """Three requests at once: a failing test is a thing of every few minutes, and nobody is to wait for this."""
+    """Three requests at once, and one for each container that has been restarted."""
     if directory.exists():  # nearer to the failure already
         return
     directory.mkdir()
@@ -108,8 +110,8 @@ def events(items: list[dict]) -> list[str]:
 
 @contextmanager
 def packed(settings: Settings, run: Run) -> Iterator[None]:
-    """Around a run, its record included: when the block fails there is RUN/bundle.tar.gz. Of tests that failed, which is what tests
-    do, it is made behind our back, so that the next command need not wait.
+    """Around a run, its record included: when the block fails there is RUN/bundle.tar.gz. Of tests that failed, as tests do every
+    few minutes, all of it is made behind our back: nobody waits for it.
     """
     try:
         yield
@@ -120,7 +122,7 @@ def packed(settings: Settings, run: Run) -> Iterator[None]:
         raise
     if run.record.get("failure"):
         pack(settings, run)
-    elif run.record.get("exit_code") and (run.path / "cluster").exists():
+    elif run.record.get("exit_code") and run.exit_code() == run.record["exit_code"]:  # the tests' own, not a signal's
         words = [sys.executable, "-m", "boulder_k8s.archive", str(run.path), settings.cluster]
         process.leave(words, cwd=settings.root)
 

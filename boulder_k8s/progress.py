@@ -42,7 +42,7 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
         shown = [""]
 
         def plain(word: str) -> None:
-            if word != shown[0]:
+            if word and word != shown[0]:
                 shown[0] = word
                 note(f"{text}: {word}")
 

@@ -70,7 +70,9 @@ def test_a_missing_package_fails_as_under_compose(stack: Project) -> None:
     result = stack.run("--unit", "-p", "./no-such-package")
     assert result.returncode == 1
     assert b"no package ./no-such-package" in result.stderr
-    assert (stack.latest() / "cluster/bconsul.log").exists() or list((stack.latest() / "cluster").glob("bconsul-*.log"))
+    eventually(
+        lambda: list((stack.latest() / "cluster").glob("bconsul-*.log")), "the services' logs, behind the wrapper"
+    )
 
 
 def test_arguments_pass_untouched(stack: Project) -> None:

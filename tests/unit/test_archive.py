@@ -141,9 +141,14 @@ def test_tests_that_fail_are_packed_behind_the_wrapper(settings: Settings, run: 
     left: list[list[str]] = []
     monkeypatch.setattr(bundle.process, "leave", lambda command, cwd: left.append(command))
     with bundle.packed(settings, run):
-        (run.path / "cluster").mkdir()
+        (run.path / "exitcode").write_text("1\n")
+        bundle.collect(Kubectl(Path("/no/kubectl"), Path("/none"), "none"), run)
     assert left[0][1:] == ["-m", "boulder_k8s.archive", str(run.path), "unit"]
     assert not (run.path / archive.NAME).exists()
+    assert not (run.path / "cluster").exists()
+    run.record["exit_code"] = 130  # interrupted
+    with bundle.packed(settings, run):
+        pass
     run.record["exit_code"] = 0
     with bundle.packed(settings, run):
         pass

@@ -37,6 +37,7 @@ def test_a_quiet_phase_that_takes_long_is_said(settings: Settings, capsys, monke
 def test_plain_lines_where_nobody_watches(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with progress.step("working") as show:
         show("half")
+        show("")
         show("half")
     assert capsys.readouterr().err == "boulder-k8s: working\nboulder-k8s: working: half\n"
     for variable, value in (("CI", "1"), ("TERM", "dumb")):
