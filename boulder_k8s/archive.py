@@ -174,7 +174,6 @@ def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
     commands = {
         "journal.txt": ["journalctl", "--no-pager", "--lines=1500", "--unit=kubelet", "--unit=containerd"],
         "disk.txt": ["df", "-h"],
-        "containers.txt": ["crictl", "ps", "--all"],
     }
     for name, command in commands.items():
         try:

@@ -40,8 +40,9 @@ def children(pid: int) -> list[int]:
 
 
 def restart_container(project: Project) -> None:
-    (container,) = project.node("crictl", "ps", "--quiet", "--name", "^boulder$").split()
-    project.node("crictl", "stop", "--timeout=0", container)
+    path = "jsonpath={.items[0].status.containerStatuses[0].containerID}"
+    container = project.kubectl("get", "pods", BOULDER, "-o", path).removeprefix("containerd://")
+    project.node("ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
 
 
 def test_follow_goes_on_when_the_container_restarts_and_when_its_pod_is_replaced(stack: Project) -> None:
