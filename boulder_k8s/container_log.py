@@ -136,6 +136,8 @@ class Reader(threading.Thread):
             over = termination(status)
             if read is not None and current != read:
                 self.read("--previous")  # what its stream may not have brought
+                if finished != read and (before := status.get("lastState", {}).get("terminated")):
+                    self.ended(before.get("exitCode", 0))
             read = current
             self.read("--follow")
             if over:

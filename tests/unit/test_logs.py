@@ -98,16 +98,19 @@ def test_a_container_is_read_across_cut_streams_and_restarts(
 
     def status() -> dict | None:
         try:
-            return {"restartCount": int((tmp_path / "status").read_text() or 0), "state": {"running": {}}}
+            count = int((tmp_path / "status").read_text() or 0)
+            last = {"lastState": {"terminated": {"exitCode": 137}}} if count else {}
+            return {"restartCount": count, "state": {"running": {}}, **last}
         except FileNotFoundError:
             return None
 
     read: list[bytes] = []
-    reader = Reader(kubectl, Target("p", "u", "c", "p-1"), Position(), status, read.append, lambda code: None)
+    codes: list[int] = []
+    reader = Reader(kubectl, Target("p", "u", "c", "p-1"), Position(), status, read.append, codes.append)
     reader.start()
     reader.join(20)
     assert not reader.is_alive()
-    assert read == said
+    assert (read, codes) == (said, [137])
     assert [call[4:6] for call in programs.calls("kubectl")][0] == ["p", "--container=c"]
 
 
