@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
+PIECE, GB = 2**20, 10**9
+Said = Callable[[str], None]  # progress.step's further word
 PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def silent(_: str) -> None:
+    pass
 
 
 class Failed(Exception):
@@ -87,3 +96,29 @@ def run(
     if child.returncode:
         raise Failed(child.args, child.returncode, err or out)
     return out
+
+
+def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> None:
+    """Runs a program with everything that `source` has as its stdin, however much. Raises Failed for an exit code other than 0."""
+    with (
+        tempfile.TemporaryFile() as words,
+        started(command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT) as child,
+    ):
+        for hand_on in (lambda: pour(source, child.stdin.write, said), child.stdin.close):
+            with suppress(BrokenPipeError):  # it ended early: its code says why
+                hand_on()
+        if code := child.wait():
+            words.seek(0)
+            raise Failed(child.args, code, words.read().decode(errors="replace"))
+
+
+def pour(source: BinaryIO, write: Callable[[bytes], object], said: Said = silent) -> tuple[int, str]:
+    """Hands everything that `source` has to `write`, piece by piece; returns its size and SHA-256. Says each GB."""
+    digest, size = hashlib.sha256(), 0
+    while piece := source.read(PIECE):
+        write(piece)
+        digest.update(piece)
+        if size // GB != (size + len(piece)) // GB:
+            said(f"{(size + len(piece)) // GB} GB")
+        size += len(piece)
+    return size, digest.hexdigest()
