@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from . import process
-from .errors import Problem
+from .errors import Problem, not_here
 from .progress import note, step
 
 REPOSITORY = "https://github.com/letsencrypt/boulder"
@@ -77,10 +81,10 @@ def place(environ: Mapping[str, str], directory: Path, root: Path) -> Path:
     return root / ".boulder"
 
 
-def find(environ: Mapping[str, str], directory: Path, root: Path) -> Checkout:
+def find(environ: Mapping[str, str], directory: Path, root: Path, offline: bool = False) -> Checkout:
     """The checkout at `place`; where nothing names one, a clone of the pinned revision (made here when there is none).
 
-    Raises Problem when BOULDER_DIR is not a checkout or the clone fails.
+    Raises Problem when BOULDER_DIR is not a checkout, when the clone fails, or when it would have to be made offline.
     """
     checkout = Checkout(place(environ, directory, root))
     missing = checkout.missing()
@@ -91,6 +95,8 @@ def find(environ: Mapping[str, str], directory: Path, root: Path) -> Checkout:
             "Set BOULDER_DIR to a clone of Boulder, or unset it.",
             check="boulder-checkout",
         )
+    if missing and offline:
+        raise not_here("A Boulder checkout is")
     return clone(checkout.path) if missing else checkout
 
 
@@ -111,6 +117,33 @@ def clone(path: Path) -> Checkout:
             getattr(error, "output", str(error)),
             check="internet",
         ) from error
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+    return Checkout(path)
+
+
+@contextmanager
+def packed(checkout: Checkout, revision: str) -> Iterator[BinaryIO]:
+    """A commit and every file of it as a git pack, without what came before and without what is not committed."""
+    git = ["git", "-C", checkout.path]
+    with tempfile.TemporaryFile() as objects:
+        objects.write(process.run([*git, "rev-list", "--objects", "--no-walk", revision]).encode())
+        objects.seek(0)
+        pack = [*git, "pack-objects", "--quiet", "--stdout", "--threads=1"]  # one: the same objects, the same bytes
+        with process.started(pack, stdin=objects, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            yield child.stdout
+            if child.wait():
+                raise process.Failed(child.args, child.returncode, child.stderr.read().decode(errors="replace"))
+
+
+def unpack(path: Path, revision: str, pack: BinaryIO) -> Checkout:
+    """Makes a checkout of what `packed` gave, in place of what is at `path`."""
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    process.run(["git", "init", "--quiet", partial])
+    (partial / ".git/shallow").write_text(f"{revision}\n")  # as `git clone --depth=1` leaves it
+    process.feed(["git", "-C", partial, "index-pack", "--stdin"], pack)
+    process.run(["git", "-C", partial, "checkout", "--quiet", "--detach", revision])
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
     return Checkout(path)

@@ -125,11 +125,11 @@ class Cluster:
         check_ports(self.settings)
         own_directory(self.settings.state.parent)
         own_directory(self.settings.runs)
-        images.ensure_node_image(self.settings.node_image)
-        volume = store.ensure(self.settings)
+        node_image = images.ensure_node_image(self.settings)
+        volume = store.ensure(self.settings, node_image)
         for attempts_left in reversed(range(5)):
             try:
-                self.create_once(checkout, volume)
+                self.create_once(checkout, node_image, volume)
                 break
             except process.Failed as error:
                 self.remove()
@@ -147,12 +147,12 @@ class Cluster:
         )
         return node_id
 
-    def create_once(self, checkout: Checkout, volume: Path | None) -> None:
+    def create_once(self, checkout: Checkout, node_image: str, volume: Path | None) -> None:
         self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
         configuration = self.settings.state / "kind.yaml"
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
-            self.kind("create", "cluster", f"--config={configuration}", f"--image={self.settings.node_image}")
+            self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
             self.add_stub_zone()
 
     def cannot(self, error: process.Failed) -> Problem:

@@ -102,6 +102,28 @@ def image_ids(references: list[str]) -> dict[str, str]:
         return found
 
 
+def image(name: str) -> dict | None:
+    """`docker image inspect` of one image, or None when the engine has none of that name or id."""
+    try:
+        return json.loads(process.run(["docker", "image", "inspect", "--format", "{{json .}}", name], timeout=60))
+    except process.Failed as error:
+        if "no such image" in error.output.lower():
+            return None
+        raise
+
+
+def save_command(references: list[str]) -> list[str]:
+    """`docker image save` of images, shared layers once; of an image that the engine keeps for several platforms, its own."""
+    command = ["docker", "image", "save"]
+    found = engine()
+    if found.containerd_store and int(found.version.split(".")[0]) >= 28:
+        command += [
+            "--platform",
+            process.run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=60).strip(),
+        ]
+    return [*command, *references]
+
+
 def publishers(port: int) -> list[str]:
     """Names of the running containers that publish a host port."""
     return process.run(["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"], timeout=60).split()

@@ -24,6 +24,14 @@ class Problem(Exception):
         return f"{self.fix} More: `invoke doctor`, its line {self.check}." if self.check else self.fix
 
 
+def not_here(what: str) -> Problem:
+    """What offline work lacks. `what` is the sentence's subject with its verb: "kind 0.33.0 is"."""
+    return Problem(
+        f"{what} not here, and nothing is fetched offline.",
+        "Run `invoke images load FILE`, FILE being what `invoke images save FILE` wrote where there is a network (docs/airgapped.md).",
+    )
+
+
 class Interrupted(BaseException):
     """SIGINT, SIGTERM or SIGHUP arrived while no test was running; signum is its number.
 

@@ -6,19 +6,21 @@ import json
 import subprocess
 from pathlib import Path
 
-from . import compose, docker, process, store
+from . import compose, docker, loaded, process, store
 from .checkout import Checkout
 from .compose import Service
-from .errors import Problem
+from .errors import Problem, not_here
 from .progress import step
 from .settings import Settings
 
 NAMESPACE_FLAG = "--namespace=k8s.io"  # where the kubelet looks for images
 
 
-def ensure_local(services: dict[str, Service], checkout: Checkout, config_next: bool) -> dict[str, str]:
+def ensure_local(
+    settings: Settings, services: dict[str, Service], checkout: Checkout, config_next: bool
+) -> dict[str, str]:
     """Makes sure that the engine has every image, as `docker compose up` would: pulls what is missing, builds what has a
-    `build` section and no tag of its own.
+    `build` section and no tag of its own; offline it does neither.
 
     Returns the engine's id of each image, by reference. Raises Problem naming the image that cannot be had.
     """
@@ -27,6 +29,8 @@ def ensure_local(services: dict[str, Service], checkout: Checkout, config_next: 
     missing = {service.name: service for service in services.values() if service.image not in ids}
     if not missing:
         return ids
+    if settings.offline:
+        raise lacking(sorted({service.image for service in missing.values()}))
     build = {name for name, service in missing.items() if service.build and service.image.endswith(":latest")}
     # bsetup has Boulder's image without a build section of its own.
     built = {missing[name].image for name in build}
@@ -57,13 +61,28 @@ def get(verb: str, names: list[str], references: list[str], checkout: Checkout, 
         ) from error
 
 
-def ensure_node_image(reference: str) -> None:
-    """Makes sure that the engine has the node image. Raises Problem when it cannot be had."""
+def lacking(references: list[str]) -> Problem:
+    several = len(references) > 1
+    return not_here(f"Image{'s' if several else ''} {', '.join(references)} {'are' if several else 'is'}")
+
+
+def ensure_node_image(settings: Settings) -> str:
+    """Makes sure that the engine has the node image; returns the name that it knows it by. Raises Problem when it cannot be had.
+
+    An image that is pinned by its digest loses that digest on its way through an archive, and is known by its tag then.
+    """
+    reference = settings.node_image
     if docker.image_ids([reference]):
-        return
+        return reference
+    tag = reference.partition("@")[0]
+    if tag != reference and docker.image_ids([tag]).get(tag) == loaded.ids(settings).get(reference, ""):
+        return tag
+    if settings.offline:
+        raise lacking([reference])
     try:
         with step(f"docker pull {reference}"):
             process.run(["docker", "pull", "--quiet", reference])
+        return reference
     except process.Failed as error:
         raise Problem(
             f"The node image {reference} cannot be pulled.",
@@ -113,17 +132,10 @@ def stream(settings: Settings, references: list[str]) -> None:
     """`docker save | ctr images import` on the node: several times faster than `kind load docker-image` one by one, and
     right for multi-platform images in the containerd store, where that fails (kubernetes-sigs/kind#3795).
     """
-    engine = docker.engine()
-    save = ["docker", "image", "save"]
-    if engine.containerd_store and int(engine.version.split(".")[0]) >= 28:
-        save += [
-            "--platform",
-            process.run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=60).strip(),
-        ]
     load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
     with (
         process.started(
-            [*save, *references], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+            docker.save_command(references), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as saver,
         process.started(load, stdin=saver.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as loader,
     ):

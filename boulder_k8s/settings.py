@@ -34,10 +34,11 @@ class Settings:
     cluster: str
     node_image: str
     ports: tuple[Port, ...]
+    offline: bool = False  # nothing is pulled, built, cloned or downloaded
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> Settings:
-        """Reads KIND_CLUSTER, KIND_NODE_IMAGE and BOULDER_PORTS. Raises Problem for a value that cannot be meant."""
+        """Reads KIND_CLUSTER, KIND_NODE_IMAGE, BOULDER_PORTS and BOULDER_K8S_OFFLINE. Raises Problem for a value that cannot be meant."""
         cluster = environ.get("KIND_CLUSTER") or "boulder"
         if cluster == "auto":
             cluster = name_for(place(environ, Path.cwd(), root))
@@ -46,13 +47,20 @@ class Settings:
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
                 "Use lower-case letters, digits and dashes.",
             )
-        if cluster in ("bin", "versions", "compose", "stores"):  # directories of ours beside the clusters' in .state
+        if cluster in (
+            "bin",
+            "versions",
+            "compose",
+            "stores",
+            "loaded",
+        ):  # directories of ours beside the clusters' in .state
             raise Problem(f"KIND_CLUSTER={cluster} is a name that boulder-k8s uses itself.", "Choose another name.")
         return cls(
             root,
             cluster,
             environ.get("KIND_NODE_IMAGE") or NODE_IMAGE,
             parse_ports(environ.get("BOULDER_PORTS") or DEFAULT_PORTS),
+            parse_offline(environ.get("BOULDER_K8S_OFFLINE") or "false"),
         )
 
     @property
@@ -112,6 +120,13 @@ def parse_ports(text: str) -> tuple[Port, ...]:
             f"BOULDER_PORTS={text!r} names a port of the host twice.", "Give each port of the host one counterpart."
         )
     return tuple(ports)
+
+
+def parse_offline(text: str) -> bool:
+    """BOULDER_K8S_OFFLINE: true or false. Raises Problem for another word."""
+    if text not in ("true", "false"):
+        raise Problem(f"BOULDER_K8S_OFFLINE={text} is neither true nor false.", "Set it to true, or unset it.")
+    return text == "true"
 
 
 def own_directory(path: Path) -> Path:

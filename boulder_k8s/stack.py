@@ -60,7 +60,7 @@ class Stack:
             # Beside Docker's answers; our own kubeconfig can only lead to our own cluster.
             seen = pool.submit(self.look) if self.settings.kubeconfig.exists() else None
             node = self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
-            self.image_ids = images.ensure_local(self.services, self.checkout, self.config_next)
+            self.image_ids = images.ensure_local(self.settings, self.services, self.checkout, self.config_next)
             if time.monotonic() - begun > 5:  # something was pulled meanwhile
                 node, seen = self.cluster.node(), None
             self.node_id = self.cluster.ensure(self.checkout, node)

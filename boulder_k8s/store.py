@@ -23,15 +23,17 @@ def name(settings: Settings) -> str:
     return f"boulder-k8s-{settings.cluster}"
 
 
-def ensure(settings: Settings) -> Path | None:
+def ensure(settings: Settings, node_image: str) -> Path | None:
     """Where the engine keeps the volume, made and seeded when it is not there or is of another node image; None with an engine
     whose volumes have no path that can be mounted (Docker Desktop): images are loaded anew into every cluster there.
+
+    node_image: a name of it that the engine knows.
     """
     if "Docker Desktop" in docker.engine().operating_system:
         return None
-    node_image = docker.image_ids([settings.node_image])[settings.node_image]
+    image_id = docker.image_ids([node_image])[node_image]
     found, known = inspect(settings), read(settings)
-    if not found or known.get("node_image") != node_image or known.get("created") != found["CreatedAt"]:
+    if not found or known.get("node_image") != image_id or known.get("created") != found["CreatedAt"]:
         record(settings).unlink(missing_ok=True)
         if found:
             process.run(["docker", "volume", "rm", name(settings)], timeout=120)
@@ -42,9 +44,9 @@ def ensure(settings: Settings) -> Path | None:
             # Docker itself copies what the image has at that place into an empty volume.
             mount = f"type=volume,src={name(settings)},dst={DIRECTORY}"
             run = ["docker", "run", "--rm", "--network=none", "--entrypoint=/bin/true", "--mount", mount]
-            process.run([*run, settings.node_image], timeout=300)
+            process.run([*run, node_image], timeout=300)
         found = inspect(settings)
-        write(settings, {"created": found["CreatedAt"], "node_image": node_image, "images": {}})
+        write(settings, {"created": found["CreatedAt"], "node_image": image_id, "images": {}})
     return Path(found["Mountpoint"])
 
 

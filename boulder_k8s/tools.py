@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__, process
-from .errors import Problem
+from .errors import Problem, not_here
 from .progress import step
 from .settings import Settings, own_directory
 
@@ -69,7 +69,7 @@ def find_kubectl(settings: Settings) -> Path:
 
 
 def find_kind(settings: Settings) -> Path:
-    """KIND if it is set; else a matching one on PATH; else ours, fetched once into .state/bin."""
+    """KIND if it is set; else a matching one on PATH; else ours, fetched once into .state/bin, but not offline."""
     if named := os.environ.get("KIND"):
         version = remembered_version(settings, named, ["version"], r"kind v(\S+)")
         if version != KIND:
@@ -82,13 +82,20 @@ def find_kind(settings: Settings) -> Path:
     on_path = shutil.which("kind")
     if on_path and remembered_version(settings, on_path, ["version"], r"kind v(\S+)") == KIND:
         return Path(on_path)
-    cached = settings.root / ".state" / "bin" / f"kind-{KIND}"
+    cached = own_kind(settings)
     if cached.exists():
         return cached
+    if settings.offline:
+        raise not_here(f"kind {KIND} is")
     own_directory(settings.root / ".state")
     cached.parent.mkdir(exist_ok=True)
     with step(f"getting kind {KIND}"):
         return fetch_kind(cached)
+
+
+def own_kind(settings: Settings) -> Path:
+    """Where this project keeps a kind of its own."""
+    return settings.root / ".state" / "bin" / f"kind-{KIND}"
 
 
 def fetch_kind(path: Path) -> Path:

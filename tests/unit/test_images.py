@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from programs import Programs
 
-from boulder_k8s import images
+from boulder_k8s import images, loaded
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.compose import Service
 from boulder_k8s.errors import Problem
@@ -55,15 +56,17 @@ def asked(engine: Programs, verb: str) -> list[list[str]]:
     return [call[call.index(verb) + 1 :] for call in engine.calls("docker") if verb in call]
 
 
-def test_nothing_is_pulled_or_built_when_all_is_here(engine: Programs, tmp_path) -> None:
+def test_nothing_is_pulled_or_built_when_all_is_here(engine: Programs, settings: Settings, tmp_path) -> None:
     have(engine, *ALL)
-    ids = images.ensure_local(SERVICES, Checkout(tmp_path), config_next=False)
+    ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
     assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v"}
     assert len(engine.calls("docker")) == 1
 
 
-def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(engine: Programs, tmp_path) -> None:
-    ids = images.ensure_local(SERVICES, Checkout(tmp_path), config_next=True)
+def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(
+    engine: Programs, settings: Settings, tmp_path
+) -> None:
+    ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=True)
     assert set(ids) == set(ALL)
     assert asked(engine, "pull") == [["--quiet", "bredis_1", "bredis_2", "bvitess"]]  # a tag of its own: published
     assert asked(engine, "build") == [["boulder"]]  # bsetup has its image
@@ -72,22 +75,50 @@ def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(engine: Progra
 
 
 @pytest.mark.parametrize(("verb", "missing"), [("pull", "vitess:v1"), ("build", "tools:latest")])
-def test_an_image_that_cannot_be_had_is_named(engine: Programs, tmp_path, verb: str, missing: str) -> None:
+def test_an_image_that_cannot_be_had_is_named(
+    engine: Programs, settings: Settings, tmp_path, verb: str, missing: str
+) -> None:
     have(engine, *(set(ALL) - {missing}))
     engine.answer("docker", f" {verb} ", "echo manifest unknown >&2; exit 18")
     with pytest.raises(Problem, match=f"Image {missing} cannot be {'pulled' if verb == 'pull' else 'built'}") as caught:
-        images.ensure_local(SERVICES, Checkout(tmp_path), config_next=False)
+        images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
     assert caught.value.detail == "manifest unknown"
 
 
-def test_a_node_image_is_pulled_once_and_named_when_it_cannot_be(engine: Programs) -> None:
+def test_a_node_image_is_pulled_once_and_named_when_it_cannot_be(engine: Programs, settings: Settings) -> None:
     engine.answer("docker", "pull --quiet node", "echo no route >&2; exit 1")
-    with pytest.raises(Problem, match="node image node:1 cannot be pulled") as caught:
-        images.ensure_node_image("node:1")
+    with pytest.raises(Problem, match="node image node:test cannot be pulled") as caught:
+        images.ensure_node_image(settings)
     assert "KIND_NODE_IMAGE" in caught.value.fix
-    have(engine, "node:1")
-    images.ensure_node_image("node:1")
+    have(engine, "node:test")
+    assert images.ensure_node_image(settings) == "node:test"
     assert engine.called("docker", "pull") == 1
+
+
+def test_offline_nothing_is_pulled_or_built_and_every_missing_image_is_named(engine, settings, tmp_path) -> None:
+    have(engine, "redis:7")
+    offline = replace(settings, offline=True)
+    with pytest.raises(
+        Problem, match=r"^Images tools:latest, vitess:v1 are not here, and nothing is fetched"
+    ) as caught:
+        images.ensure_local(offline, SERVICES, Checkout(tmp_path), config_next=False)
+    assert "invoke images load FILE" in caught.value.fix
+    with pytest.raises(Problem, match=r"^Image node:test is not here"):
+        images.ensure_node_image(offline)
+    assert all(call[:2] == ["image", "inspect"] for call in engine.calls("docker"))
+
+
+def test_a_pinned_node_image_that_came_in_a_file_is_known_by_its_tag(engine: Programs, settings: Settings) -> None:
+    """`docker image load` brings no digests back: the tag counts if it is the very image that was loaded, and no other."""
+    pinned = replace(settings, node_image="node:test@sha256:abc", offline=True)
+    have(engine, "node:test")  # sha256:n
+    with pytest.raises(Problem, match="Image node:test@sha256:abc is not here"):
+        images.ensure_node_image(pinned)
+    loaded.remember(settings, {"node:test@sha256:abc": "sha256:other"})
+    with pytest.raises(Problem):
+        images.ensure_node_image(pinned)
+    loaded.remember(settings, {"node:test@sha256:abc": "sha256:n"})
+    assert images.ensure_node_image(pinned) == "node:test"
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ def test_nothing_set_means_composes_ports_and_the_pinned_node() -> None:
     assert settings.ports == (Port(4001, 4001), Port(4003, 4003))
     assert settings.node_image == NODE_IMAGE
     assert "@sha256:" in NODE_IMAGE
-    empty = {"KIND_CLUSTER": "", "BOULDER_PORTS": "", "KIND_NODE_IMAGE": ""}
+    assert not settings.offline
+    empty = {"KIND_CLUSTER": "", "BOULDER_PORTS": "", "KIND_NODE_IMAGE": "", "BOULDER_K8S_OFFLINE": ""}
     assert Settings.from_environment(empty) == settings
 
 

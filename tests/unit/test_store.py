@@ -27,16 +27,16 @@ def made(engine: Programs) -> int:
 
 
 def test_a_volume_is_made_and_seeded_once(engine: Programs, settings: Settings) -> None:
-    assert store.ensure(settings) == Path("/volumes/boulder-k8s-unit/_data")
+    assert store.ensure(settings, settings.node_image) == Path("/volumes/boulder-k8s-unit/_data")
     store.remember(settings, {"redis:7": "sha256:r"})
-    assert store.ensure(settings) == Path("/volumes/boulder-k8s-unit/_data")
+    assert store.ensure(settings, settings.node_image) == Path("/volumes/boulder-k8s-unit/_data")
     assert store.images(settings) == {"redis:7": "sha256:r"}
     assert made(engine) == engine.called("docker", "--entrypoint=/bin/true") == 1
 
 
 @pytest.mark.parametrize("change", ["another node image", "pruned", "made anew by somebody else", "record lost"])
 def test_one_that_is_not_what_it_was_is_made_again(engine: Programs, settings: Settings, change: str) -> None:
-    store.ensure(settings)
+    store.ensure(settings, settings.node_image)
     store.remember(settings, {"redis:7": "sha256:r"})
     if change == "another node image":
         (engine.directory / "node-image").write_text("sha256:two\n")
@@ -46,7 +46,7 @@ def test_one_that_is_not_what_it_was_is_made_again(engine: Programs, settings: S
         (engine.directory / "volume").write_text("another time")
     else:
         store.record(settings).unlink()
-    store.ensure(settings)
+    store.ensure(settings, settings.node_image)
     assert made(engine) == 2
     assert store.images(settings) == {}
 
@@ -54,22 +54,22 @@ def test_one_that_is_not_what_it_was_is_made_again(engine: Programs, settings: S
 def test_one_whose_seeding_was_cut_short_is_made_again(engine: Programs, settings: Settings) -> None:
     engine.answer("docker", "run --rm --network=none", "exit 130")
     with pytest.raises(Failed):
-        store.ensure(settings)
+        store.ensure(settings, settings.node_image)
     volumes.answer(engine)
-    store.ensure(settings)
+    store.ensure(settings, settings.node_image)
     assert made(engine) == 2
 
 
 def test_docker_desktop_has_none(engine: Programs, settings: Settings) -> None:
     engine.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "OperatingSystem": "Docker Desktop"}'""")
-    assert store.ensure(settings) is None
+    assert store.ensure(settings, settings.node_image) is None
     assert made(engine) == 0
     store.remember(settings, {"redis:7": "sha256:r"})
     assert store.images(settings) == {}
 
 
 def test_an_image_that_the_node_lost_is_forgotten_in_the_volume_too(engine: Programs, settings: Settings) -> None:
-    store.ensure(settings)
+    store.ensure(settings, settings.node_image)
     settings.state.mkdir(parents=True)
     images.note_loaded(settings, "node-1", {"redis:7": "sha256:r"})
     store.remember(settings, {"redis:7": "sha256:r"})
@@ -79,6 +79,6 @@ def test_an_image_that_the_node_lost_is_forgotten_in_the_volume_too(engine: Prog
 
 def test_it_is_dropped_when_asked_to(engine: Programs, settings: Settings) -> None:
     assert store.remove(settings) is False
-    store.ensure(settings)
+    store.ensure(settings, settings.node_image)
     assert store.remove(settings) is True
     assert not (engine.directory / "volume").exists()

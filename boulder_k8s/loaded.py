@@ -1,0 +1,25 @@
+"""What `invoke images load` brought to this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from . import memory
+from .settings import Settings, own_directory
+
+
+def path(settings: Settings) -> Path:
+    return settings.root / ".state" / "loaded" / "images.json"
+
+
+def ids(settings: Settings) -> dict[str, str]:
+    """The engine's id of each image that was loaded, by the reference it had where it was saved."""
+    return memory.read(path(settings))
+
+
+def remember(settings: Settings, found: dict[str, str]) -> None:
+    """Notes what was loaded, beside what was loaded earlier."""
+    own_directory(settings.root / ".state")
+    path(settings).parent.mkdir(exist_ok=True)
+    path(settings).write_text(json.dumps({**ids(settings), **found}))
