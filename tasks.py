@@ -16,11 +16,12 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import archive, arguments, attach, commands  # noqa: E402
+from boulder_k8s import airgap, archive, arguments, attach, commands, pins  # noqa: E402
 from boulder_k8s import doctor as medical  # noqa: E402
 from boulder_k8s import logs as logging  # noqa: E402
 from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
+from boulder_k8s.errors import Problem  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 SERVICE = "as docker-compose.yml names it"
@@ -28,17 +29,28 @@ TIMEOUT = "seconds for the services to get ready: BOULDER_K8S_TIMEOUT, else 600"
 JSON = "print it as JSON"
 
 
+FILE = "" if sys.argv[-2:] == ["images", "pin"] else None  # invoke asks for every positional word, and pin has no file
+
+
 def behind_dashes() -> list[str]:
     """The words behind `--` as the shell gave them; invoke itself would join them."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-@task(help={"next": NEXT, "timeout": TIMEOUT})
-def up(_: Context, next: bool = False, timeout: str = "") -> None:
+@task(
+    help={
+        "next": NEXT,
+        "timeout": TIMEOUT,
+        "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
+    }
+)
+def up(_: Context, next: bool = False, timeout: str = "", offline: bool = False) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
 
     Ends when http://localhost:4001/directory answers.
     """
+    if offline:
+        os.environ["BOULDER_K8S_OFFLINE"] = "true"
     sys.exit(
         guarded(
             lambda settings, signals: commands.up(
@@ -206,3 +218,24 @@ def parity(
             )
         )
     )
+
+
+@task(
+    positional=["action", "file"],
+    help={
+        "action": "save: write FILE; load: bring what it has to this machine; pin: write the images' digests into k8s/base",
+        "file": "the one file that save writes and load reads",
+    },
+)
+def images(_: Context, action: str, file: str | None = FILE) -> None:
+    """Carry all that up needs to a machine without a network: images save FILE, images load FILE; or images pin."""
+    actions = {
+        "save": lambda settings, signals: airgap.save(settings, Path(file).resolve()),
+        "load": lambda settings, signals: airgap.load(settings, Path(file).resolve()),
+        "pin": lambda settings, signals: pins.pin(settings),
+    }
+
+    def unknown(*_: object) -> None:
+        raise Problem(f"There is no images {action}.", "There are images save FILE, images load FILE and images pin.")
+
+    sys.exit(guarded(actions.get(action, unknown)))

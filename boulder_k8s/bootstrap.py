@@ -1,17 +1,24 @@
-"""Sets up .venv with the pinned dependencies (requirements.txt). Standard library only: it runs before anything is installed."""
+"""Sets up .venv with the pinned dependencies (requirements.txt). Standard library only: it runs before anything is installed.
+
+    python3 boulder_k8s/bootstrap.py [--dev] [--from FILE]
+
+FILE: what `invoke images save` wrote; the packages come from it and not from an index.
+"""
 
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str]) -> int:
-    """Makes .venv or brings it up to date, with `--dev` for ./check too; returns the exit code.
+    """Makes .venv or brings it up to date, with `--dev` for ./check too, `--from FILE` without an index; returns the exit code.
 
     A second one at the same time waits for the first.
     """
@@ -24,16 +31,52 @@ def main(arguments: list[str]) -> int:
         return 2
     with open(ROOT / "requirements.txt") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if "--from" in arguments:
+            with tempfile.TemporaryDirectory() as wheels:
+                return unpack(arguments[arguments.index("--from") + 1 :], wheels) or install(
+                    "requirements.txt", "complete", ["--no-index", f"--find-links={wheels}"]
+                )
         return install("requirements.txt", "complete") or (
             "--dev" in arguments and install("requirements-dev.txt", "complete-dev")
         )
 
 
-def install(requirements: str, mark: str) -> int:
-    """Installs a file of pinned requirements into .venv unless `mark` in it is newer; returns the exit code."""
+def unpack(names: list[str], directory: str) -> int:
+    """Puts the wheels of the archive that is named first into `directory`; returns the exit code. pip checks them."""
+    try:
+        with tarfile.open(names[0], "r:") as archive:
+            wheels = [member for member in archive if member.name.startswith("wheels/")]
+            for member in wheels:
+                with open(Path(directory) / Path(member.name).name, "wb") as file:
+                    shutil.copyfileobj(archive.extractfile(member), file)
+            if wheels:
+                return 0
+            why = "it has no wheels"
+    except (IndexError, OSError, tarfile.TarError) as error:
+        why = str(error) if names else "no file is named"
+    print(
+        f"boulder-k8s: {names[0] if names else '--from'} is not a whole file of `invoke images save`: {why}.\n"
+        "boulder-k8s: Name the file, or copy it again.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def install(requirements: str, mark: str, source: list[str] | None = None) -> int:
+    """Installs a file of pinned requirements into .venv unless `mark` in it is newer; returns the exit code.
+
+    source: pip's options for where the packages come from; an index when there are none.
+    """
     venv, pins, complete = ROOT / ".venv", ROOT / requirements, ROOT / ".venv" / mark
     if complete.exists() and complete.stat().st_mtime > pins.stat().st_mtime:
         return 0
+    if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
+        print(
+            "boulder-k8s: .venv is not set up or not up to date, and nothing is fetched offline.\n"
+            "boulder-k8s: Run `python3 boulder_k8s/bootstrap.py --from FILE`, FILE being what `invoke images save FILE` wrote (docs/airgapped.md).",
+            file=sys.stderr,
+        )
+        return 2
     print(f"boulder-k8s: setting up .venv ({requirements})", file=sys.stderr, flush=True)
     pip = [
         venv / "bin/python",
@@ -43,6 +86,7 @@ def install(requirements: str, mark: str) -> int:
         "--quiet",
         "--disable-pip-version-check",
         "--require-hashes",
+        *(source or []),
         "-r",
         pins,
     ]
@@ -54,7 +98,7 @@ def install(requirements: str, mark: str) -> int:
         if subprocess.run(command, stdout=sys.stderr).returncode:
             print(
                 "boulder-k8s: the Python environment .venv cannot be made; the lines above say why.\n"
-                "boulder-k8s: Check that Python has venv (package python3-venv) and that pip reaches a package index, then try again.",
+                "boulder-k8s: Check that Python has venv (package python3-venv) and that pip reaches a package index (without a network: docs/airgapped.md), then try again.",
                 file=sys.stderr,
             )
             return 2

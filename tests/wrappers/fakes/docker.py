@@ -75,7 +75,9 @@ elif words[:2] == ["image", "inspect"]:
     references = words[4:]
     if lacking in references:
         sys.exit(f"Error response from daemon: No such image: {lacking}")
-    print("\n".join(f"sha256:{reference.replace('/', '_')}" for reference in references))
+    for reference in references:
+        known = {"Id": f"sha256:{reference.replace('/', '_')}", "RootFS": {"Layers": []}, "RepoDigests": []}
+        print(json.dumps(known) if words[3] == "{{json .}}" else known["Id"])
 elif words[0] == "compose" and "config" in words:
     print(json.dumps(resolved((told("services") or "").split())))
 elif words[:2] == ["volume", "inspect"]:
