@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 
-from boulder_k8s import compose, overlay
+from boulder_k8s import compose, overlay, pins
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.compose import Service
 from boulder_k8s.errors import Problem
 from boulder_k8s.kubectl import Kubectl
+from boulder_k8s.manifests import workloads
 from boulder_k8s.settings import ROOT, Port, Settings
 from boulder_k8s.staging import SECRETS
 
@@ -251,6 +253,22 @@ def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) 
     overlay.check_services(services)
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build
+
+
+def test_the_checkouts_images_win_over_the_bases_digests(checkout: Checkout, tmp_path: Path) -> None:
+    """The node has images by their tags: a digest that stayed from the base would not be found there."""
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    base = tmp_path / "k8s/base/kustomization.yaml"
+    digest = f"sha256:{'a' * 64}"
+    names = {workload.image for workload in workloads().values()}
+    base.write_text(pins.pinned(base.read_text(), {name: {"newTag": None, "digest": digest} for name in names}))
+    plain = KUBECTL.kustomize(tmp_path / "k8s/overlays/config")
+    assert f"image: hashicorp/consul:1.22.6@{digest}\n" in plain
+    assert plain.count(f"@{digest}") == sum(line.strip(" -").startswith("image: ") for line in plain.splitlines())
+    settings = replace(SETTINGS, root=tmp_path)
+    rendered = overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "o", secrets=False)
+    assert "image: hashicorp/consul:1.22.6\n" in rendered.text
+    assert digest not in rendered.text
 
 
 @pytest.mark.parametrize(
