@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,8 +109,12 @@ def add_images(writer: tarball.Writer, references: list[str], said: process.Said
             docker.save_command(references), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
         ) as child,
     ):
-        writer.add("images.tar", child.stdout, said)
-        if code := child.wait():
+        try:
+            writer.add_tar("images.tar", child.stdout, said)
+            code = child.wait()
+        except tarfile.TarError:  # it ended early
+            code = child.wait() or 1
+        if code:
             words.seek(0)
             raise process.Failed(child.args, code, words.read().decode(errors="replace"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,7 +105,8 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
         tempfile.TemporaryFile() as words,
         started(command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT) as child,
     ):
-        for hand_on in (lambda: pour(source, child.stdin.write, said), child.stdin.close):
+        sink = Sink(child.stdin.write, said)
+        for hand_on in (lambda: shutil.copyfileobj(source, sink, PIECE), child.stdin.close):
             with suppress(BrokenPipeError):  # it ended early: its code says why
                 hand_on()
         if code := child.wait():
@@ -112,13 +114,17 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
             raise Failed(child.args, code, words.read().decode(errors="replace"))
 
 
-def pour(source: BinaryIO, write: Callable[[bytes], object], said: Said = silent) -> tuple[int, str]:
-    """Hands everything that `source` has to `write`, piece by piece; returns its size and SHA-256. Says each GB."""
-    digest, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
-        write(piece)
-        digest.update(piece)
-        if size // GB != (size + len(piece)) // GB:
-            said(f"{(size + len(piece)) // GB} GB")
-        size += len(piece)
-    return size, digest.hexdigest()
+class Sink:
+    """Hands on what is written to it, and knows how much it was and its SHA-256. Says each GB."""
+
+    def __init__(self, hand_on: Callable[[bytes], object], said: Said = silent) -> None:
+        self.hand_on, self.said = hand_on, said
+        self.size, self.digest = 0, hashlib.sha256()
+
+    def write(self, piece: bytes) -> int:
+        self.hand_on(piece)
+        self.digest.update(piece)
+        before, self.size = self.size, self.size + len(piece)
+        if self.size // GB != before // GB:
+            self.said(f"{self.size // GB} GB")
+        return len(piece)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import Problem
-from .process import Said, pour, silent
+from .process import PIECE, Said, Sink, silent
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -29,17 +30,37 @@ class Writer:
     file: BinaryIO
     files: dict[str, dict] = field(default_factory=dict)
 
-    def add(self, name: str, source: BinaryIO, said: Said = silent) -> None:
-        """Adds everything that `source` has to give, however much it turns out to be."""
+    @contextmanager
+    def member(self, name: str, said: Said = silent) -> Iterator[Sink]:
+        """Adds what the block writes, however much it turns out to be."""
         start = self.file.tell()
         self.file.write(header(name, 0))
-        size, sha256 = pour(source, self.file.write, said)
-        self.file.write(bytes(-size % tarfile.BLOCKSIZE))
+        sink = Sink(self.file.write, said)
+        yield sink
+        self.file.write(bytes(-sink.size % tarfile.BLOCKSIZE))
         end = self.file.tell()
         self.file.seek(start)
-        self.file.write(header(name, size))
+        self.file.write(header(name, sink.size))
         self.file.seek(end)
-        self.files[name] = {"size": size, "sha256": sha256}
+        self.files[name] = {"size": sink.size, "sha256": sink.digest.hexdigest()}
+
+    def add(self, name: str, source: BinaryIO) -> None:
+        """Adds everything that `source` has to give."""
+        with self.member(name) as sink:
+            shutil.copyfileobj(source, sink, PIECE)
+
+    def add_tar(self, name: str, source: BinaryIO, said: Said = silent) -> None:
+        """Adds the tar that `source` gives, without what differs from one time to the next: dates and owners."""
+        with (
+            self.member(name, said) as sink,
+            tarfile.open(fileobj=source, mode="r|", bufsize=PIECE) as old,
+            tarfile.open(fileobj=sink, mode="w|", bufsize=PIECE, format=tarfile.GNU_FORMAT) as new,
+        ):
+            for info in old:
+                info.mtime = info.uid = info.gid = 0
+                info.uname = info.gname = ""
+                info.pax_headers = {}
+                new.addfile(info, old.extractfile(info) if info.isreg() else None)
 
     def finish(self, facts: dict) -> None:
         """Adds the manifest, which is `facts` and every member's checksum, and ends the archive."""
@@ -88,13 +109,14 @@ class Reader:
     def verify(self, said: Said = silent) -> None:
         """Reads every member. Raises Problem naming the first that is not as it was written."""
         for name, wanted in self.manifest["files"].items():
+            sink = Sink(lambda _: None, said)
             try:
-                size, sha256 = pour(self.member(name), lambda _: None, said)
+                shutil.copyfileobj(self.member(name), sink, PIECE)
             except KeyError:
                 raise broken(self.path, f"it has no {name}") from None
             except tarfile.TarError:
                 raise broken(self.path, f"{name} ends early") from None
-            if {"size": size, "sha256": sha256} != wanted:
+            if {"size": sink.size, "sha256": sink.digest.hexdigest()} != wanted:
                 raise broken(self.path, f"{name} does not have its checksum")
 
 
