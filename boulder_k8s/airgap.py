@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -137,8 +138,9 @@ def load(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
         with step(f"checking {file.name}") as said:
             saved.verify(said)
         with step("docker image load") as said:
-            process.feed(["docker", "image", "load", "--quiet"], saved.member("images.tar"), said)
-        found = {image["reference"]: settle(image) for image in saved.manifest["images"]}
+            words = process.feed(["docker", "image", "load", "--quiet"], saved.member("images.tar"), said)
+        untagged = re.findall(r"Loaded image ID: (\S+)", words)
+        found = {image["reference"]: settle(image, untagged) for image in saved.manifest["images"]}
         for reference, image in found.items():
             note(f"image {reference} ({image.removeprefix('sha256:')[:12]})")
         loaded.remember(settings, found)
@@ -162,13 +164,16 @@ def check_fits(saved: tarball.Reader) -> None:
         )
 
 
-def settle(image: dict) -> str:
-    """The engine's id of an image that was just loaded, whose tag names it from now on. Raises Problem when it is not that image."""
+def settle(image: dict, untagged: list[str]) -> str:
+    """The engine's id of an image that was just loaded, whose tag names it from now on. Raises Problem when it is not that image.
+
+    untagged: the images that were loaded without a tag, as those are that were saved by their digest.
+    """
     tag = image["reference"].partition("@")[0]
-    for name in (tag, image["id"]):
+    for name in (tag, *untagged):
         found = docker.image(name)
         if found and (found["Id"] == image["id"] or found["RootFS"].get("Layers") == image["layers"]):
-            if name != tag:  # it was saved by its digest, which no tag in the file stands for
+            if name != tag:
                 process.run(["docker", "image", "tag", name, tag], timeout=60)
             return found["Id"]
     raise Problem(

@@ -99,8 +99,11 @@ def run(
     return out
 
 
-def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> None:
-    """Runs a program with everything that `source` has as its stdin, however much. Raises Failed for an exit code other than 0."""
+def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> str:
+    """Runs a program with everything that `source` has as its stdin, however much; returns what it said.
+
+    Raises Failed for an exit code other than 0.
+    """
     with (
         tempfile.TemporaryFile() as words,
         started(command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT) as child,
@@ -109,9 +112,12 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
         for hand_on in (lambda: shutil.copyfileobj(source, sink, PIECE), child.stdin.close):
             with suppress(BrokenPipeError):  # it ended early: its code says why
                 hand_on()
-        if code := child.wait():
-            words.seek(0)
-            raise Failed(child.args, code, words.read().decode(errors="replace"))
+        code = child.wait()
+        words.seek(0)
+        output = words.read().decode(errors="replace")
+    if code:
+        raise Failed(child.args, code, output)
+    return output
 
 
 class Sink:

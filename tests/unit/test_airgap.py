@@ -34,15 +34,17 @@ SAVE = """at=$(mktemp -d); head -c 3000000 /dev/zero > $at/layer; echo "${@:3}" 
 def machine(programs: Programs, settings: Settings, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """Docker, kind, pip and a checkout under git; the engine has the node image by its digest alone, as a pull leaves it."""
     (programs.directory / "have").mkdir()
-    have(programs, NODE, "sha256:n")
-    have(programs, "sha256:n", "sha256:n")
+    have(programs, NODE, "sha256:n", layers=("n",))
+    have(programs, "sha256:n", "sha256:n", layers=("n",))
     have(programs, "redis:7", "sha256:r")
     programs.answer("docker", "image inspect", INSPECT)
     programs.answer("docker", "image tag", 'for e in id json; do cp "$cd/have/$3.$e" "$cd/have/$4.$e"; done')
     programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0"}'""")
     programs.answer("docker", "version", "echo 28.0.0")
     programs.answer("docker", "image save", SAVE)
-    programs.answer("docker", "image load", "cat > $cd/given")
+    programs.answer(
+        "docker", "image load", "cat > $cd/given; echo Loaded image: redis:7; echo Loaded image ID: sha256:n"
+    )
     programs.answer("kind", "version", f"echo 'kind v{tools.KIND} go1.26.0 linux/amd64'")
     programs.answer("kubectl", "version", "echo 'Client Version: v1.37.0'")
     monkeypatch.setenv("KUBECTL", str(programs.directory / "kubectl"))
@@ -111,7 +113,7 @@ def test_a_file_has_everything_and_says_what(file: Path, checkout: Path, machine
     assert facts["environment"] == {"BOULDER_TOOLS_TAG": "mine"}
     assert facts["versions"]["kind"] == tools.KIND
     assert facts["images"] == [
-        {"reference": NODE, "id": "sha256:n", "digests": [NODE], "layers": ["l"]},
+        {"reference": NODE, "id": "sha256:n", "digests": [NODE], "layers": ["n"]},
         {"reference": "redis:7", "id": "sha256:r", "digests": [], "layers": ["l"]},
     ]
 
@@ -205,9 +207,14 @@ def test_an_image_that_is_not_the_saved_one_is_refused(file: Path, other: Settin
 
 
 def test_another_image_store_has_other_ids_and_the_same_layers(file: Path, other: Settings, machine: Programs) -> None:
+    lose(machine, NODE)
+    lose(machine, "sha256:n")
     have(machine, "redis:7", "sha256:manifest")
+    have(machine, "sha256:m", "sha256:m", layers=("n",))
+    machine.answer("docker", "image load", "cat > /dev/null; echo Loaded image ID: sha256:m")
     airgap.load(other, file, {})
-    assert loaded.ids(other)["redis:7"] == "sha256:manifest"
+    assert loaded.ids(other) == {NODE: "sha256:m", "redis:7": "sha256:manifest"}
+    assert docker.image_ids(["node:test"]) == {"node:test": "sha256:m"}
 
 
 def test_an_engine_that_refuses_the_images_is_quoted(file: Path, other: Settings, machine: Programs, capsys) -> None:
