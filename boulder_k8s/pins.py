@@ -25,7 +25,7 @@ def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     for override in overlay.image_overrides(services):
         reference = f"{override['newName']}:{override['newTag']}" if "newTag" in override else ""
         if digest := digest_of(reference) if reference else override["digest"]:
-            known[override["name"]] = {"newTag": override.get("newTag"), "digest": digest}
+            known[override["name"]] = {**override, "digest": digest}
             note(f"{override['newName']}: {digest}")
         else:
             note(f"{reference}: no registry's digest is known; left as it is")
@@ -57,7 +57,7 @@ def published(name: str, digest: str) -> bool:
 
 
 def pinned(text: str, known: dict[str, dict[str, str | None]]) -> str:
-    """A kustomization with tag and digest of the images in `known` (by the name that the kustomization gives them, newName) set.
+    """A kustomization with newName, newTag and digest of the images in `known` set; its keys are the names that images have so far.
 
     Every other character stays: comments, order, what is not known.
     """
@@ -65,8 +65,9 @@ def pinned(text: str, known: dict[str, dict[str, str | None]]) -> str:
     images = value(yaml.compose(text), "images")
     for image in reversed(images.value):  # from the end: what is above keeps its place
         name = value(image, "newName") or value(image, "name")
-        for key in ("digest", "newTag"):
-            if not (wanted := known.get(name.value, {}).get(key)):
+        for key in ("digest", "newTag", "newName"):
+            wanted = known.get(name.value, {}).get(key)
+            if not wanted or key == "newName" and wanted == name.value:
                 continue
             if old := value(image, key):
                 line = lines[old.start_mark.line]

@@ -28,18 +28,20 @@ def test_tag_and_digest_are_written_and_nothing_else_changes() -> None:
         "redis": {"newTag": "1.10", "digest": DIGEST},
         "hashicorp/consul": {"newTag": "2.0.0", "digest": DIGEST},
         "minio/minio": {"newTag": None, "digest": DIGEST},
+        "mariadb": {"newName": "elsewhere/mariadb", "newTag": "11", "digest": DIGEST},
     }
     text = pins.pinned(BASE, known)
     expected = images(BASE)
     expected["redis"] |= {"newTag": "1.10", "digest": DIGEST}
     expected["hashicorp/consul"] |= {"newTag": "2.0.0", "digest": DIGEST}
     expected["minio/minio"] |= {"digest": DIGEST}
+    expected["elsewhere/mariadb"] = {"name": "mariadb", **known["mariadb"]}
+    del expected["mariadb"]
     assert images(text) == expected
-    assert list(images(text)) == list(images(BASE))
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         line for line in BASE.splitlines() if line.startswith("#")
     ]
-    assert len(text.splitlines()) == len(BASE.splitlines()) + 3
+    assert len(text.splitlines()) == len(BASE.splitlines()) + 5
     assert pins.pinned(text, known) == text
 
 
@@ -74,6 +76,17 @@ def inspected(programs: Programs, reference: str, *digests: str) -> None:
 def store(programs: Programs, driver: str) -> None:
     info = {"ServerVersion": "29.0.0", "DriverStatus": [["driver-type", driver]]}
     programs.answer("docker", "info", f"echo '{json.dumps(info)}'")
+
+
+def test_an_image_that_moved_is_followed(project: Programs, settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr(
+        pins.overlay,
+        "image_overrides",
+        lambda _: [{"name": "redis", "newName": "hashicorp/consul", "newTag": "1"}],
+    )
+    pins.pin(settings)
+    found = images((settings.root / "k8s/base/kustomization.yaml").read_text())["hashicorp/consul"]
+    assert found == {"name": "redis", "newName": "hashicorp/consul", "newTag": "1", "digest": DIGEST}
 
 
 def test_only_an_image_whose_registry_told_its_digest_is_pinned(project, settings: Settings, capsys) -> None:
