@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import tarball, checkout, commands, compose, docker, images, loaded, process, tools
+from . import checkout, commands, compose, docker, images, loaded, process, tarball, tools
 from .checkout import Checkout
 from .errors import Problem
 from .progress import note, step

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pytest
 from programs import Programs
 
-from boulder_k8s import airgap, tarball, docker, loaded, tools
+from boulder_k8s import airgap, docker, loaded, tarball, tools
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.compose import Service
 from boulder_k8s.errors import Problem

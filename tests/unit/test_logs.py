@@ -111,7 +111,7 @@ def test_a_container_is_read_across_cut_streams_and_restarts(
     reader.join(20)
     assert not reader.is_alive()
     assert (read, codes) == (said, [137])
-    assert [call[4:6] for call in programs.calls("kubectl")][0] == ["p", "--container=c"]
+    assert [call[5:7] for call in programs.calls("kubectl")][0] == ["p", "--container=c"]
 
 
 def test_a_run_that_has_ended_is_read_once_and_its_end_is_told(programs: Programs, kubectl, monkeypatch) -> None:
