@@ -95,10 +95,15 @@ def stream(kubectl: Kubectl, target: Target, *arguments: str) -> Iterator[subpro
         yield child
 
 
-def lines(child: subprocess.Popen) -> Iterator[bytes]:
-    """The whole lines of a log, each with its time in front. What has none is the kubelet's own (a log that is not there any more)."""
+def lines(child: subprocess.Popen, words: list[str] | None = None) -> Iterator[bytes]:
+    """The whole lines of a log, each with its time in front. What has none is the kubelet's own (a log that is not there any more,
+    said with exit code 0): it is added to `words`.
+    """
     for line in child.stdout:
-        if line.endswith(b"\n") and STAMPED.match(line):
+        if not STAMPED.match(line):
+            if words is not None:
+                words.append(line.decode(errors="replace").strip())
+        elif line.endswith(b"\n"):  # else the connection was cut within it
             yield line
 
 
@@ -139,16 +144,17 @@ class Reader(threading.Thread):
                 if finished != read and (before := status.get("lastState", {}).get("terminated")):
                     self.ended(before.get("exitCode", 0))
             read = current
-            self.read("--follow")
+            # Not followed when it has ended: its successor may have begun, and would be read in its place.
+            self.read(*([] if over else ["--follow"]))
             if over:
                 finished = current
                 self.ended(over.get("exitCode", 0))
             else:
                 time.sleep(AGAIN)
 
-    def read(self, how: str) -> None:
+    def read(self, *how: str) -> None:
         """One stream, until it ends: because the container has, or because the connection has."""
-        with stream(self.kubectl, self.target, how, *self.position.arguments()) as child:
+        with stream(self.kubectl, self.target, *how, *self.position.arguments()) as child:
             for line in lines(child):
                 if self.position.new(line):
                     self.emit(line)

@@ -79,7 +79,8 @@ class Printer:
         for name in names:
             if name not in self.colours:
                 self.colours[name] = COLOURS[len(self.colours) % len(COLOURS)]
-                self.width = max(self.width, len(name))
+                if " " not in name:  # an init container that failed: no reason to move all others
+                    self.width = max(self.width, len(name))
 
     def write(self, name: str, line: bytes) -> None:
         """line: with its time in front."""
@@ -129,27 +130,31 @@ def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> 
     if not targets:
         note("no container of these has been restarted" if previous else "nothing runs that has a log")
     printer.meet(target.name for target in targets)
-    failed = 0
+    failed = False
     with ExitStack() as stack:
         children = []  # all started before the first is read
         for target in targets:
             position = Position(wanted.since, wanted.tail)
             words = [*(["--previous"] if previous else []), *position.arguments()]
             children.append((target, position, stack.enter_context(stream(cluster.kubectl, target, *words))))
-        read = [unread(target, position, child) for target, position, child in children]
+        words: dict[Target, list[str]] = {target: [] for target in targets}
+        read = [unread(target, position, child, words[target]) for target, position, child in children]
         for name, line in heapq.merge(*read, key=lambda item: item[1][:STAMP]):
             printer.write(name, line)
         sys.stdout.flush()
         for target, _, child in children:
-            if child.wait():
-                failed = 1
-                note(f"{target.name}: {child.stderr.read().decode(errors='replace').strip()}")
-    return failed
+            code = child.wait()
+            if said := " ".join([*words[target], child.stderr.read().decode(errors="replace").strip()]).strip():
+                note(f"{target.name}: {said}")
+            failed |= bool(code or words[target])
+    return int(failed)
 
 
-def unread(target: Target, position: Position, child: subprocess.Popen) -> Iterator[tuple[str, bytes]]:
+def unread(
+    target: Target, position: Position, child: subprocess.Popen, words: list[str]
+) -> Iterator[tuple[str, bytes]]:
     """A stream's lines, each with its container's name."""
-    return ((target.name, line) for line in lines(child) if position.new(line))
+    return ((target.name, line) for line in lines(child, words) if position.new(line))
 
 
 def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import UTC, datetime
@@ -116,7 +117,7 @@ def test_a_container_is_read_across_cut_streams_and_restarts(
 
 def test_a_run_that_has_ended_is_read_once_and_its_end_is_told(programs: Programs, kubectl, monkeypatch) -> None:
     monkeypatch.setattr(container_log, "AGAIN", 0.02)
-    programs.answer("kubectl", "--follow", f"echo '{line(1, 'last words').decode().strip()}'")
+    programs.answer("kubectl", "logs p", f"echo '{line(1, 'last words').decode().strip()}'")
     crashed = {"restartCount": 3, "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 7}}}
     read: list[bytes] = []
     codes: list[int] = []
@@ -134,7 +135,8 @@ def test_a_run_that_has_ended_is_read_once_and_its_end_is_told(programs: Program
     time.sleep(1)
     ended.set()
     reader.join(20)
-    assert (read, codes, programs.called("kubectl", "--follow")) == ([line(1, "last words")], [7], 1)
+    assert (read, codes, programs.called("kubectl", "logs p")) == ([line(1, "last words")], [7], 1)
+    assert programs.called("kubectl", "--follow") == 0  # what has begun since would be read in its place
 
 
 def pod(name: str, service: str, bare: bool = False, **status: object) -> dict:
@@ -180,13 +182,34 @@ def test_prefixes_are_aligned_and_coloured_only_on_a_terminal(capfdbinary: pytes
     printer.meet(["bconsul-1", "bproxysql-1"])
     printer.write("bconsul-1", line(1, "one"))
     printer.write("bproxysql-1", line(2, ""))
+    printer.write("bconsul-1 a-long-init-container", line(2, "failed"))
+    printer.write("bconsul-1", line(3, "two"))
     coloured = Printer(timestamps=True, coloured=True)
     coloured.meet(["a-1", "b-1"])
     coloured.write("b-1", line(3, "\xfcber"))
     logs.sys.stdout.flush()
     assert capfdbinary.readouterr().out == (
-        b"bconsul-1    | one\nbproxysql-1  | \n\x1b[33mb-1  | \x1b[0m" + line(3, "\xfcber")
+        b"bconsul-1    | one\nbproxysql-1  | \nbconsul-1 a-long-init-container | failed\nbconsul-1    | two\n\x1b[33mb-1  | \x1b[0m"
+        + line(3, "\xfcber")
     )
+
+
+def test_a_log_that_cannot_be_read_is_said(programs: Programs, kubectl, monkeypatch, capfd) -> None:
+    """The kubelet says so on stdout, with exit code 0."""
+
+    class Cluster:
+        pass
+
+    cluster = Cluster()
+    cluster.kubectl = kubectl
+    pods = json.dumps({"items": [pod("bconsul-x", "bconsul"), pod("bminio-x", "bminio")]})
+    programs.answer("kubectl", "get pods", f"echo '{pods}'")
+    programs.answer("kubectl", "logs bconsul-x", "echo unable to retrieve container logs for containerd://x")
+    programs.answer("kubectl", "logs bminio-x", f"echo '{line(1, 'hello').decode().strip()}'")
+    assert logs.once(cluster, Wanted(), Printer(False, False), previous=False) == 1
+    out, err = capfd.readouterr()
+    assert out == "bminio-1   | hello\n"
+    assert err == "boulder-k8s: bconsul-1: unable to retrieve container logs for containerd://x\n"
 
 
 def test_colours_follow_no_color_and_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
