@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from invoke import Context, task
@@ -22,12 +23,18 @@ from boulder_k8s import logs as logging  # noqa: E402
 from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
 from boulder_k8s.errors import Problem  # noqa: E402
+from boulder_k8s.overrides import Overrides  # noqa: E402
+from boulder_k8s.settings import Settings  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 SERVICE = "as docker-compose.yml names it"
 TIMEOUT = "seconds for the services to get ready: BOULDER_K8S_TIMEOUT, else 600"
 JSON = "print it as JSON"
-
+CLIENTS = {  # docs/acme-clients.md
+    "fake_dns": "address that every name resolves to for validation, or host-gateway: this host's as pods reach it",
+    "add_host": "NAME:ADDRESS for the pod's /etc/hosts; may be given more than once",
+    "config_overlay": "directory whose files take the place of those in test/config",
+}
 
 FILE = "" if sys.argv[-2:] == ["images", "pin"] else None  # invoke asks for every positional word, and pin has no file
 
@@ -37,14 +44,28 @@ def behind_dashes() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
+def with_overrides(settings: Settings, fake_dns: str, add_host: list[str], config_overlay: str) -> Settings:
+    return replace(settings, overrides=Overrides.read(os.environ, fake_dns, add_host, config_overlay))
+
+
 @task(
     help={
         "next": NEXT,
         "timeout": TIMEOUT,
         "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
-    }
+        **CLIENTS,
+    },
+    iterable=["add_host"],
 )
-def up(_: Context, next: bool = False, timeout: str = "", offline: bool = False) -> None:
+def up(
+    _: Context,
+    add_host: list[str],
+    next: bool = False,
+    timeout: str = "",
+    offline: bool = False,
+    fake_dns: str = "",
+    config_overlay: str = "",
+) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
 
     Ends when http://localhost:4001/directory answers.
@@ -54,7 +75,10 @@ def up(_: Context, next: bool = False, timeout: str = "", offline: bool = False)
     sys.exit(
         guarded(
             lambda settings, signals: commands.up(
-                settings, signals, config_next=next, timeout=arguments.timeout(timeout)
+                with_overrides(settings, fake_dns, add_host, config_overlay),
+                signals,
+                config_next=next,
+                timeout=arguments.timeout(timeout),
             )
         )
     )
@@ -116,8 +140,15 @@ def logs(
     )
 
 
-@task(help={"next": NEXT, "timeout": TIMEOUT})
-def run(_: Context, next: bool = False, timeout: str = "") -> None:
+@task(help={"next": NEXT, "timeout": TIMEOUT, **CLIENTS}, iterable=["add_host"])
+def run(
+    _: Context,
+    add_host: list[str],
+    next: bool = False,
+    timeout: str = "",
+    fake_dns: str = "",
+    config_overlay: str = "",
+) -> None:
     """Run a command in a fresh Boulder pod: run -- go test ./va
 
     As `docker compose run --rm boulder`; ends with the command's exit code.
@@ -125,7 +156,11 @@ def run(_: Context, next: bool = False, timeout: str = "") -> None:
     sys.exit(
         guarded(
             lambda settings, signals: commands.run(
-                settings, signals, behind_dashes(), config_next=next, timeout=arguments.timeout(timeout)
+                with_overrides(settings, fake_dns, add_host, config_overlay),
+                signals,
+                behind_dashes(),
+                config_next=next,
+                timeout=arguments.timeout(timeout),
             )
         )
     )
@@ -174,10 +209,16 @@ def bundle(_: Context, output: str = "") -> None:
     sys.exit(guarded(lambda settings, signals: archive.bundle(settings, Path(output) if output else None)))
 
 
-@task(help={"next": NEXT})
-def render(_: Context, next: bool = False) -> None:
+@task(help={"next": NEXT, **CLIENTS}, iterable=["add_host"])
+def render(_: Context, add_host: list[str], next: bool = False, fake_dns: str = "", config_overlay: str = "") -> None:
     """Print the YAML that `up` applies."""
-    sys.exit(guarded(lambda settings, signals: commands.render(settings, config_next=next)))
+    sys.exit(
+        guarded(
+            lambda settings, signals: commands.render(
+                with_overrides(settings, fake_dns, add_host, config_overlay), config_next=next
+            )
+        )
+    )
 
 
 @task(

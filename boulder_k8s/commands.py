@@ -201,6 +201,7 @@ def render(settings: Settings, config_next: bool = False, environ: Mapping[str, 
     checkout = find_checkout(settings, environ)
     with overdue("asking Docker and Compose"):
         stack = Stack.of(settings, cluster, checkout, config_next)
+        stack.lay_over()
         stack.image_ids = docker.image_ids(sorted({service.image for service in stack.services.values()}))
     if bare := staging.needs_generate(stack.checkout):
         note("without the Secrets: test/certs/generate.sh has not run yet")

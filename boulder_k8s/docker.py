@@ -85,6 +85,24 @@ def inspect_container(name: str) -> dict | None:
         raise
 
 
+def host_address(container: str) -> str:
+    """The host's IPv4 address as a container, and the pods in it, reach it: what `host-gateway` is to Docker. Raises Problem when the
+    container does not run.
+    """
+    found = inspect_container(container)
+    if found and "Docker Desktop" in engine().operating_system:
+        # Containers run in a machine of their own there, and their gateway is that machine.
+        name = "host.docker.internal"
+        return process.run(["docker", "exec", container, "getent", "ahostsv4", name], timeout=60).split()[0]
+    networks = found["NetworkSettings"]["Networks"].values() if found else ()
+    if address := next((network["Gateway"] for network in networks if network.get("Gateway")), ""):
+        return address
+    raise Problem(
+        "The host's address as pods reach it is known once the cluster runs.",
+        "Run `invoke up` first, or write the address.",
+    )
+
+
 def image_ids(references: list[str]) -> dict[str, str]:
     """The engine's id of each image that it has; what it lacks is left out."""
     command = ["docker", "image", "inspect", "--format", "{{.Id}}"]

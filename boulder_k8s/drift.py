@@ -34,7 +34,8 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
 
     document: the resolved Compose file. objects: the rendered run overlay.
     """
-    drift, _ = differences.sort_out(static.compare(document, objects), differences.load())
+    found = [item for item in static.compare(document, objects) if not asked_for(item)]
+    drift, _ = differences.sort_out(found, differences.load())
     depended = set() if environ.get(VARIABLE) == "note" else REFUSED
     refused = [item for item in drift if item.aspect.split()[0] in depended]
     for item in drift:
@@ -46,6 +47,11 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
             f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
             "\n".join(described(item) for item in refused),
         )
+
+
+def asked_for(item: Difference) -> bool:
+    """Whether it is a port that BOULDER_PORTS publishes beyond those of docker-compose.yml."""
+    return item.aspect.startswith("port ") and item.compose == static.ABSENT
 
 
 def short(item: Difference) -> str:

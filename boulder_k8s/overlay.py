@@ -78,7 +78,7 @@ def render(
     directory.mkdir(parents=True)
     overlay = "config-next" if config_next else "config"
     config_name = f"boulder-{overlay}"
-    config = configuration(checkout.path / "test" / overlay)
+    config = configuration(settings.overrides.files(checkout.path / "test" / overlay))
     config_maps = {
         config_name: {key: path for key, path, _ in config},
         "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
@@ -118,6 +118,8 @@ def render(
         {"containerPort": port, "hostPort": port, "protocol": "TCP"}
         for port in sorted({port.container for port in settings.ports})
     ]
+    if target := settings.overrides.forward:
+        pod["initContainers"] = [{"name": "acme-client", "env": [{"name": "TARGET", "value": target}]}]
     for name, document in patches.items():
         write(directory / f"{name}-patch.yaml", document)
     for number, document in enumerate(deletions(services, settings.root)):
@@ -131,6 +133,9 @@ def render(
             "namespace": NAMESPACE,
             # The real path: kustomize resolves links in its own working directory, and not in this one.
             "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
+            "components": [os.path.relpath(settings.root / "k8s/components/acme-client", directory.resolve())]
+            if settings.overrides.forward
+            else [],
             "configMapGenerator": [
                 {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
             ],
@@ -211,7 +216,7 @@ def host_aliases(service: Service) -> list[dict]:
     """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
     names: dict[str, list[str]] = {}
     for host, address in compose.extra_hosts(service.document):
-        if address[:1].isdigit():
+        if address[:1].isdigit() or ":" in address:
             names.setdefault(address, []).append(host)
     return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .checkout import place
 from .errors import Problem
+from .overrides import Overrides
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_IMAGE = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
@@ -28,13 +29,14 @@ class Port:
 
 @dataclass(frozen=True)
 class Settings:
-    """One cluster's settings. Paths are absolute; root is this project's directory."""
+    """One cluster's settings. Paths are absolute; root is this project's directory. overrides: none but where a task takes them."""
 
     root: Path
     cluster: str
     node_image: str
     ports: tuple[Port, ...]
     offline: bool = False  # nothing is pulled, built, cloned or downloaded
+    overrides: Overrides = Overrides()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> Settings:

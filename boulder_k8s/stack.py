@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import compose, docker, drift, images, memory, overlay, process, rollout, staging, tools
 from .checkout import Checkout
@@ -18,6 +18,7 @@ from .errors import Problem
 from .harness import SETUP, TESTS, Harness
 from .kubectl import PATIENCE
 from .overlay import Rendered
+from .overrides import PUBLIC
 from .progress import note, step
 from .run import Run
 from .settings import Settings
@@ -68,7 +69,12 @@ class Stack:
             self.known = seen.result() if seen and node else None
         with run.phase("images"):
             images.ensure_on_node(self.settings, self.node_id, self.image_ids)
-        run.record |= {"images": self.image_ids, "node": self.node_id}
+        self.lay_over()
+        run.record |= {
+            "images": self.image_ids,
+            "node": self.node_id,
+            "overrides": self.settings.overrides.described(),
+        }
         if staging.needs_generate(self.checkout):
             with run.phase("generate"):
                 self.generate(harness, run, timeout)
@@ -82,10 +88,22 @@ class Stack:
 
     def versions(self) -> dict[str, str]:
         """What a run is made with, for its record. Docker's is asked for once for each start of the node: no engine changes under it."""
-
         started = self.node_id + self.node_started
         engine = memory.remembered(self.settings.state / "docker.json", started, docker.version)
         return {**tools.versions(self.settings, self.cluster.tools), "docker": engine}
+
+    def lay_over(self) -> None:
+        """Lays what the user changes of Boulder over the Compose file, and says so. Raises Problem where the host's address is asked
+        for and there is no node yet.
+        """
+        overrides = self.settings.overrides.resolved(lambda: docker.host_address(self.settings.node))
+        self.settings = replace(self.settings, overrides=overrides)
+        self.document = overrides.over(self.document)
+        self.services = compose.services(self.document)
+        for key, value in overrides.described().items():
+            note(f"not as in the checkout: {key} {value if isinstance(value, str) else ', '.join(value)}")
+        if overrides.forward:
+            note(f"names resolve to {PUBLIC}, which leads there: Boulder refuses reserved addresses")
 
     def look(self) -> list[dict] | None:
         """What is on the cluster now, or None when it does not answer at once."""

@@ -40,12 +40,16 @@ def needs_generate(checkout: Checkout) -> bool:
     return any(not (checkout.path / path).exists() for files in SECRETS.values() for path in files.values())
 
 
-def configuration(directory: Path) -> list[tuple[str, Path, str]]:
-    """Every file below `directory` as (ConfigMap key, file, path below it). Keys hold no slash, so they are made unique."""
+def below(directory: Path) -> dict[str, Path]:
+    """Every file below a directory, by its path there."""
+    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
+    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash, so they are made unique."""
     found = []
     keys: set[str] = set()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        relative = path.relative_to(directory).as_posix()
+    for relative, path in sorted(files.items()):
         stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
         number = 1
         while key in keys:

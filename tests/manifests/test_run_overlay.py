@@ -10,6 +10,7 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from boulder_k8s import compose, overlay, pins
 from boulder_k8s.checkout import Checkout
@@ -17,6 +18,7 @@ from boulder_k8s.compose import Service
 from boulder_k8s.errors import Problem
 from boulder_k8s.kubectl import Kubectl
 from boulder_k8s.manifests import workloads
+from boulder_k8s.overrides import PUBLIC, Overrides
 from boulder_k8s.settings import ROOT, Port, Settings
 from boulder_k8s.staging import SECRETS
 
@@ -183,12 +185,79 @@ def test_a_rebuilt_image_and_changed_configuration_roll_their_own_pods_only(chec
     assert {name for name in before if changed[name] != rebuilt[name]} == {"bconsul"}
 
 
+def test_an_overlay_of_the_configuration_reaches_boulders_pod_alone_and_goes_with_its_flag(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "proxysql").mkdir(parents=True)
+    (mine / "wfe2.json").write_bytes(b"\x00mine\r\n")
+    (mine / "proxysql/new").write_text("new\n")
+
+    def rendered(overrides: Overrides) -> overlay.Rendered:
+        settings = replace(SETTINGS, overrides=overrides)
+        return overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "overlay")
+
+    def templates(found: overlay.Rendered) -> dict[str, dict]:
+        return {item["metadata"]["name"]: item["spec"] for item in found.objects if item["kind"].endswith("Set")} | {
+            item["metadata"]["name"]: item["spec"] for item in found.objects if item["kind"] == "Deployment"
+        }
+
+    before = rendered(Overrides())
+    changed = rendered(Overrides(config=mine))
+    files, plain = mounted(changed, "boulder"), mounted(before, "boulder")
+    assert {path: files[path] for path in files if files[path] != plain.get(path)} == {
+        "/config/wfe2.json": b"\x00mine\r\n",
+        "/config/proxysql/new": b"new\n",
+    }
+    assert plain.keys() < files.keys()
+    rolled = {name for name, spec in templates(before).items() if spec != templates(changed)[name]}
+    assert rolled == {"boulder"}
+    assert rendered(Overrides()) == before
+    assert not (checkout.path / "test/config/proxysql/new").exists()
+
+
+def test_a_client_at_a_reserved_address_is_reached_through_a_sidecar(checkout: Checkout, tmp_path: Path) -> None:
+    def rendered(fake_dns: str) -> overlay.Rendered:
+        settings = replace(SETTINGS, overrides=Overrides(fake_dns))
+        return overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "overlay")
+
+    found = rendered("172.18.0.1")
+    for item in found.objects:
+        kubernetes_validate.validate(item, "1.37", strict=True)
+    spec = found.workload("boulder")["spec"]["template"]["spec"]
+    containers = {container["name"]: container for container in spec["initContainers"]}
+    environment = {
+        name: {entry["name"]: entry["value"] for entry in container["env"]} for name, container in containers.items()
+    }
+    assert environment == {
+        "prepare": {"CLIENT_ADDRESS": PUBLIC},
+        "acme-client": {"CLIENT_ADDRESS": PUBLIC, "TARGET": "172.18.0.1"},
+    }
+    assert containers["acme-client"]["image"] == "letsencrypt/boulder-tools:mine"
+    assert containers["acme-client"]["restartPolicy"] == "Always"
+    script = (ROOT / "k8s/components/acme-client/forward.py").read_bytes()
+    (name,) = (volume["configMap"]["name"] for volume in spec["volumes"] if volume["name"] == "acme-client")
+    assert {"forward.py": script} in [contents(item) for item in found.objects if item["metadata"]["name"] == name]
+    assert "name: acme-client" in found.text
+    assert "name: acme-client" not in rendered("8.8.8.8").text
+
+
 def test_what_is_rendered_is_valid_and_publishes_the_ports_asked_for(checkout: Checkout, tmp_path: Path) -> None:
     rendered = render(checkout, tmp_path)
     for item in rendered.objects:
         kubernetes_validate.validate(item, "1.37", strict=True)
     ports = rendered.workload("boulder")["spec"]["template"]["spec"]["containers"][0]["ports"]
     assert {port["hostPort"] for port in ports if "hostPort" in port} >= {4001, 8055}
+
+
+def test_the_documented_client_in_the_cluster_is_valid() -> None:
+    documents = list(yaml.safe_load_all((ROOT / "docs/acme-client.yaml").read_text()))
+    for item in documents:
+        kubernetes_validate.validate(item, "1.37", strict=True)
+    service, job = documents
+    assert service["spec"]["selector"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    address = service["spec"]["clusterIP"]
+    assert f"--fake-dns {address}" in (ROOT / "docs/acme-clients.md").read_text()
 
 
 def test_too_large_a_configuration_is_refused_by_its_files_name(checkout: Checkout, tmp_path: Path) -> None:

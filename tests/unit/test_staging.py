@@ -9,7 +9,7 @@ import pytest
 
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.errors import Problem
-from boulder_k8s.staging import MAXIMUM, SECRETS, configuration, mode, needs_generate, stage
+from boulder_k8s.staging import MAXIMUM, SECRETS, below, configuration, mode, needs_generate, stage
 
 
 def test_keys_are_unique_and_such_as_kubernetes_takes(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_keys_are_unique_and_such_as_kubernetes_takes(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    found = configuration(tmp_path)
+    found = configuration(below(tmp_path))
     keys = [key for key, _, _ in found]
     assert len(set(keys)) == len(names)
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) for key in keys)

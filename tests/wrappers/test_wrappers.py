@@ -245,6 +245,61 @@ def test_render_prints_what_up_would_apply_without_a_cluster(machine: Machine) -
     assert not [call for call in machine.calls("kubectl") if "kustomize" not in call and "version" not in call]
 
 
+def boulder(text: str) -> dict:
+    """The pod of the Deployment boulder in what `invoke render` printed."""
+    return next(
+        item["spec"]["template"]["spec"]
+        for item in yaml.safe_load_all(text)
+        if item and (item["kind"], item["metadata"]["name"]) == ("Deployment", "boulder")
+    )
+
+
+def test_flags_for_acme_clients_are_rendered_and_run_and_recorded(machine: Machine) -> None:
+    mine = machine.state / "mine"
+    mine.mkdir()
+    (mine / "wfe2.json").write_text("mine, my own\n")
+    flags = ["--fake-dns", "10.77.0.80", "--add-host", "a.example:10.77.0.80", "-a", "b.example:::1"]
+    flags += ["--config-overlay", str(mine)]
+    result = machine.invoke("render", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "mine, my own" in result.stdout
+    pod = boulder(result.stdout)
+    assert {"name": "FAKE_DNS", "value": "64.112.117.1"} in pod["containers"][0]["env"]
+    assert {"name": "TARGET", "value": "10.77.0.80"} in pod["initContainers"][0]["env"]
+    assert {"ip": "10.77.0.80", "hostnames": ["a.example"]} in pod["hostAliases"]
+    assert {"ip": "64.112.117.122", "hostnames": ["ca.example.org", "integration.trust"]} in pod["hostAliases"]
+    assert "not as in the checkout: FAKE_DNS 10.77.0.80" in result.stderr
+    result = machine.invoke("run", *flags, "--", "true")
+    assert result.returncode == 0, result.stderr
+    assert "docker-compose.yml has what" not in result.stderr  # the user's own changes are no drift
+    ran = json.loads((machine.state / "pod.json").read_text())["spec"]
+    assert {"name": "FAKE_DNS", "value": "64.112.117.1"} in ran["containers"][0]["env"]
+    record = json.loads((machine.project / ".runs/latest/run.json").read_text())
+    assert record["overrides"] == {
+        "FAKE_DNS": "10.77.0.80",
+        "extra_hosts": ["a.example:10.77.0.80", "b.example:::1"],
+        "config": ["wfe2.json"],
+    }
+
+
+def test_the_wrappers_test_what_compose_tests_whatever_is_set_for_clients(machine: Machine) -> None:
+    mine = {"FAKE_DNS": "10.77.0.80", "BOULDER_EXTRA_HOSTS": "a:::1", "BOULDER_CONFIG_OVERLAY": "/no/where"}
+    assert machine.run("-h", **mine).returncode == 0
+    pod = json.loads((machine.state / "pod.json").read_text())["spec"]
+    assert {"name": "FAKE_DNS", "value": "64.112.117.122"} in pod["containers"][0]["env"]
+    assert [entry["ip"] for entry in pod["hostAliases"]] == ["64.112.117.122"]
+    assert json.loads((machine.project / ".runs/latest/run.json").read_text())["overrides"] == {}
+
+
+@pytest.mark.parametrize("task", ["up", "run", "render"])
+def test_an_address_that_cannot_be_meant_is_refused_by_every_task_that_takes_one(machine: Machine, task: str) -> None:
+    refused(machine, machine.invoke(task, "--fake-dns", "localhost", "--", "true"), "is not an IPv4 address", "Write")
+
+
+def test_the_hosts_address_needs_a_cluster(machine: Machine) -> None:
+    refused(machine, machine.invoke("render", "--fake-dns", "host-gateway"), "once the cluster runs", "Run `invoke up`")
+
+
 def test_status_without_a_cluster_is_1(machine: Machine) -> None:
     (machine.state / "node").unlink(missing_ok=True)
     result = machine.invoke("status", "--json")

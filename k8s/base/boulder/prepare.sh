@@ -15,6 +15,9 @@ bridge() { # bridge NAME ADDRESS
 bridge publicnet 64.112.117.122/25
 bridge publicnet2 64.112.117.134/25
 
+# Where names resolve to when the ACME client has an address that Boulder refuses (k8s/components/acme-client).
+[ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/25" dev publicnet
+
 # A ConfigMap volume is a tree of symbolic links into its `..data`; git and Boulder must see plain files, and these alone.
 for file in /config/* /config/.[!.]*; do
   [ ! -e "$file" ] || cp -rL "$file" /boulder-config/
