@@ -183,7 +183,8 @@ def files() -> dict[str, str]:
         if root.endswith("go-build"):
             continue  # a cache: what is in it changes with every run
         for directory, names, entries in os.walk(root):
-            names[:] = [name for name in names if os.path.join(directory, name) not in SKIPPED]
+            # __pycache__: what Python compiles is there from a checkout's second run on.
+            names[:] = [n for n in names if n != "__pycache__" and os.path.join(directory, n) not in SKIPPED]
             for name in names + entries:
                 path = os.path.join(directory, name)
                 found[path] = outcome(lambda path=path: kind(path))
