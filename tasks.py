@@ -269,7 +269,10 @@ def parity(
     },
 )
 def images(_: Context, action: str, file: str | None = FILE) -> None:
-    """Carry all that up needs to a machine without a network: images save FILE, images load FILE; or images pin."""
+    """Save all that `up` needs to a file, or load it: images save FILE
+
+    For a machine without a network. images pin writes the digests that registries gave into k8s/base.
+    """
     actions = {
         "save": lambda settings, signals: airgap.save(settings, Path(file).resolve()),
         "load": lambda settings, signals: airgap.load(settings, Path(file).resolve()),

@@ -58,15 +58,15 @@ class Stack:
         """
         with run.phase("cluster"), ThreadPoolExecutor(1) as pool:
             begun = time.monotonic()
-            # Beside Docker's answers; our own kubeconfig can only lead to our own cluster.
-            seen = pool.submit(self.look) if self.settings.kubeconfig.exists() else None
-            node = self.cluster.node()  # refuses a cluster that is not ours before anything is pulled
+            node = self.cluster.node()  # refuses a cluster that is not ours before it is asked anything
+            # Beside Docker's answers.
+            seen = pool.submit(self.look) if node and self.settings.kubeconfig.exists() else None
             self.image_ids = images.ensure_local(self.settings, self.services, self.checkout, self.config_next)
             if time.monotonic() - begun > 5:  # something was pulled meanwhile
                 node, seen = self.cluster.node(), None
             self.node_id = self.cluster.ensure(self.checkout, node)
             self.node_started = node["State"].get("StartedAt", "") if node else ""
-            self.known = seen.result() if seen and node else None
+            self.known = seen.result() if seen else None
         with run.phase("images"):
             images.ensure_on_node(self.settings, self.node_id, self.image_ids)
         self.lay_over()
