@@ -291,6 +291,11 @@ def test_the_wrappers_test_what_compose_tests_whatever_is_set_for_clients(machin
     assert json.loads((machine.project / ".runs/latest/run.json").read_text())["overrides"] == {}
 
 
+def test_a_port_that_the_user_publishes_beyond_composes_is_no_drift(machine: Machine) -> None:
+    result = machine.run("-h", BOULDER_PORTS="24811:4001,24855:8055")
+    assert (result.returncode, "do not follow" in result.stderr) == (0, False), result.stderr
+
+
 @pytest.mark.parametrize("task", ["up", "run", "render"])
 def test_an_address_that_cannot_be_meant_is_refused_by_every_task_that_takes_one(machine: Machine, task: str) -> None:
     refused(machine, machine.invoke(task, "--fake-dns", "localhost", "--", "true"), "is not an IPv4 address", "Write")
