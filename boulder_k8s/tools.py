@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 import sys
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +99,8 @@ def own_kind(settings: Settings) -> Path:
 
 def fetch_kind(path: Path) -> Path:
     """Puts kind at `path`: the release's binary if its published checksum agrees, else built with Go."""
+    import urllib.request  # here, not on top: it is needed once
+
     system, machine = (
         platform.system().lower(),
         {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
