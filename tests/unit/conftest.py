@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,14 @@ from pods import FIXTURE, Pod
 from programs import Programs, on_path
 
 from boulder_k8s.settings import Port, Settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removes what the machine's own environment says to the tool or to Compose: the lab and CI export tags and a node image."""
+    for name in [*os.environ]:
+        if name.startswith(("BOULDER_", "KIND")) or name in {"CI", "FAKE_DNS", "KUBECTL", "NO_COLOR", "USE_VITESS"}:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
