@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from . import docker, images, process, store
+from . import docker, images, process, standby, store
 from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
@@ -235,6 +235,7 @@ class Cluster:
         with step(f"kind delete cluster {self.settings.cluster}"):
             self.kind("delete", "cluster")
         shutil.rmtree(self.settings.state, ignore_errors=True)
+        shutil.rmtree(standby.directories(self.settings), ignore_errors=True)
 
 
 def mounts(container: dict) -> dict[str, str]:

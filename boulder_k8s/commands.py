@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from . import bundle, docker, images, process, rollout, staging, store, tools
+from . import bundle, docker, images, process, staging, standby, store, tools
 from . import checkout as checkouts
 from .arguments import TIMEOUT
 from .cluster import Cluster
@@ -23,7 +23,7 @@ from .progress import note, overdue, step
 from .run import Run
 from .settings import Settings
 from .signals import Signals
-from .stack import BOULDER, Stack, is_boulder, setup_command, words
+from .stack import BOULDER, Stack, setup_command, words
 
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
@@ -90,6 +90,7 @@ def in_fresh_pod(
                 "environment": passed,
                 "checkout": str(stack.checkout.path),
             },
+            standby.find(settings),
         )
         with bundle.packed(settings, run), run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
             # Beside the work: git looks at every file.
@@ -97,12 +98,12 @@ def in_fresh_pod(
             rendered = stack.bring_up(harness, run, timeout)
             run.record["versions"] = stack.versions()
             with run.phase("stop boulder"):
-                stack.remove_leftovers(harness)
+                stack.remove_leftovers(harness, run)
                 stack.stop_boulder()
             entrypoint = words(stack.services[BOULDER], "entrypoint")
             commands = [setup_command(stack.services), [*entrypoint, *program]]
             try:
-                code = harness.execute(rendered, run, TESTS, commands, passed, timeout)
+                code = harness.execute(rendered, run, TESTS, commands, passed, timeout, stack.basis())
             finally:
                 give_back(stack, signals)
             run.record["exit_code"] = code
@@ -181,11 +182,8 @@ def up(
         )
         with bundle.packed(settings, run), run.recorded(), explained(stack, run):
             rendered = stack.bring_up(harness, run, timeout)
-            stack.remove_leftovers(harness)
-            kubectl = stack.cluster.kubectl
-            kubectl.apply([item for item in rendered.objects if is_boulder(item)])
-            stack.restore_boulder()
-            rollout.wait(kubectl, [BOULDER], timeout, "Boulder (its first start compiles it)")
+            stack.remove_leftovers(harness, run)
+            stack.bring_up_boulder(rendered, timeout)
             wait_for_directory(settings, 30)
         note(f"Boulder is up: {settings.directory_url}")
 

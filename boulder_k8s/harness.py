@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import bundle, process, rollout
+from . import bundle, process, rollout, standby, store
 from .cluster import RUNS_MOUNT, Cluster
 from .errors import Problem
 from .follower import RUN_DIRECTORY, Follower
@@ -24,7 +24,7 @@ from .watch import watching
 
 TESTS = "boulder-tests"  # t.sh's `--name boulder_tests`
 SETUP = "bsetup"
-QUIET = 3.0  # seconds in which a pod starts if nothing is wrong; a watch, a process of its own, begins after that
+UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; a watch, a process of its own, begins after that
 POLL = (
     0.02  # seconds between looks at the run directory: inotify does not cross every file sharing between host and node
 )
@@ -45,10 +45,12 @@ class Harness:
         commands: list[list[str]],
         environment: dict[str, str],
         timeout: float,
+        basis: object = None,
     ) -> int:
         """Runs `commands` one after the other in a fresh pod, our streams being theirs; returns the last one's exit code.
 
-        The code is the supervisor's record and nothing else. Without a record: 137 when the pod was killed (memory, deletion), 1
+        With `basis`, what the pod is made of beside its description, the pod may be one that was started ahead (standby.py), and the
+        next run's is started behind this one. The code is the supervisor's record and nothing else. Without a record: 137 when the pod was killed (memory, deletion), 1
         otherwise, with the reason on stderr. 128 + N after signal N. timeout: seconds until the pod must have started. Raises
         Problem when it cannot start.
         """
@@ -57,9 +59,13 @@ class Harness:
         if on_terminal:
             record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
+        document = pod(rendered, name, run, self.cluster.settings.runs, environment)
         try:
             with run.phase("pod"):
-                uid = self.create(pod(rendered, name, run, self.cluster.settings.runs, environment))
+                uid = standby.take(kubectl, run, standby.digest(document, basis)) if basis else ""
+                run.record["standby"] = bool(uid)
+                if not uid:
+                    uid = self.create(document)
                 self.wait_for_start(run, name, uid, timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
                 if may_read_stdin():
@@ -72,13 +78,20 @@ class Harness:
             raise
         finally:
             with self.signals.deferred():
-                if run.exit_code() is not None and not self.signals.received:
-                    # Nothing runs in it any more, so its name may be free before the node has tidied up, and kubectl may go on
-                    # behind us. What it leaves, the next command removes.
-                    process.leave(kubectl.command(*deletion(name, wait=False), "--force", "--grace-period=0"))
-                else:
+                if run.exit_code() is None or self.signals.received or not self.leave(run, document, uid, basis):
                     self.delete(name, wait=False)
         return code
+
+    def leave(self, run: Run, document: dict, uid: str, basis: object) -> bool:
+        """Has the pod of a run that has a record deleted behind us, and the next run's started; False when that cannot be."""
+        settings = self.cluster.settings
+        try:
+            # Where there is a volume, the engine shares the host's files as they are, renamed directories too (store.py).
+            ahead = standby.prepare(settings, RUNS_MOUNT, document, basis) if basis and store.read(settings) else None
+            standby.leave(self.cluster.kubectl, run, document, uid, ahead)
+        except OSError:  # no room on the disk
+            return False
+        return True
 
     def create(self, document: dict) -> str:
         """Creates the pod, in place of one of an earlier run when there is one; returns its uid."""
@@ -100,7 +113,8 @@ class Harness:
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod of an earlier or this run."""
         try:
-            words = (*deletion(name, wait), "--grace-period=1")  # its supervisor ends at once
+            # A second: its supervisor ends at once.
+            words = ("delete", "pod", name, "--ignore-not-found", f"--wait={str(wait).lower()}", "--grace-period=1")
             self.cluster.kubectl.run(*words, patience=PATIENCE if wait else 5)
         except (process.Failed, subprocess.TimeoutExpired) as error:
             if wait:
@@ -117,10 +131,10 @@ class Harness:
         The supervisor says so itself, in the run directory: the API server hears of it up to a second later.
         """
         deadline = time.monotonic() + timeout
-        if run.started_within(min(QUIET, timeout)):
+        if run.said("started", seconds=min(UNWATCHED, timeout)):
             return
         with watching(self.cluster.kubectl, f"--field-selector=metadata.name={name}") as watch:
-            while not run.started_within(POLL):
+            while not run.said("started", seconds=POLL):
                 watch.next(POLL)
                 found = watch.pods.get(name)
                 ours = found and found["metadata"].get("uid", "") == uid  # not one of an earlier run
@@ -128,11 +142,6 @@ class Harness:
                     raise rollout.failure(self.cluster.kubectl, bad)
                 if time.monotonic() > deadline:
                     raise rollout.late(self.cluster.kubectl, ["boulder"], list(watch.pods.values()), timeout)
-
-
-def deletion(name: str, wait: bool) -> list[str]:
-    """kubectl's words that delete a pod, if it is there."""
-    return ["delete", "pod", name, "--ignore-not-found", f"--wait={str(wait).lower()}"]
 
 
 def pod(rendered: Rendered, name: str, run: Run, runs: Path, environment: dict[str, str]) -> dict:

@@ -20,6 +20,7 @@ HOPELESS = {
     "CreateContainerError",
     "RunContainerError",
 }
+WORKLOADS = ("Deployment", "StatefulSet")
 CRASHES = 2  # of one container: a service may lose one race with what it depends on
 
 

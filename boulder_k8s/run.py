@@ -29,8 +29,11 @@ class Run:
     record: dict = field(default_factory=dict)
 
     @classmethod
-    def create(cls, settings: Settings, what: list[str], record: dict) -> Run:
-        """A new directory `<UTC time>-<what>`, with `latest` pointing at it. Removes the oldest beyond KEEP."""
+    def create(cls, settings: Settings, what: list[str], record: dict, prepared: Path | None = None) -> Run:
+        """A new directory `<UTC time>-<what>`, with `latest` pointing at it. Removes the oldest beyond KEEP.
+
+        prepared: a directory that `prepare` has filled; it becomes the new one, and its place leads there: a pod may be about to mount it.
+        """
         own_directory(settings.runs)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", " ".join(what)).strip("-")[:60] or "run"
         stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{slug}"
@@ -42,7 +45,13 @@ class Run:
             except FileExistsError:
                 path, number = settings.runs / f"{stem}-{number}", number + 1
         run = cls(path, {"cluster": settings.cluster, **record})
-        run.prepare()
+        try:
+            if prepared:
+                prepared.rename(path)
+                prepared.symlink_to(os.path.relpath(path, prepared.parent))
+        except OSError:  # taken away meanwhile
+            prepared = None
+        run.begin() if prepared else run.prepare()
         link = settings.runs / f".latest.{os.getpid()}"
         link.symlink_to(path.name)
         link.replace(settings.runs / "latest")
@@ -62,6 +71,9 @@ class Run:
         for name in ("stdout", "stderr", "stdin"):
             (self.path / name).touch()
         shutil.copytree(Path(__file__).parent / "pod", self.path / "pod", ignore=shutil.ignore_patterns("__pycache__"))
+        self.begin()
+
+    def begin(self) -> None:
         self.record |= {"began": time.time(), "phases": {}}
         self.save()
 
@@ -96,14 +108,16 @@ class Run:
         finally:
             self.record["phases"][name] = round(time.monotonic() - begun, 3)
 
-    def started_within(self, seconds: float) -> bool:
-        """Whether the supervisor says that it runs, or does so within that time."""
+    def said(self, *names: str, seconds: float) -> str:
+        """Which of its files the supervisor has made, or makes within that time: the first of `names`, or "" for none."""
         deadline = time.monotonic() + seconds
-        while not (self.path / "started").exists():
+        while True:
+            for name in names:
+                if (self.path / name).exists():
+                    return name
             if time.monotonic() > deadline:
-                return False
+                return ""
             time.sleep(0.01)
-        return True
 
     def exit_code(self) -> int | None:
         """The record that the supervisor wrote when the tests had ended; None while there is none."""
@@ -116,7 +130,7 @@ class Run:
 def prune(runs: Path, newest: Path) -> None:
     """Removes the oldest run directories beyond KEEP, but for those of runs that go on (on another cluster)."""
     found = sorted(
-        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()),
+        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from . import compose, docker, drift, images, memory, overlay, process, rollout, staging, tools
+from . import compose, docker, drift, images, memory, overlay, process, rollout, staging, standby, tools
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
@@ -65,6 +65,8 @@ class Stack:
             if time.monotonic() - begun > 5:  # something was pulled meanwhile
                 node, seen = self.cluster.node(), None
             self.node_id = self.cluster.ensure(self.checkout, node)
+            if not node or not node["State"]["Running"]:
+                node = self.cluster.node()  # as it is now
             self.node_started = node["State"].get("StartedAt", "") if node else ""
             self.known = seen.result() if seen else None
         with run.phase("images"):
@@ -81,7 +83,7 @@ class Stack:
         with run.phase("dependencies"):
             rendered = self.render()
             drift.check(self.document, rendered.objects, os.environ)
-            self.apply(rendered, [item for item in rendered.objects if not is_boulder(item)])
+            self.apply("applied", [item for item in rendered.objects if not is_boulder(item)])
             names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
             rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies", self.known)
         return rendered
@@ -134,14 +136,16 @@ class Stack:
             secrets,
         )
 
-    def apply(self, rendered: Rendered, objects: list[dict]) -> None:
-        """Applies objects, unless the very same were the last that this node was given."""
-        last = self.settings.state / "applied.json"
+    def apply(self, name: str, objects: list[dict]) -> None:
+        """Applies objects, unless the very same were the last of that name that this node was given and its workloads are there."""
+        last = self.settings.state / f"{name}.json"
         record = {
             "node": self.node_id,
             "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest(),
         }
-        if last.exists() and last.read_text() == json.dumps(record):
+        wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in rollout.WORKLOADS}
+        there = {(item["kind"], item["metadata"]["name"]) for item in self.known or ()}
+        if wanted <= there and last.exists() and last.read_text() == json.dumps(record):
             return
         last.unlink(missing_ok=True)
         self.known = None
@@ -192,6 +196,15 @@ class Stack:
                 timeout=90,
             )
 
+    def bring_up_boulder(self, rendered: Rendered, timeout: float) -> None:
+        """The Deployment that is `docker compose up`'s boulder, its newest template ready. Raises Problem naming what failed."""
+        self.apply("applied-boulder", [item for item in rendered.objects if is_boulder(item)])
+        found = self.find("Deployment", BOULDER)
+        if found and REPLICAS in found["metadata"].get("annotations", {}):
+            self.restore_boulder()
+        what = "Boulder (its first start compiles it)"
+        rollout.wait(self.cluster.kubectl, [BOULDER], timeout, what, self.known)
+
     def restore_boulder(self, patience: float = PATIENCE) -> None:
         """Undoes stop_boulder, of this command or of a killed one; waits `patience` seconds for an API server."""
         if not self.stopped:
@@ -203,11 +216,18 @@ class Stack:
             change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
             kubectl.run("patch", "deployment", BOULDER, "--type=merge", f"--patch={json.dumps(change)}")
 
-    def remove_leftovers(self, harness: Harness) -> None:
-        """Ends the pods of a run whose wrapper was killed."""
-        for name in (TESTS, SETUP):
-            if self.find("Pod", name):
+    def remove_leftovers(self, harness: Harness, run: Run) -> None:
+        """Ends the pods of a run whose wrapper was killed. One that waits for a run is none, nor is one whose successor waits for this
+        run: it is being deleted behind its wrapper.
+        """
+        for name in (SETUP,) if standby.awaits(run) else (SETUP, TESTS):
+            found = self.find("Pod", name)
+            if found and not standby.waits(found):
                 harness.delete(name)
+
+    def basis(self) -> list:
+        """What a pod is made of that its description does not say: this start of this node, and the images."""
+        return [self.node_id, self.node_started, self.image_ids]
 
 
 def is_boulder(item: dict) -> bool:

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import memory, rollout, tools
+from . import memory, rollout, standby, tools
 from .checkout import Checkout
 from .cluster import CHECKOUT_MOUNT, Cluster, mounts, published
 from .harness import TESTS
@@ -79,7 +79,7 @@ def look(settings: Settings) -> Status:
     objects = cluster.kubectl.json("get", "deployments,statefulsets,pods,services", timeout=20, patience=5)["items"]
     found.services = services(objects)
     pods = [item for item in objects if item["kind"] == "Pod"]
-    found.tests_running = any(item["metadata"]["name"] == TESTS for item in pods)
+    found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.waits(item) for item in pods)
     found.configuration = configuration(objects)
     waited_for = [service for service in found.services if not (service.name == "boulder" and found.tests_running)]
     found.ready = bool(waited_for) and all(service.ready for service in waited_for)

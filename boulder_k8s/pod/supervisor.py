@@ -1,6 +1,7 @@
 """Runs inside the Boulder pod, as its first process: starts the tests, records what they say and how they ended.
 
     supervisor.py DIRECTORY
+    supervisor.py DIRECTORY standby    waits until a wrapper takes this pod (standby.py)
 
 The files beside this one are copied into the run directory and started by the image's Python (3.9 or newer), so they use the
 standard library only. The run directory is shared with the wrapper on the host. Who writes what:
@@ -10,6 +11,9 @@ standard library only. The run directory is shared with the wrapper on the host.
     stdin.taken    supervisor   how many bytes of stdin the tests have been given
     signals/N      wrapper      the Nth signal to send to the tests' process group, by name ("INT")
     window         wrapper      "ROWS COLUMNS" of the user's terminal
+    go             wrapper      a waiting pod is to run command.json; who removes it decides whether it does
+    waiting, stale supervisor   a waiting pod is ready; is not to be used, and why
+    mounts.json    wrapper      {mount point: path in the checkout or null}, for a waiting pod to see whether they still hold
     started        supervisor   appears when the first command is about to start: the wrapper need not wait for the API server's word
     stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
     exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
@@ -34,6 +38,7 @@ import termios
 import time
 
 from processes import descendants, give_to_owner
+from standby import taken
 
 TICK = 0.04  # seconds between looks at the files that the wrapper writes
 CHUNK = 1 << 16
@@ -323,4 +328,6 @@ def run(directory):
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] == ["standby"] and not taken(sys.argv[1]):
+        sys.exit(0)
     sys.exit(run(sys.argv[1]))

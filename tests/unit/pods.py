@@ -29,13 +29,13 @@ class Pod:
         self.path = path
         self.child: subprocess.Popen | None = None
 
-    def start(self, *commands: list[str], terminal: bool = False) -> Pod:
+    def start(self, *commands: list[str], terminal: bool = False, standby: bool = False) -> Pod:
         (self.path / "command.json").write_text(json.dumps({"commands": commands, "terminal": terminal}))
         namespace = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
         if os.geteuid():
             namespace[1:1] = ["--user", "--map-root-user"]
         self.child = subprocess.Popen(
-            [*namespace, sys.executable, "-B", self.path / "pod/supervisor.py", self.path],
+            [*namespace, sys.executable, "-B", self.path / "pod/supervisor.py", self.path, *["standby"] * standby],
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
