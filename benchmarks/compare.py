@@ -27,7 +27,9 @@ CHECKOUT = Path(os.environ.get("BOULDER_DIR") or ROOT / ".boulder").resolve()
 CLUSTER = os.environ.get("KIND_CLUSTER") or "boulder-bench"
 BARE = f"{CLUSTER}-bare"
 ENVIRONMENT = {**os.environ, "BOULDER_DIR": str(CHECKOUT), "KIND_CLUSTER": CLUSTER, "CI": "true"}
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # some machines' own: every start would compile the package anew
 INVOKE = str(ROOT / ".venv/bin/invoke")
+SETTLE = 4  # seconds before each measured command: what the one before it left to be done is done, and disturbs neither
 PYTHON = str(ROOT / ".venv/bin/python")
 
 
@@ -64,6 +66,7 @@ def pairs(count: int, ours: Callable[[], float], theirs: Callable[[], float]) ->
     found: tuple[list[float], list[float]] = ([], [])
     for number in range(count):
         for side in (0, 1) if number % 2 else (1, 0):
+            time.sleep(SETTLE)
             found[side].append((ours, theirs)[side]())
     return found
 
@@ -172,6 +175,7 @@ def memory(_: int) -> list[str]:
     """What the node container uses, beside the sum of Compose's containers; both idle, dependencies up."""
     wrapper("--help")
     t_sh("--help")
+    time.sleep(60)  # for both to be as idle
     found = subprocess.run(
         ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"], capture_output=True, text=True
     ).stdout
