@@ -193,7 +193,7 @@ def memory(_: int) -> list[str]:
         ("memory as `docker stats` counts it", used),
         ("memory of its processes alone", anonymous(used)),
     ):
-        ours = amounts[f"{CLUSTER}-control-plane"] / 2**20
+        ours = amounts.pop(f"{CLUSTER}-control-plane") / 2**20  # whose name may begin like the project's containers
         theirs = sum(value for name, value in amounts.items() if name.startswith(f"{project}-")) / 2**20
         rows.append(
             f"| {what}, dependencies idle | Compose's containers | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | "
