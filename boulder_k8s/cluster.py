@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from . import docker, images, process, standby, store
+from . import coredns, docker, images, process, standby, store
 from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
@@ -24,7 +24,6 @@ from .tools import Tools
 
 CHECKOUT_MOUNT = "/boulder"  # on the node; the manifests' hostPath
 RUNS_MOUNT = "/runs"
-STUB_ZONE = "consul:53"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class Cluster:
     @property
     def kubectl(self) -> Kubectl:
         return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context)
+
+    @property
+    def system(self) -> Kubectl:
+        """kubectl in the namespace of Kubernetes' own workloads."""
+        return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
 
     def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
         """Runs kind on this cluster alone, with this project's kubeconfig. Raises process.Failed."""
@@ -153,7 +157,7 @@ class Cluster:
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
-            self.add_stub_zone()
+            coredns.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
     def cannot(self, error: process.Failed) -> Problem:
         return Problem(
@@ -195,22 +199,6 @@ class Cluster:
                 )
             )
         return document
-
-    def add_stub_zone(self) -> None:
-        """Adds the zone `consul` to the Corefile that is there, as Compose's `dns: 10.77.77.10` gives Docker's resolver."""
-        system = Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
-        found = system.json("get", "configmap", "coredns")
-        if STUB_ZONE not in found["data"]["Corefile"]:
-            found["data"]["Corefile"] = (
-                found["data"]["Corefile"].rstrip("\n")
-                + "\n"
-                + (self.settings.root / "k8s/cluster/consul.corefile").read_text()
-            )
-            system.run("replace", "-f", "-", input=json.dumps(found))
-            # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node.
-            again = {"metadata": {"annotations": {"boulder-k8s/corefile": "consul"}}}
-            change = {"spec": {"replicas": 1, "template": again}}
-            system.run("patch", "deployment", "coredns", "--type=merge", f"--patch={json.dumps(change)}")
 
     def wait_for_api(self, timeout: float = 120) -> None:
         """Waits until the API server answers. Raises Problem after `timeout` seconds."""

@@ -88,14 +88,14 @@ def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
     return ""
 
 
-def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> None:
+def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
     """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
 
-    Raises Problem naming the culprit, with the end of its log, as soon as one cannot get ready, or after `timeout` seconds.
+    Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot get ready, or after `timeout` seconds.
     """
     wanted = set(names)
     if not (missing := wanted - settled(objects(kubectl) if known is None else known)):
-        return
+        return False
     deadline = time.monotonic() + timeout
     with (
         step(f"waiting for {what}") as show,
@@ -113,6 +113,7 @@ def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: l
             show(", ".join(sorted(waiting)))
             if missing and time.monotonic() > deadline:
                 raise late(kubectl, sorted(missing), list(watch.pods.values()), timeout)
+    return True
 
 
 def objects(kubectl: Kubectl, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:

@@ -85,7 +85,9 @@ class Stack:
             drift.check(self.document, rendered.objects, os.environ)
             self.apply("applied", [item for item in rendered.objects if not is_boulder(item)])
             names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
-            rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies", self.known)
+            if rollout.wait(self.cluster.kubectl, names, timeout, "Boulder's dependencies", self.known):
+                # A cluster that has just started: CoreDNS may be the last.
+                rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS")
         return rendered
 
     def versions(self) -> dict[str, str]:

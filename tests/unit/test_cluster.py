@@ -12,7 +12,7 @@ import volumes
 import yaml
 from programs import Programs
 
-from boulder_k8s import store
+from boulder_k8s import coredns, store
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.cluster import Cluster
 from boulder_k8s.errors import Interrupted, Problem
@@ -115,7 +115,7 @@ def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made
     assert corefile.startswith(".:53 {\n    forward . /etc/resolv.conf\n}\n")
     assert corefile.endswith((ROOT / "k8s/cluster/consul.corefile").read_text())
     machine.answer("kubectl", "get configmap coredns", "cat $cd/replaced")
-    made.add_stub_zone()
+    coredns.add_stub_zone(made.system, "consul:53 {\n}\n")
     assert machine.called("kubectl", "replace") == 1
 
 
@@ -149,10 +149,10 @@ def test_a_half_made_cluster_is_made_again(made, checkout, machine, settings, wh
 def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
     cluster: Cluster, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_: Cluster) -> None:
+    def interrupt(*_: object) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(Cluster, "add_stub_zone", interrupt)
+    monkeypatch.setattr(coredns, "add_stub_zone", interrupt)
     with pytest.raises(Interrupted):
         cluster.ensure(Checkout(checkout), cluster.node())
     assert cluster.node() and cluster.record() == {}
