@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from . import coredns, docker, images, process, standby, store
+from . import docker, images, network, process, standby, store
 from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
@@ -157,7 +157,7 @@ class Cluster:
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
-            coredns.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
+            network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
     def cannot(self, error: process.Failed) -> Problem:
         return Problem(

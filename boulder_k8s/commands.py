@@ -16,6 +16,7 @@ from . import bundle, docker, images, process, staging, standby, store, tools
 from . import checkout as checkouts
 from .arguments import TIMEOUT
 from .cluster import Cluster
+from .compose import setup_command, words
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
@@ -23,7 +24,7 @@ from .progress import note, overdue, step
 from .run import Run
 from .settings import Settings
 from .signals import Signals
-from .stack import BOULDER, Stack, setup_command, words
+from .stack import BOULDER, Stack
 
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:

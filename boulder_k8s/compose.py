@@ -135,3 +135,19 @@ def command(config_next: bool, *arguments: str) -> list[str]:
     """`docker compose ARGUMENTS` with the files that t.sh or tn.sh uses; to be run in the checkout."""
     files = ["-f", "docker-compose.yml", "-f", "docker-compose.next.yml"] if config_next else []
     return ["docker", "compose", *files, *arguments]
+
+
+def setup_command(services: dict[str, Service]) -> list[str]:
+    """What the Compose service bsetup runs, without the environment that only the service boulder has."""
+    command = words(services["bsetup"], "entrypoint") + words(services["bsetup"], "command")
+    unset = [
+        word
+        for name in services["boulder"].environment
+        for word in ("-u", name)
+        if name not in services["bsetup"].environment
+    ]
+    return ["env", *unset, *command]
+
+
+def words(service: Service, key: str) -> list[str]:
+    return list(service.document.get(key) or [])

@@ -49,10 +49,10 @@ class Harness:
     ) -> int:
         """Runs `commands` one after the other in a fresh pod, our streams being theirs; returns the last one's exit code.
 
-        With `basis`, what the pod is made of beside its description, the pod may be one that was started ahead (standby.py), and the
-        next run's is started behind this one. The code is the supervisor's record and nothing else. Without a record: 137 when the pod was killed (memory, deletion), 1
-        otherwise, with the reason on stderr. 128 + N after signal N. timeout: seconds until the pod must have started. Raises
-        Problem when it cannot start.
+        The code is the supervisor's record and nothing else. Without a record: 137 when the pod was killed (memory, deletion), 1
+        otherwise, with the reason on stderr. 128 + N after signal N. timeout: seconds until the pod must have started. basis: what
+        the pod is made of that its description does not say; with it the pod may be one that was started ahead, and the next run's
+        is started behind this one (standby.py). Raises Problem when it cannot start.
         """
         on_terminal = os.isatty(0) and os.isatty(1) and may_read_stdin()
         (run.path / "command.json").write_text(json.dumps({"commands": commands, "terminal": on_terminal}))

@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from . import compose, docker, drift, images, memory, overlay, process, rollout, staging, standby, tools
+from . import compose, docker, drift, images, memory, network, overlay, process, rollout, staging, standby, tools
 from .checkout import Checkout
 from .cluster import Cluster
 from .compose import Service
@@ -68,6 +69,7 @@ class Stack:
             if not node or not node["State"]["Running"]:
                 node = self.cluster.node()  # as it is now
             self.node_started = node["State"].get("StartedAt", "") if node else ""
+            self.once_a_start("route", lambda: network.refuse_dead_pods(self.settings))
             self.known = seen.result() if seen else None
         with run.phase("images"):
             images.ensure_on_node(self.settings, self.node_id, self.image_ids)
@@ -91,10 +93,13 @@ class Stack:
         return rendered
 
     def versions(self) -> dict[str, str]:
-        """What a run is made with, for its record. Docker's is asked for once for each start of the node: no engine changes under it."""
-        started = self.node_id + self.node_started
-        engine = memory.remembered(self.settings.state / "docker.json", started, docker.version)
+        """What a run is made with, for its record. No engine changes under a node that runs."""
+        engine = self.once_a_start("docker", docker.version)
         return {**tools.versions(self.settings, self.cluster.tools), "docker": engine}
+
+    def once_a_start(self, name: str, ask: Callable[[], str]) -> str:
+        """What `ask` says, asked once for each start of the node."""
+        return memory.remembered(self.settings.state / f"{name}.json", self.node_id + self.node_started, ask)
 
     def lay_over(self) -> None:
         """Lays what the user changes of Boulder over the Compose file, and says so. Raises Problem where the host's address is asked
@@ -167,7 +172,7 @@ class Stack:
         setup = run.within(SETUP)
         with setup.recorded():
             setup.record["exit_code"] = code = harness.execute(
-                rendered, setup, SETUP, [setup_command(self.services)], {}, timeout
+                rendered, setup, SETUP, [compose.setup_command(self.services)], {}, timeout
             )
         if code:
             raise Problem(
@@ -234,19 +239,3 @@ class Stack:
 
 def is_boulder(item: dict) -> bool:
     return item["kind"] == "Deployment" and item["metadata"]["name"] == BOULDER
-
-
-def setup_command(services: dict[str, Service]) -> list[str]:
-    """What the Compose service bsetup runs, without the environment that only the service boulder has."""
-    command = words(services[SETUP], "entrypoint") + words(services[SETUP], "command")
-    unset = [
-        word
-        for name in services[BOULDER].environment
-        for word in ("-u", name)
-        if name not in services[SETUP].environment
-    ]
-    return ["env", *unset, *command]
-
-
-def words(service: Service, key: str) -> list[str]:
-    return list(service.document.get(key) or [])

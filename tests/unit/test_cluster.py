@@ -12,7 +12,7 @@ import volumes
 import yaml
 from programs import Programs
 
-from boulder_k8s import coredns, store
+from boulder_k8s import network, store
 from boulder_k8s.checkout import Checkout
 from boulder_k8s.cluster import Cluster
 from boulder_k8s.errors import Interrupted, Problem
@@ -84,7 +84,7 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     assert node["extraMounts"][0] == {"hostPath": str(checkout), "containerPath": "/boulder"}
     assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
     assert [port["hostPort"] for port in node["extraPortMappings"]] == [24911, 24913]
-    assert configuration["networking"] == {"serviceSubnet": "10.77.0.0/16"}
+    assert configuration["networking"]["serviceSubnet"] == "10.77.0.0/16"
     assert "failCgroupV1" not in json.dumps(configuration)
 
 
@@ -115,7 +115,7 @@ def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made
     assert corefile.startswith(".:53 {\n    forward . /etc/resolv.conf\n}\n")
     assert corefile.endswith((ROOT / "k8s/cluster/consul.corefile").read_text())
     machine.answer("kubectl", "get configmap coredns", "cat $cd/replaced")
-    coredns.add_stub_zone(made.system, "consul:53 {\n}\n")
+    network.add_stub_zone(made.system, "consul:53 {\n}\n")
     assert machine.called("kubectl", "replace") == 1
 
 
@@ -152,7 +152,7 @@ def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
     def interrupt(*_: object) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(coredns, "add_stub_zone", interrupt)
+    monkeypatch.setattr(network, "add_stub_zone", interrupt)
     with pytest.raises(Interrupted):
         cluster.ensure(Checkout(checkout), cluster.node())
     assert cluster.node() and cluster.record() == {}

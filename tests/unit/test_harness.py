@@ -13,7 +13,7 @@ import pytest
 from programs import Programs
 
 from boulder_k8s.cluster import Cluster
-from boulder_k8s.compose import Service
+from boulder_k8s.compose import Service, setup_command
 from boulder_k8s.errors import Interrupted
 from boulder_k8s.harness import SETUP, TESTS, Harness, pod
 from boulder_k8s.manifests import load
@@ -22,7 +22,6 @@ from boulder_k8s.process import Failed
 from boulder_k8s.run import Run
 from boulder_k8s.settings import ROOT, Settings
 from boulder_k8s.signals import CAUGHT, Signals
-from boulder_k8s.stack import setup_command
 from boulder_k8s.tools import Tools
 
 
