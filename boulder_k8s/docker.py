@@ -19,6 +19,11 @@ class Engine:
     containerd_store: bool  # Docker 29's default: images keep all their platforms
     operating_system: str
 
+    @property
+    def desktop(self) -> bool:
+        """Whether it is Docker Desktop, which runs in a machine of its own."""
+        return "Docker Desktop" in self.operating_system
+
 
 def info() -> dict:
     """`docker info`, parsed. Raises Problem when there is no engine that answers."""
@@ -90,8 +95,8 @@ def host_address(container: str) -> str:
     container does not run.
     """
     found = inspect_container(container)
-    if found and "Docker Desktop" in engine().operating_system:
-        # Containers run in a machine of their own there, and their gateway is that machine.
+    if found and engine().desktop:
+        # The containers' gateway is that machine.
         name = "host.docker.internal"
         return process.run(["docker", "exec", container, "getent", "ahostsv4", name], timeout=60).split()[0]
     networks = found["NetworkSettings"]["Networks"].values() if found else ()

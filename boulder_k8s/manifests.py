@@ -15,6 +15,7 @@ from .settings import ROOT
 
 # Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
 WITHOUT_WORKLOAD = {"bsetup"}
+WORKLOAD_KINDS = ("Deployment", "StatefulSet")
 
 Loader = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
@@ -38,7 +39,7 @@ def workloads(root: Path = ROOT) -> dict[str, Workload]:
         image["name"]: image.get("newName", image["name"]) for image in load(base / "kustomization.yaml")["images"]
     }
     found = {}
-    for kind in ("Deployment", "StatefulSet"):
+    for kind in WORKLOAD_KINDS:
         for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):
             document = load(path)
             name = document["metadata"]["name"]

@@ -20,7 +20,7 @@ from .checkout import Checkout
 from .compose import Service
 from .errors import Problem
 from .kubectl import Kubectl
-from .manifests import WITHOUT_WORKLOAD, Loader, Workload, load, workloads
+from .manifests import WITHOUT_WORKLOAD, WORKLOAD_KINDS, Loader, Workload, load, workloads
 from .settings import NAMESPACE, Settings
 from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
 
@@ -34,9 +34,7 @@ class Rendered:
 
     def workload(self, name: str) -> dict:
         return next(
-            item
-            for item in self.objects
-            if item["kind"] in ("Deployment", "StatefulSet") and item["metadata"]["name"] == name
+            item for item in self.objects if item["kind"] in WORKLOAD_KINDS and item["metadata"]["name"] == name
         )
 
 

@@ -20,7 +20,6 @@ HOPELESS = {
     "CreateContainerError",
     "RunContainerError",
 }
-WORKLOADS = ("Deployment", "StatefulSet")
 CRASHES = 2  # of one container: a service may lose one race with what it depends on
 
 
@@ -91,7 +90,8 @@ def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
 def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
     """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
 
-    Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot get ready, or after `timeout` seconds.
+    Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot
+    get ready, or after `timeout` seconds.
     """
     wanted = set(names)
     if not (missing := wanted - settled(objects(kubectl) if known is None else known)):

@@ -18,6 +18,7 @@ from .compose import Service
 from .errors import Problem
 from .harness import SETUP, TESTS, Harness
 from .kubectl import PATIENCE
+from .manifests import WORKLOAD_KINDS
 from .overlay import Rendered
 from .overrides import PUBLIC
 from .progress import note, step
@@ -150,7 +151,7 @@ class Stack:
             "node": self.node_id,
             "sha256": hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest(),
         }
-        wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in rollout.WORKLOADS}
+        wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
         there = {(item["kind"], item["metadata"]["name"]) for item in self.known or ()}
         if wanted <= there and last.exists() and last.read_text() == json.dumps(record):
             return

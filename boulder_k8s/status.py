@@ -13,7 +13,7 @@ from . import memory, rollout, standby, tools
 from .checkout import Checkout
 from .cluster import CHECKOUT_MOUNT, Cluster, mounts, published
 from .harness import TESTS
-from .manifests import workloads
+from .manifests import WORKLOAD_KINDS, workloads
 from .progress import overdue
 from .rollout import NAME
 from .settings import Settings, directory_url
@@ -89,7 +89,7 @@ def look(settings: Settings) -> Status:
 def services(objects: list[dict]) -> list[Service]:
     """The workloads of the base, as the cluster has them."""
     settled = rollout.settled(objects)
-    there = {item["metadata"]["name"]: item for item in objects if item["kind"] in ("Deployment", "StatefulSet")}
+    there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
     found = []
     for name in sorted(set(workloads()) & set(there)):
         pods = [

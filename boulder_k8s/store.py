@@ -29,7 +29,7 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
 
     node_image: a name of it that the engine knows.
     """
-    if "Docker Desktop" in docker.engine().operating_system:
+    if docker.engine().desktop:
         return None
     image_id = docker.image_ids([node_image])[node_image]
     found, known = inspect(settings), read(settings)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from ..cluster import CHECKOUT_MOUNT
 from ..compose import extra_hosts, object_name
-from ..manifests import WITHOUT_WORKLOAD
+from ..manifests import WITHOUT_WORKLOAD, WORKLOAD_KINDS
 from ..rollout import NAME
 from .differences import Difference
 
@@ -28,9 +28,7 @@ class Manifests:
 
     def __init__(self, objects: list[dict]) -> None:
         self.objects = objects
-        self.workloads = {
-            item["metadata"]["name"]: item for item in objects if item["kind"] in ("Deployment", "StatefulSet")
-        }
+        self.workloads = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
         self.services = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
         self.config_maps = {item["metadata"]["name"]: item for item in objects if item["kind"] == "ConfigMap"}
 
