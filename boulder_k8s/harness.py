@@ -60,9 +60,10 @@ class Harness:
             record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
         document = pod(rendered, name, run, self.cluster.settings.runs, environment)
+        made_from = standby.digest(document, basis) if basis else ""
         try:
             with run.phase("pod"):
-                uid = standby.take(kubectl, run, standby.digest(document, basis)) if basis else ""
+                uid = standby.take(kubectl, run, made_from) if made_from else ""
                 run.record["standby"] = bool(uid)
                 if not uid:
                     uid = self.create(document)
@@ -78,16 +79,20 @@ class Harness:
             raise
         finally:
             with self.signals.deferred():
-                if run.exit_code() is None or self.signals.received or not self.leave(run, document, uid, basis):
+                if run.exit_code() is None or self.signals.received or not self.leave(run, document, uid, made_from):
                     self.delete(name, wait=False)
         return code
 
-    def leave(self, run: Run, document: dict, uid: str, basis: object) -> bool:
+    def leave(self, run: Run, document: dict, uid: str, made_from: str) -> bool:
         """Has the pod of a run that has a record deleted behind us, and the next run's started; False when that cannot be."""
         settings = self.cluster.settings
         try:
             # Where there is a volume, the engine shares the host's files as they are, renamed directories too (store.py).
-            ahead = standby.prepare(settings, RUNS_MOUNT, document, basis) if basis and store.read(settings) else None
+            ahead = (
+                standby.prepare(settings, RUNS_MOUNT, document, made_from)
+                if made_from and store.read(settings)
+                else None
+            )
             standby.leave(self.cluster.kubectl, run, document, uid, ahead)
         except OSError:  # no room on the disk
             return False

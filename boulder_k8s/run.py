@@ -70,8 +70,13 @@ class Run:
         (self.path / "signals").mkdir()
         for name in ("stdout", "stderr", "stdin"):
             (self.path / name).touch()
-        shutil.copytree(Path(__file__).parent / "pod", self.path / "pod", ignore=shutil.ignore_patterns("__pycache__"))
+        self.copy_programs()
         self.begin()
+
+    def copy_programs(self) -> None:
+        """Puts what the pod runs into the directory, over what an earlier version put there."""
+        source, ignored = Path(__file__).parent / "pod", shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, self.path / "pod", ignore=ignored, dirs_exist_ok=True)
 
     def begin(self) -> None:
         self.record |= {"began": time.time(), "phases": {}}

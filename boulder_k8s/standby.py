@@ -62,7 +62,7 @@ def mounted_run(pod: dict) -> dict:
 def take(kubectl: Kubectl, run: Run, wanted: str) -> str:
     """Has the pod that waits in this run's directory run command.json, if it is the `wanted` one; returns its uid, or "".
 
-    After "" no pod runs anything in this directory, now or later.
+    After "" no pod runs anything in this directory, now or later, and its programs are this version's.
     """
     if not awaits(run):
         return ""
@@ -79,6 +79,7 @@ def take(kubectl: Kubectl, run: Run, wanted: str) -> str:
             except FileNotFoundError:  # it has taken it, and is slow
                 return uid
     kubectl.run("delete", "pod", pod["name"], "--ignore-not-found", "--force", "--grace-period=0", "--wait=false")
+    run.copy_programs()
     return ""
 
 
@@ -119,15 +120,17 @@ def leave(kubectl: Kubectl, run: Run, ended: dict, uid: str, successor: dict | N
     process.leave([sys.executable, "-P", "-S", Path(__file__).with_name("behind.py"), path])
 
 
-def prepare(settings: Settings, runs_mount: str, document: dict, basis: object) -> dict:
-    """The pod that waits for the next run, and its run directory; `runs_mount` is .runs as the node sees it. document: the tests' pod."""
+def prepare(settings: Settings, runs_mount: str, document: dict, made_from: str) -> dict:
+    """The pod that waits for the next run, and its run directory; `runs_mount` is .runs as the node sees it. document: the tests' pod,
+    made_from: its digest.
+    """
     path = directories(settings) / secrets.token_hex(4)
     shutil.rmtree(path.parent, ignore_errors=True)
     own_directory(settings.runs)
     path.mkdir(parents=True)
     Run(path).prepare()
     pod = copy.deepcopy(document)
-    pod["metadata"]["annotations"] = {DIGEST: digest(document, basis)}
+    pod["metadata"]["annotations"] = {DIGEST: made_from}
     pod["metadata"]["labels"][NAME] = STANDBY
     pod["spec"]["containers"][0]["command"].append("standby")
     mounted_run(pod)["path"] = str(PurePosixPath(runs_mount, path.relative_to(settings.runs)))

@@ -46,7 +46,7 @@ def made(run: Run, settings: Settings, **environment: str) -> dict:
 @pytest.fixture
 def run(settings: Settings, document: dict) -> Run:
     """The next run, in whose directory a pod waits."""
-    standby.prepare(settings, "/runs", document, BASIS)
+    standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     run = Run.create(settings, ["t"], {}, standby.find(settings))
     (run.path / "waiting").touch()
     return run
@@ -54,7 +54,7 @@ def run(settings: Settings, document: dict) -> Run:
 
 def test_it_is_the_tests_pod_but_for_its_label_and_its_wait(settings: Settings, document: dict) -> None:
     before = copy.deepcopy(document)
-    waiting = standby.prepare(settings, "/runs", document, BASIS)
+    waiting = standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     assert document == before
     assert standby.waits(waiting) and not standby.waits(document)
     directory = standby.find(settings)
@@ -66,7 +66,7 @@ def test_it_is_the_tests_pod_but_for_its_label_and_its_wait(settings: Settings, 
 
 
 def test_its_directory_becomes_the_runs_and_the_node_still_finds_it(settings: Settings, document: dict) -> None:
-    standby.prepare(settings, "/runs", document, BASIS)
+    standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     place = standby.find(settings)
     run = Run.create(settings, ["t"], {"arguments": []}, place)
     assert standby.awaits(run) and (run.path / "stdout").exists()
@@ -102,6 +102,8 @@ def test_another_pod_than_the_wanted_one_is_deleted(
         monkeypatch.setattr(standby, "__file__", str(run.path / "standby.py"))
         (run.path / "pod/supervisor.py").write_text("another\n")
     refused(kubectl, run, standby.digest(made(run, settings, **environment), basis), programs)
+    # The pod that is made instead begins with this version's programs.
+    assert (run.path / "pod/supervisor.py").read_bytes() == (ROOT / "boulder_k8s/pod/supervisor.py").read_bytes()
 
 
 def test_one_that_the_cluster_does_not_have_is_not_waited_for(kubectl, run, settings, programs: Programs) -> None:
@@ -143,7 +145,7 @@ def test_what_an_ended_run_leaves_behind_it(programs: Programs, settings: Settin
     programs.answer("kubectl", "create --raw=", "cat > $cd/created")
     kubectl = Kubectl(programs.directory / "kubectl", programs.directory / "kubeconfig", "kind-unit")
     run = Run.create(settings, ["t"], {})
-    waiting = standby.prepare(settings, "/runs", document, BASIS)
+    waiting = standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     standby.leave(kubectl, run, document, "uid-7", waiting)
     created = programs.directory / "created"
     eventually(lambda: created.exists() and created.read_text(), "the successor")
