@@ -28,7 +28,7 @@ class Outlet:
         self.descriptor = descriptor
         self.recorded = recorded
         self.offset = 0  # bytes delivered
-        self.moved = time.monotonic()  # when something was delivered last
+        self.moved = time.monotonic()  # when something was delivered last, or nothing was to be delivered
         self.writing = False
         self.closed = False  # the reader is gone (EPIPE)
 
@@ -57,10 +57,16 @@ class Outlet:
         return self.recorded.stat().st_size - self.offset
 
     def stalled(self, seconds: float) -> bool:
-        """Whether there is something to deliver and for that long nothing moved, though our reader takes what we write."""
-        if self.writing or not self.behind():
+        """Whether there is something to deliver and for that long nothing moved, though our reader takes what we write.
+
+        The caller asks again and again: the time before the last look at which nothing was to be delivered does not count.
+        """
+        if self.writing:
             return False
-        return time.monotonic() - self.moved > seconds
+        now = time.monotonic()
+        if not self.behind():
+            self.moved = now
+        return now - self.moved > seconds
 
     def catch_up(self) -> None:
         """Delivers the rest straight from the record."""

@@ -17,6 +17,7 @@ from pods import Pod, eventually
 from boulder_k8s import follower as module
 from boulder_k8s.follower import Follower, ending
 from boulder_k8s.kubectl import Kubectl
+from boulder_k8s.streams import Outlet
 
 # A kubectl whose exec runs the follower here and misbehaves as told; `get` answers with a file's pod.
 FAKE = """#!{python}
@@ -117,6 +118,17 @@ def test_whatever_the_stream_does_output_and_code_are_right(make_pod, mode: str)
     assert following.files[0].read_bytes() == pod.read("stdout")
     assert following.files[1].read_bytes() == b"on stderr\n" == pod.read("stderr")
     assert pod.read("stdout").endswith(b"3000\nend")
+
+
+def test_the_first_words_after_a_silence_are_no_stall(tmp_path: Path) -> None:
+    outlet = Outlet(1, tmp_path / "stdout")
+    outlet.recorded.touch()
+    outlet.moved -= 60
+    assert not outlet.stalled(30)
+    outlet.recorded.write_bytes(b"at last\n")
+    assert not outlet.stalled(30)
+    outlet.moved -= 60
+    assert outlet.stalled(30)
 
 
 def terminated(**facts: object) -> dict:
