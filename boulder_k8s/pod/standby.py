@@ -10,6 +10,8 @@ import sys
 import time
 
 TICK = 0.02  # seconds between looks for `go`
+LATER_TICK = 0.1  # seconds, once nobody has come for a while: half a percent of a processor all night is too much
+A_WHILE = 600.0  # seconds
 
 
 def taken(directory):
@@ -18,8 +20,9 @@ def taken(directory):
     go = os.path.join(directory, "go")
     with open(os.path.join(directory, "waiting"), "w"):
         pass
+    begun = time.monotonic()
     while not os.path.exists(go):
-        time.sleep(TICK)
+        time.sleep(TICK if time.monotonic() - begun < A_WHILE else LATER_TICK)
     if reason := stale(os.path.join(directory, "mounts.json")):
         with open(os.path.join(directory, "stale"), "w") as file:
             file.write(reason + "\n")
