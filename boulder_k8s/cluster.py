@@ -24,6 +24,7 @@ from .tools import Tools
 
 CHECKOUT_MOUNT = "/boulder"  # on the node; the manifests' hostPath
 RUNS_MOUNT = "/runs"
+STATIC_PODS_MOUNT = "/static-pods"  # k8s/cluster/kind.yaml names it
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,11 @@ class Cluster:
             "extraMounts": [
                 {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
                 {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
+                {
+                    "hostPath": str(self.settings.root / "k8s/cluster/static-pods"),
+                    "containerPath": STATIC_PODS_MOUNT,
+                    "readOnly": True,
+                },
                 *([{"hostPath": str(volume), "containerPath": store.DIRECTORY}] if volume else []),
             ],
             "extraPortMappings": [

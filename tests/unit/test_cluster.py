@@ -82,6 +82,13 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     node = configuration["nodes"][0]
     assert node["extraMounts"][0] == {"hostPath": str(checkout), "containerPath": "/boulder"}
+    static_pods = {
+        "hostPath": str(cluster.settings.root / "k8s/cluster/static-pods"),
+        "containerPath": "/static-pods",
+        "readOnly": True,
+    }
+    assert static_pods in node["extraMounts"]
+    assert any("directory: /static-pods\n" in text for text in configuration["kubeadmConfigPatches"])
     assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
     assert [port["hostPort"] for port in node["extraPortMappings"]] == [24911, 24913]
     assert configuration["networking"]["serviceSubnet"] == "10.77.0.0/16"
