@@ -1,7 +1,7 @@
 """This project and Docker Compose side by side on one checkout: medians of pairs, and their ratio, as a Markdown table.
 
-    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the two long ones: first, integration
-    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py --only warm,up --pairs 9
+    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the long ones: first, growth, integration
+    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py --only warm,again --pairs 9
 
 Each pair is one run of either, one right after the other, in turns, so that what else the machine does meets both. It uses a
 cluster of its own (KIND_CLUSTER, default boulder-bench; BOULDER_PORTS as usual) and the checkout's Compose project, and removes
@@ -11,75 +11,16 @@ both at its end. Nothing here decides whether a test passes.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
+from growth import growth
+from memory import memory
+from sides import CHECKOUT, CLUSTER, PYTHON, ROOT, SETTLE, compose, invoke, pairs, phases, row, seconds, t_sh, wrapper
 
-ROOT = Path(__file__).resolve().parent.parent
-CHECKOUT = Path(os.environ.get("BOULDER_DIR") or ROOT / ".boulder").resolve()
-CLUSTER = os.environ.get("KIND_CLUSTER") or "boulder-bench"
 BARE = f"{CLUSTER}-bare"
-ENVIRONMENT = {**os.environ, "BOULDER_DIR": str(CHECKOUT), "KIND_CLUSTER": CLUSTER, "CI": "true"}
-ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # some machines' own: every start would compile the package anew
-INVOKE = str(ROOT / ".venv/bin/invoke")
-SETTLE = 4  # seconds before each measured command: what the one before it left to be done is done, and disturbs neither
-PYTHON = str(ROOT / ".venv/bin/python")
-
-
-def seconds(*command: str, cwd: Path = ROOT) -> float:
-    """How long a command takes that must succeed."""
-    begun = time.monotonic()
-    result = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    taken = time.monotonic() - begun
-    if result.returncode:
-        sys.exit(
-            f"{' '.join(command)} ended with {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
-        )
-    return taken
-
-
-def wrapper(*arguments: str) -> float:
-    return seconds(str(ROOT / "tk8s.sh"), *arguments)
-
-
-def t_sh(*arguments: str) -> float:
-    return seconds(str(CHECKOUT / "t.sh"), *arguments)
-
-
-def compose(*arguments: str) -> float:
-    return seconds("docker", "compose", "--profile", "*", *arguments, cwd=CHECKOUT)
-
-
-def invoke(*arguments: str) -> float:
-    return seconds(INVOKE, *arguments)
-
-
-def pairs(count: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """`count` runs of each, in turns; the order changes from pair to pair."""
-    found: tuple[list[float], list[float]] = ([], [])
-    for number in range(count):
-        for side in (0, 1) if number % 2 else (1, 0):
-            time.sleep(SETTLE)
-            found[side].append((ours, theirs)[side]())
-    return found
-
-
-def phases() -> dict[str, float]:
-    """The phases of the newest run, in seconds."""
-    return json.loads((ROOT / ".runs/latest/run.json").read_text())["phases"]
-
-
-def row(what: str, ours: list[float], theirs: list[float], other: str) -> str:
-    a, b = statistics.median(ours), statistics.median(theirs)
-    spread = f"{min(ours):.2f}-{max(ours):.2f} / {min(theirs):.2f}-{max(theirs):.2f}"
-    return f"| {what} | {other} | {a:.2f} s | {b:.2f} s | {a / b:.2f} | {a - b:+.2f} s | {len(ours)} | {spread} |"
 
 
 def warm(count: int) -> list[str]:
@@ -102,10 +43,11 @@ def again(count: int) -> list[str]:
 
 
 def bare_cluster() -> float:
-    """kind's own time for a node with nothing on it, configured as ours but for mounts and ports."""
+    """kind's own time for a node with nothing on it, configured as ours but for ports, the checkout and kept images."""
     document = yaml.safe_load((ROOT / ".state" / CLUSTER / "kind.yaml").read_text())
-    for key in ("extraMounts", "extraPortMappings"):
-        document["nodes"][0].pop(key, None)
+    node = document["nodes"][0]
+    node.pop("extraPortMappings", None)
+    node["extraMounts"] = [mount for mount in node["extraMounts"] if mount["containerPath"] == "/static-pods"]
     configuration = ROOT / ".state" / "bench-kind.yaml"
     configuration.write_text(yaml.safe_dump(document))
     kind = next(iter(sorted((ROOT / ".state/bin").glob("kind*"))), Path("kind"))
@@ -171,60 +113,6 @@ def imports(count: int) -> list[str]:
     return [row("start of Python and imports", ours, theirs, "`python -c pass`")]
 
 
-def memory(_: int) -> list[str]:
-    """What the node container uses, beside the sum of Compose's containers; both idle, dependencies up."""
-    wrapper("--help")
-    t_sh("--help")
-    time.sleep(60)  # for both to be as idle
-    found = subprocess.run(
-        ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"], capture_output=True, text=True
-    ).stdout
-    units = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "B": 1}
-    used = {}
-    for line in found.splitlines():
-        name, amount = line.split()[:2]
-        unit = next(unit for unit in units if amount.endswith(unit))
-        used[name] = float(amount.removesuffix(unit)) * units[unit]
-    project = json.loads(
-        subprocess.run(["docker", "compose", "config", "--format", "json"], cwd=CHECKOUT, capture_output=True).stdout
-    )["name"]
-    rows = []
-    for what, amounts in (
-        ("memory as `docker stats` counts it", used),
-        ("memory of its processes alone", anonymous(used)),
-    ):
-        ours = amounts.pop(f"{CLUSTER}-control-plane") / 2**20  # whose name may begin like the project's containers
-        theirs = sum(value for name, value in amounts.items() if name.startswith(f"{project}-")) / 2**20
-        rows.append(
-            f"| {what}, dependencies idle | Compose's containers | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} | "
-            f"{ours - theirs:+.0f} MiB | 1 | |"
-        )
-    return rows
-
-
-def anonymous(names: Iterable[str]) -> dict[str, float]:
-    """What the processes of each container hold without the files that they have read: RssAnon in bytes (proc_pid_status(5)). Of an
-    engine that runs on this very kernel.
-    """
-    ids = {
-        name: subprocess.run(
-            ["docker", "inspect", "--format", "{{.Id}}", name], capture_output=True, text=True
-        ).stdout.strip()
-        for name in names
-    }
-    found = dict.fromkeys(ids, 0.0)
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            group, status = (process / "cgroup").read_text(), (process / "status").read_text()
-        except OSError:  # ended meanwhile
-            continue
-        kilobytes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")]
-        for name, container in ids.items():
-            if container in group:
-                found[name] += sum(kilobytes) * 1024
-    return found
-
-
 def suite() -> float:
     compose("down", "--volumes")
     wrapper("--help")
@@ -253,14 +141,18 @@ ROWS = {
     "down": down,
     "cold": cold,
     "first": first,
+    "growth": growth,
     "integration": integration,
 }
+
+
+LONG = ("first", "growth", "integration")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--only", default=",".join(name for name in ROWS if name not in ("first", "integration")))
+    parser.add_argument("--only", default=",".join(name for name in ROWS if name not in LONG))
     options = parser.parse_args()
     print(
         "| work | beside | here | there | ratio | difference | pairs | range here / there |\n"

@@ -47,8 +47,10 @@ class Run:
         run = cls(path, {"cluster": settings.cluster, **record})
         try:
             if prepared:
+                link = prepared.with_name(f"{prepared.name}.moved")
+                link.symlink_to(os.path.relpath(path, prepared.parent))  # first: what may fail for want of room
                 prepared.rename(path)
-                prepared.symlink_to(os.path.relpath(path, prepared.parent))
+                link.replace(prepared)
         except OSError:  # taken away meanwhile
             prepared = None
         run.begin() if prepared else run.prepare()

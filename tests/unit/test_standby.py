@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import subprocess
 import sys
@@ -50,6 +51,24 @@ def run(settings: Settings, document: dict) -> Run:
     run = Run.create(settings, ["t"], {}, standby.find(settings))
     (run.path / "waiting").touch()
     return run
+
+
+def test_without_room_for_the_link_the_run_has_a_directory_of_its_own(
+    settings: Settings, document: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standby.prepare(settings, "/runs", document, "digest")
+    link = Path.symlink_to
+
+    def full(path: Path, target: object) -> None:
+        if path.name.endswith(".moved"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        link(path, target)
+
+    monkeypatch.setattr(Path, "symlink_to", full)
+    run = Run.create(settings, ["t"], {}, standby.find(settings))
+    assert not standby.awaits(run)
+    assert (run.path / "signals").is_dir()
+    assert standby.find(settings)  # for the next one
 
 
 def test_it_is_the_tests_pod_but_for_its_label_and_its_wait(settings: Settings, document: dict) -> None:
