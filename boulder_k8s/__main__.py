@@ -14,7 +14,7 @@ from pathlib import Path
 from . import arguments, commands, process
 from .errors import Interrupted, Problem
 from .progress import note
-from .settings import Settings
+from .settings import ROOT, Settings
 from .signals import Signals
 
 
@@ -29,17 +29,17 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         for line in problem.detail.splitlines():
             print(f"    {line}", file=sys.stderr)
         note(problem.message)
-        note(problem.advice())
+        advise(problem.advice())
         return problem.exit_code
     except process.Failed as failed:
         for line in failed.output.splitlines()[-20:]:
             print(f"    {line}", file=sys.stderr)
         note(f"{Path(failed.command[0]).name} ended with {failed.returncode}.")
-        note("Its words are above. Run the command again; `invoke down` starts from nothing.")
+        advise("Its words are above. Run the command again; `invoke down` starts from nothing.")
         return 2
     except subprocess.TimeoutExpired as late:
         note(f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.")
-        note("Run the command again; `invoke doctor` looks at the machine, `invoke down` starts from nothing.")
+        advise("Run the command again; `invoke doctor` looks at the machine, `invoke down` starts from nothing.")
         return 2
     except BrokenPipeError:  # whoever read our stdout has enough, as in `invoke logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
@@ -48,7 +48,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return defect()
         note(f"The disk is full: {error.filename or 'a file'} cannot be written.")
-        note(
+        advise(
             "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again. More: `invoke doctor`."
         )
         return 2
@@ -57,6 +57,13 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     except Interrupted as interrupted:
         note("interrupted; the next command repairs what is half done")
         return 128 + interrupted.signum
+
+
+def advise(text: str) -> None:
+    """Says what to do; to those who type elsewhere also where `invoke` is."""
+    if "`invoke " in text and Path.cwd().resolve() != ROOT:
+        text += f" (`invoke`: .venv/bin/invoke in {ROOT})"
+    note(text)
 
 
 def defect() -> int:

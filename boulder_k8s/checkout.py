@@ -68,36 +68,50 @@ class Checkout:
         return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
 
 
-def place(environ: Mapping[str, str], directory: Path, root: Path) -> Path:
-    """Where the checkout is that a command means, whether or not it is one: BOULDER_DIR, `directory` (where the command was
-    started), the wrapper's own directory (BOULDER_K8S_WRAPPER), `root`/.boulder.
+def named(environ: Mapping[str, str], directory: Path) -> Path | None:
+    """The checkout that a command names, None where it names none: BOULDER_DIR, whether or not it is one; the directory where the
+    command was started, or one above it (where Docker Compose looks too); the wrapper's own directory (BOULDER_K8S_WRAPPER).
     """
-    if named := environ.get("BOULDER_DIR"):
-        return (directory / named).resolve()
+    if given := environ.get("BOULDER_DIR"):
+        return (directory / given).resolve()
     wrapper = environ.get("BOULDER_K8S_WRAPPER")
-    for candidate in (directory, Path(wrapper) if wrapper else None):
-        if candidate and not Checkout(candidate.resolve()).missing():
-            return candidate.resolve()
-    return root / ".boulder"
+    above = directory.resolve()
+    for candidate in (above, *above.parents, *([Path(wrapper).resolve()] if wrapper else [])):
+        if not Checkout(candidate).missing():
+            return candidate
+    return None
 
 
-def find(environ: Mapping[str, str], directory: Path, root: Path, offline: bool = False) -> Checkout:
-    """The checkout at `place`; where nothing names one, a clone of the pinned revision (made here when there is none).
+def place(environ: Mapping[str, str], directory: Path, root: Path, known: Path | None = None) -> Path:
+    """Where the checkout is that a command means: the one that is named, the `known` one that the cluster was made for, `root`/.boulder."""
+    if found := named(environ, directory):
+        return found
+    return known if known and not Checkout(known).missing() else root / ".boulder"
+
+
+def find(
+    environ: Mapping[str, str], directory: Path, root: Path, offline: bool = False, known: Path | None = None
+) -> Checkout:
+    """The checkout at `place`; without any, a clone of the pinned revision is made. One that nobody named is said.
 
     Raises Problem when BOULDER_DIR is not a checkout, when the clone fails, or when it would have to be made offline.
     """
-    checkout = Checkout(place(environ, directory, root))
+    checkout = Checkout(place(environ, directory, root, known))
     missing = checkout.missing()
-    if missing and (named := environ.get("BOULDER_DIR")):
+    if missing and (given := environ.get("BOULDER_DIR")):
         what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
         raise Problem(
-            f"BOULDER_DIR={named} is not a Boulder checkout: it {what}.",
+            f"BOULDER_DIR={given} is not a Boulder checkout: it {what}.",
             "Set BOULDER_DIR to a clone of Boulder, or unset it.",
             check="boulder-checkout",
         )
     if missing and offline:
         raise not_here("A Boulder checkout is")
-    return clone(checkout.path) if missing else checkout
+    if missing:
+        return clone(checkout.path)
+    if not named(environ, directory):
+        note(f"the checkout is {checkout.path}: no other one is here, and BOULDER_DIR names none")
+    return checkout
 
 
 def clone(path: Path) -> Checkout:

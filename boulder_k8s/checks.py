@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import threading
@@ -19,6 +20,7 @@ OK, WARNING, FAIL = "ok", "warning", "fail"
 GIB = 2**30
 MEMORY = 6 * GIB  # what Boulder's build and the cluster take together, about
 DISK = 15 * GIB  # the images twice: the engine's and the node's
+COMPOSE = (2, 20, 2)  # https://docs.docker.com/reference/compose-file/services/#healthcheck
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
 FAR = "github.com"  # kind and Boulder come from there
 NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
@@ -51,7 +53,15 @@ def docker_engine(machine: Machine) -> tuple[str, ...]:
 
 def docker_compose(_: Machine) -> tuple[str, ...]:
     try:
-        return OK, f"Docker Compose {process.run(['docker', 'compose', 'version', '--short'], timeout=60).strip()}"
+        version = process.run(["docker", "compose", "version", "--short"], timeout=60).strip()
+        number = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+        if number and tuple(int(part) for part in number.groups()) < COMPOSE:
+            return (
+                FAIL,
+                f"Docker Compose {version}",
+                "Update it to 2.20.2 or newer, the first that knows docker-compose.yml's start_interval.",
+            )
+        return OK, f"Docker Compose {version}"
     except (OSError, process.Failed):
         return (
             FAIL,

@@ -148,7 +148,7 @@ class Cluster:
         images.note_loaded(self.settings, node_id, store.images(self.settings) if volume else {})
         # Written last: a cluster without it was interrupted while it was made.
         (self.settings.state / "complete.json").write_text(
-            json.dumps({"node": node_id, "checkout": identity(checkout.path)})
+            json.dumps({"node": node_id, "checkout": identity(checkout.path), "path": str(checkout.path)})
         )
         return node_id
 

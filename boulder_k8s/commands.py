@@ -29,7 +29,7 @@ from .stack import BOULDER, Stack
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
     """The checkout that the environment, the current directory or the wrapper's place names."""
-    found = checkouts.find(environ, Path.cwd(), settings.root, settings.offline)
+    found = checkouts.find(environ, Path.cwd(), settings.root, settings.offline, settings.known_checkout)
     if outside := found.external_git_directory():
         note(
             f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose"

@@ -13,7 +13,9 @@ from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, mounts
 
 
 def boulder_checkout(machine: Machine) -> tuple[str, ...]:
-    found = checkout.Checkout(checkout.place(machine.environ, Path.cwd(), machine.settings.root))
+    found = checkout.Checkout(
+        checkout.place(machine.environ, Path.cwd(), machine.settings.root, machine.settings.known_checkout)
+    )
     if missing := found.missing():
         if named := machine.environ.get("BOULDER_DIR"):
             return (

@@ -134,6 +134,7 @@ def render(
             "components": [os.path.relpath(settings.root / "k8s/components/acme-client", directory.resolve())]
             if settings.overrides.forward
             else [],
+            "generatorOptions": {"labels": {"app.kubernetes.io/part-of": "boulder"}},  # as the base's objects
             "configMapGenerator": [
                 {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
             ],

@@ -166,7 +166,7 @@ def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float)
             lines.append(log_end(kubectl, pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], 10))
     return Problem(
         f"Not ready after {timeout:.0f} s: {', '.join(missing)}.",
-        "`invoke logs` shows more; `--timeout` gives them longer.",
+        "`invoke logs` shows more; BOULDER_K8S_TIMEOUT=SECONDS gives them longer.",
         "\n".join(lines),
         check="docker-memory",
     )

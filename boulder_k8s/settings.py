@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import memory
 from .checkout import place
 from .errors import Problem
 from .overrides import Overrides
@@ -69,6 +70,12 @@ class Settings:
     def state(self) -> Path:
         """What this project remembers about the cluster; gone after `down`."""
         return self.root / ".state" / self.cluster
+
+    @property
+    def known_checkout(self) -> Path | None:
+        """The checkout that the cluster was made for, None when there is no cluster."""
+        path = memory.read(self.state / "complete.json").get("path")
+        return Path(path) if path else None
 
     @property
     def kubeconfig(self) -> Path:

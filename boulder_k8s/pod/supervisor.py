@@ -38,16 +38,13 @@ import termios
 import time
 
 from processes import descendants, give_to_owner
+from recording import CannotRecord, Recording
 from standby import taken
+from stdin import Stdin
 
 TICK = 0.04  # seconds between looks at the files that the wrapper writes
 CHUNK = 1 << 16
-NO_SPACE_PATIENCE = 10.0  # seconds for somebody to make room before the run is given up
 IO_ERROR = 74  # EX_IOERR in sysexits.h
-
-
-class CannotRecord(Exception):
-    """The run directory does not take what the tests say."""
 
 
 class Supervisor:
@@ -59,17 +56,13 @@ class Supervisor:
             command = json.load(file)
         self.commands = command["commands"]
         self.terminal = command["terminal"]
-        self.streams = {name: open(self.path(name), "ab", buffering=0) for name in ("stdout", "stderr")}
-        self.stdin = open(self.path("stdin"), "rb", buffering=0)
-        self.taken = 0
-        self.pending = b""  # read from stdin, not yet taken by the tests
+        self.recording = Recording(directory)
+        self.stdin = Stdin(directory)
         self.signals = 0
         self.window = ""
         self.deleted = False
         self.child = None
         self.code = None
-        self.input = None  # the descriptor that feeds the tests
-        self.feeding = False
         self.sources = {}  # descriptor the tests write to -> name of its stream
 
     def path(self, name):
@@ -117,9 +110,8 @@ class Supervisor:
         self.code = None
         self.start(command)
         # A pipe's input is the last command's, the tests': generate.sh must not swallow it. A terminal serves each.
-        self.feeding = self.code is None and (self.terminal or command is self.commands[-1])
-        if not self.feeding:
-            self.end_input()
+        if self.code is not None or not (self.terminal or command is self.commands[-1]):
+            self.stdin.end()
         with selectors.DefaultSelector() as selector:
             selector.register(self.wake, selectors.EVENT_READ)
             for descriptor in self.sources:
@@ -131,14 +123,16 @@ class Supervisor:
                     elif not self.copy(key.fd):
                         selector.unregister(key.fd)
                 self.obey()
-                self.feed()
+                if self.code is None:
+                    self.stdin.feed()
                 self.reap()
             # As when PID 1 of a container leaves: whatever the tests left behind ends with them.
             self.end_all()
             self.drain(selector)
-        for descriptor in {*self.sources, self.input} - {None}:
+        for descriptor in set(self.sources) - {self.stdin.descriptor}:  # a terminal is both
             os.close(descriptor)
-        self.sources, self.input = {}, None
+        self.sources = {}
+        self.stdin.disconnect()
         return self.code
 
     def start(self, command):
@@ -146,12 +140,14 @@ class Supervisor:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
         if self.terminal:
             master, slave = pty.openpty()
-            self.input, self.sources = master, {master: "stdout"}
+            self.sources = {master: "stdout"}
+            self.stdin.connect(master, terminal=True)
             self.window = ""  # each command has a terminal of its own
             self.resize()
             ours = (slave, slave, slave)
         else:
-            (stdin, self.input), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+            (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+            self.stdin.connect(feed, terminal=False)
             self.sources = {out: "stdout", err: "stderr"}
             ours = (stdin, stdout, stderr)
         try:
@@ -167,10 +163,10 @@ class Supervisor:
         except OSError as error:
             # The codes of a shell, and of docker: 127 not found, 126 not to be executed.
             self.code = 127 if error.errno == errno.ENOENT else 126
-            self.record("stderr", ("%s: %s\n" % (command[0], error.strerror)).encode())
+            self.recording.append("stderr", ("%s: %s\n" % (command[0], error.strerror)).encode())
         for descriptor in set(ours):
             os.close(descriptor)
-        for descriptor in {*self.sources, self.input}:
+        for descriptor in {*self.sources, self.stdin.descriptor}:
             os.set_blocking(descriptor, False)
 
     def copy(self, descriptor):
@@ -182,19 +178,8 @@ class Supervisor:
         except OSError:  # EIO: the last process that had the terminal open is gone
             return False
         if data:
-            self.record(self.sources[descriptor], data)
+            self.recording.append(self.sources[descriptor], data)
         return bool(data)
-
-    def record(self, name, data):
-        """Appends to a stream's file. Holds the tests back while the disk is full, and gives up in the end."""
-        deadline = time.monotonic() + NO_SPACE_PATIENCE
-        while data:
-            try:
-                data = data[self.streams[name].write(data) :]
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > deadline:
-                    raise CannotRecord("%s: %s" % (name, error.strerror)) from error
-                time.sleep(0.5)
 
     def drain(self, selector):
         """Reads what is left in the pipes; every process that could write is gone."""
@@ -239,38 +224,7 @@ class Supervisor:
         if window and window != self.window:
             self.window = window
             rows, columns = (int(number) for number in window.split())
-            fcntl.ioctl(self.input, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def feed(self):
-        """Gives the tests what the user typed or piped."""
-        while self.feeding and self.code is None:
-            if not self.pending:
-                ended = os.path.exists(self.path("stdin.end"))  # asked before the read, so that nothing is missed
-                self.pending = self.stdin.read(CHUNK)
-                if not self.pending:
-                    if ended:
-                        self.end_input()
-                    return
-            try:
-                count = os.write(self.input, self.pending)
-            except BlockingIOError:
-                return
-            except OSError:  # EPIPE: the tests do not read any more
-                self.pending = b""
-                self.end_input()
-                return
-            self.pending = self.pending[count:]
-            self.taken += count
-            with open(self.path("stdin.taken"), "w") as file:
-                file.write(str(self.taken))
-
-    def end_input(self):
-        self.feeding = False
-        if self.terminal:
-            os.write(self.input, b"\x04")  # VEOF, Ctrl-D
-        elif self.input is not None:
-            os.close(self.input)
-            self.input = None
+            fcntl.ioctl(self.stdin.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def reap(self):
         """Collects every ended child: as PID 1 this process inherits the orphans."""
@@ -313,12 +267,7 @@ def run(directory):
         give_to_owner(directory)
         if code is None:
             return 128 + signal.SIGTERM
-        temporary = os.path.join(directory, ".exitcode")
-        with open(temporary, "w") as file:
-            file.write("%d\n" % code)
-        owner = os.stat(directory)
-        os.chown(temporary, owner.st_uid, owner.st_gid)
-        os.rename(temporary, os.path.join(directory, "exitcode"))
+        supervisor.recording.end(code)
     except (CannotRecord, OSError, shutil.Error) as error:
         supervisor.end_all()
         print("the run directory does not take the record: %s" % error, file=sys.stderr, flush=True)

@@ -75,6 +75,11 @@ def render(
     return overlay.render(SETTINGS, checkout, SERVICES, ids or {}, config_next, KUBECTL, tmp_path / "overlay")
 
 
+def test_everything_is_labelled_as_part_of_boulder(checkout: Checkout, tmp_path: Path) -> None:
+    for item in render(checkout, tmp_path).objects:
+        assert item["metadata"]["labels"]["app.kubernetes.io/part-of"] == "boulder", item["metadata"]["name"]
+
+
 def contents(item: dict) -> dict[str, bytes]:
     """A ConfigMap's or Secret's files."""
     plain = {key: value.encode() for key, value in item.get("data", {}).items()} if item["kind"] == "ConfigMap" else {}

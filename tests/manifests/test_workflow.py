@@ -56,10 +56,11 @@ def test_called_and_dispatched_it_takes_the_same_inputs() -> None:
 
 def test_its_tasks_and_options_exist() -> None:
     text = WORKFLOW.read_text()
-    help_text = subprocess.run(
-        [ROOT / ".venv/bin/invoke", "--help", "parity"], cwd=ROOT, capture_output=True, text=True
-    ).stdout
-    assert "invoke parity" in text
-    for option in ("--next", "--output"):
-        assert option in text
-        assert option in help_text
+    for name, options in {"parity": ("--next", "--output"), "bundle": ("--output",), "logs": ()}.items():
+        help_text = subprocess.run(
+            [ROOT / ".venv/bin/invoke", "--help", name], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert f"invoke {name}" in text
+        for option in options:
+            assert option in text
+            assert option in help_text

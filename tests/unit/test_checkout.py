@@ -42,6 +42,26 @@ def test_a_relative_name_starts_from_where_the_command_was_started_and_links_are
     assert find({}, tmp_path / "link", tmp_path).path == three["named"]
 
 
+def test_a_subdirectory_of_a_checkout_means_that_checkout(three: dict[str, Path], tmp_path: Path) -> None:
+    wrapper = {"BOULDER_K8S_WRAPPER": str(three["wrapper"])}
+    assert find(wrapper, three["current"] / "test/config", tmp_path).path == three["current"]
+
+
+def test_where_none_is_named_it_is_that_of_the_cluster_and_that_is_said(
+    three: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    shutil.copytree(three["named"], nothing / ".boulder")
+    assert find({}, three["current"], nothing, known=three["named"]).path == three["current"]
+    assert capfd.readouterr().err == ""
+    assert find({}, nothing, nothing, known=three["named"]).path == three["named"]
+    assert str(three["named"]) in capfd.readouterr().err
+    shutil.rmtree(three["named"])
+    assert find({}, nothing, nothing, known=three["named"]).path == nothing / ".boulder"
+    assert str(nothing / ".boulder") in capfd.readouterr().err
+
+
 def test_a_named_directory_that_is_no_checkout_is_an_error_even_if_another_is_there(
     three: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
         assert {"--name=unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
     for call in machine.calls("kubectl"):
         assert {"--context=kind-unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
+    assert cluster.settings.known_checkout == checkout
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     node = configuration["nodes"][0]
     assert node["extraMounts"][0] == {"hostPath": str(checkout), "containerPath": "/boulder"}

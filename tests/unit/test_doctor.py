@@ -105,6 +105,9 @@ def test_a_check_that_breaks_says_so(machine: Machine, programs: Programs) -> No
 def test_compose_disk_inotify_routes_and_proxies(machine: Machine, programs: Programs, monkeypatch) -> None:
     programs.answer("docker", "compose version", "exit 1")
     assert found(machine, "docker-compose").level == FAIL
+    for version, level in {"2.20.1": FAIL, "v2.20.2": OK, "2.40.3-3": OK, "dev": OK}.items():
+        programs.answer("docker", "compose version", f"echo {version}")
+        assert found(machine, "docker-compose").level == level, version
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 8 * 2**30}))
     assert found(machine, "docker-disk").level == WARNING
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 * 2**30}))

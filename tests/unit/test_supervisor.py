@@ -141,8 +141,8 @@ def test_a_full_disk_leaves_no_record(make_pod: MakePod, tmp_path: Path) -> None
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", tmp_path / "run"], check=True)
     try:
         pod = make_pod()
-        supervisor = pod.path / "pod/supervisor.py"
-        supervisor.write_text(supervisor.read_text().replace("NO_SPACE_PATIENCE = 10.0", "NO_SPACE_PATIENCE = 0.5"))
+        recording = pod.path / "pod/recording.py"
+        recording.write_text(recording.read_text().replace("NO_SPACE_PATIENCE = 10.0", "NO_SPACE_PATIENCE = 0.5"))
         pod.start(bash("head -c 2000000 /dev/zero; exit 0"))
         assert pod.child.wait(30) == 74
         assert pod.run.exit_code() is None
