@@ -17,6 +17,7 @@ from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
 from .manifests import load
+from .node import identity, mounts, published, started
 from .ports import check_ports
 from .progress import note, step
 from .settings import Settings, own_directory
@@ -51,7 +52,8 @@ class Cluster:
             f"--name={self.settings.cluster}",
             f"--kubeconfig={self.settings.kubeconfig}",
         ]
-        return process.run(command, env={**os.environ, "KUBECONFIG": str(self.settings.kubeconfig), **(env or {})})
+        ours = {"KUBECONFIG": str(self.settings.kubeconfig), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+        return process.run(command, env={**os.environ, **ours, **(env or {})})
 
     def node(self) -> dict | None:
         """The node container, or None when there is no cluster of this name. Raises Problem when the cluster is not ours."""
@@ -95,6 +97,11 @@ class Cluster:
         if not running:
             with step(f"starting the node of cluster {self.settings.cluster}"):
                 process.run(["docker", "start", self.settings.node])
+            self.remember(checkout)
+        elif self.record().get("started", started(node)) != started(
+            node
+        ):  # by the engine, after a start of the machine
+            self.remember(checkout)
         if not running or not self.settings.kubeconfig.exists():
             self.kind("export", "kubeconfig")
             self.wait_for_api()
@@ -110,7 +117,9 @@ class Cluster:
                 again,
                 check="cluster",
             )
-        if self.record().get("checkout") != identity(checkout.path):
+        # A node that was started since sees what has the checkout's name now.
+        seen = node["State"]["Running"] and self.record().get("started", started(node)) == started(node)
+        if seen and self.record().get("checkout") != identity(checkout.path):
             raise Problem(
                 f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
                 again,
@@ -137,6 +146,7 @@ class Cluster:
                 self.create_once(checkout, node_image, volume)
                 break
             except process.Failed as error:
+                self.node()  # raises Problem where somebody else has made a cluster of this name meanwhile
                 self.remove()
                 # What an interrupted command had started (kind's own `docker run`) makes a node behind our back until it ends.
                 if not attempts_left or not any(
@@ -146,11 +156,15 @@ class Cluster:
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         images.note_loaded(self.settings, node_id, store.images(self.settings) if volume else {})
-        # Written last: a cluster without it was interrupted while it was made.
-        (self.settings.state / "complete.json").write_text(
-            json.dumps({"node": node_id, "checkout": identity(checkout.path), "path": str(checkout.path)})
-        )
+        self.remember(checkout)
         return node_id
+
+    def remember(self, checkout: Checkout) -> None:
+        """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
+        node = docker.inspect_container(self.settings.node)
+        facts = {"node": node["Id"], "started": started(node)}
+        there = {"checkout": identity(checkout.path), "path": str(checkout.path)}
+        (self.settings.state / "complete.json").write_text(json.dumps(facts | there))
 
     def create_once(self, checkout: Checkout, node_image: str, volume: Path | None) -> None:
         self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
@@ -168,7 +182,7 @@ class Cluster:
         )
 
     def record(self) -> dict:
-        """What `create` wrote at its end; empty when there is no cluster or its creation was interrupted."""
+        """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""
         try:
             return json.loads((self.settings.state / "complete.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -230,24 +244,3 @@ class Cluster:
             self.kind("delete", "cluster")
         shutil.rmtree(self.settings.state, ignore_errors=True)
         shutil.rmtree(standby.directories(self.settings), ignore_errors=True)
-
-
-def mounts(container: dict) -> dict[str, str]:
-    """A container's bind mounts: path inside -> path on the host."""
-    return {mount["Destination"]: mount["Source"] for mount in container["Mounts"] if mount["Type"] == "bind"}
-
-
-def published(node: dict) -> set[tuple[int, int]]:
-    """The host ports that a node has for Boulder, each with the pod's port behind it."""
-    return {
-        (int(binding["HostPort"]), int(port.split("/")[0]))
-        for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
-        for binding in bindings
-        if port != "6443/tcp"
-    }
-
-
-def identity(path: Path) -> list[int]:
-    """What tells a directory from another of the same name: a bind mount stays with one that was moved away."""
-    facts = path.stat()
-    return [facts.st_dev, facts.st_ino]

@@ -18,6 +18,7 @@ from .streams import Attachment, Outlet
 RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod
 STALL = 5.0  # seconds without delivery, though there is something to deliver, before the stream is opened anew
 PATIENCE = 180.0  # seconds for an API server that does not answer while the node runs
+UNDELIVERED = 2  # in place of 0: who reads the output must not take it for all
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
@@ -108,6 +109,10 @@ class Follower:
             return 128 + self.signals.received[0]
         if any(outlet.closed for outlet in self.outlets):
             return BROKEN_PIPE
+        for outlet in self.outlets:
+            if outlet.failure:
+                note(f"{outlet.recorded.name} was not written whole: {outlet.failure}. {outlet.recorded} has it all")
+                code = UNDELIVERED if code == 0 else code
         if code is not None:
             return code
         self.run.record["failure"] = reason

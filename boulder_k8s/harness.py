@@ -54,8 +54,11 @@ class Harness:
         the pod is made of that its description does not say; with it the pod may be one that was started ahead, and the next run's
         is started behind this one (standby.py). Raises Problem when it cannot start.
         """
-        on_terminal = os.isatty(0) and os.isatty(1) and may_read_stdin()
+        reads = name != SETUP and may_read_stdin()  # generate.sh's pod must not swallow what the tests are given
+        on_terminal = reads and os.isatty(0) and os.isatty(1)
         (run.path / "command.json").write_text(json.dumps({"commands": commands, "terminal": on_terminal}))
+        if name == SETUP:
+            (run.path / "stdin.end").touch()
         if on_terminal:
             record_window(run.path)  # before the tests can ask
         kubectl = self.cluster.kubectl
@@ -69,7 +72,7 @@ class Harness:
                     uid = self.create(document)
                 self.wait_for_start(run, name, uid, timeout)
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
-                if may_read_stdin():
+                if reads:
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
             if code and not self.signals.received:  # who interrupts wants an end, not a report

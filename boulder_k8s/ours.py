@@ -9,7 +9,8 @@ from pathlib import Path
 from . import checkout, docker, process, store, tools
 from . import lock as locks
 from .checks import FAIL, OK, WARNING, Machine
-from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster, mounts
+from .cluster import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster
+from .node import mounts
 
 
 def boulder_checkout(machine: Machine) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def interactive() -> bool:
@@ -19,8 +19,9 @@ def interactive() -> bool:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
-    print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
+    """One line on stderr. Where that cannot be written, what we do goes on without."""
+    with suppress(OSError):
+        print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from . import memory, rollout, standby, tools
 from .checkout import Checkout
-from .cluster import CHECKOUT_MOUNT, Cluster, mounts, published
+from .cluster import CHECKOUT_MOUNT, Cluster
 from .harness import TESTS
 from .manifests import WORKLOAD_KINDS, workloads
+from .node import mounts, published
 from .progress import overdue
 from .rollout import NAME
 from .settings import Settings, directory_url

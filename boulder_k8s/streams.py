@@ -13,11 +13,13 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count as numbers
 from pathlib import Path
 
 CHUNK = 1 << 16
 FRAME = struct.Struct(">BI")  # pod/follow.py's
+NUMBERS = numbers()
 AHEAD = 1 << 20  # bytes of stdin kept for the tests beyond what they have read
 
 
@@ -31,6 +33,7 @@ class Outlet:
         self.moved = time.monotonic()  # when something was delivered last, or nothing was to be delivered
         self.writing = False
         self.closed = False  # the reader is gone (EPIPE)
+        self.failure = ""  # why it cannot be written: a full disk. The rest is dropped; the record has it
 
     def deliver(self, data: bytes) -> None:
         """Writes bytes that follow those delivered before."""
@@ -38,14 +41,15 @@ class Outlet:
         view = memoryview(data)
         while view:
             try:
-                count = len(view) if self.closed else os.write(self.descriptor, view)
+                count = len(view) if self.closed or self.failure else os.write(self.descriptor, view)
             except BlockingIOError:  # somebody made our stdout non-blocking
                 select.select([], [self.descriptor], [], 1)
                 continue
             except OSError as error:
-                if error.errno not in (errno.EPIPE, errno.EIO):
-                    raise
-                self.closed = True
+                if error.errno in (errno.EPIPE, errno.EIO):
+                    self.closed = True
+                else:
+                    self.failure = error.strerror
                 continue
             self.offset += count
             view = view[count:]
@@ -156,11 +160,16 @@ def may_read_stdin() -> bool:
 
 
 def record_window(directory: Path) -> None:
-    """Tells the supervisor the size of the user's terminal."""
-    size = os.get_terminal_size(0)
-    partial = directory / ".window"
-    partial.write_text(f"{size.lines} {size.columns}")
-    partial.replace(directory / "window")
+    """Tells the supervisor the size of the user's terminal. A signal handler, which another signal may interrupt anywhere: each call has
+    a file of its own, and the last one to write has the last size.
+    """
+    told = None
+    with suppress(OSError):  # no room, or no terminal any more: no reason to end the tests
+        while told != (size := os.get_terminal_size(0)):
+            partial = directory / f".window.{next(NUMBERS)}"
+            partial.write_text(f"{size.lines} {size.columns}")
+            partial.replace(directory / "window")
+            told = size
 
 
 @contextmanager

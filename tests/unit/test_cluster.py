@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def describe(programs: Programs, name: str, settings: Settings, checkout: Path, 
     ports = {f"{port.container}/tcp": [{"HostPort": str(port.host)}] for port in settings.ports}
     node = {
         "Id": "node-1",
-        "State": {"Running": True},
+        "State": {"Running": True, "StartedAt": "first"},
         "Mounts": [
             {"Type": "bind", "Source": str(checkout), "Destination": "/boulder"},
             {"Type": "bind", "Source": str(settings.runs), "Destination": "/runs"},
@@ -198,6 +199,45 @@ def test_a_checkout_that_was_replaced_under_the_same_name_is_refused(made, check
     checkout.rename(checkout.with_name("away"))
     shutil.copytree(checkout.with_name("away"), checkout)
     refused(made, checkout, machine, "was replaced after cluster unit was made")
+
+
+def test_a_node_that_was_started_since_sees_the_checkout_that_is_there_now(made, checkout: Path, machine) -> None:
+    checkout.rename(checkout.with_name("away"))
+    shutil.copytree(checkout.with_name("away"), checkout)
+    describe(machine, "node", made.settings, checkout, State={"Running": True, "StartedAt": "after a reboot"})
+    made.ensure(Checkout(checkout), made.node())
+    made.ensure(Checkout(checkout), made.node())
+    checkout.rename(checkout.with_name("away-too"))
+    shutil.copytree(checkout.with_name("away"), checkout)
+    refused(made, checkout, machine, "was replaced after cluster unit was made")
+
+
+@pytest.mark.parametrize("by", ["a label", "a prefix"])
+def test_docker_desktops_paths_are_the_hosts(made: Cluster, checkout: Path, machine, monkeypatch, by: str) -> None:
+    settings = made.settings
+    mounts = [
+        {"Type": "bind", "Source": f"/host_mnt{source}", "Destination": inside}
+        for source, inside in ((checkout, "/boulder"), (settings.runs, "/runs"))
+    ]
+    labels = {}
+    if by == "a label":
+        for number, mount in enumerate(mounts):
+            labels[f"desktop.docker.io/binds/{number}/Source"] = mount["Source"].removeprefix("/host_mnt")
+            labels[f"desktop.docker.io/binds/{number}/Target"] = mount["Destination"]
+    else:
+        monkeypatch.setattr(sys, "platform", "darwin")
+    describe(machine, "node", settings, checkout, Mounts=mounts, Config={"Labels": labels})
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+
+
+def test_a_cluster_that_somebody_else_makes_meanwhile_is_left_alone(cluster, checkout, machine, settings) -> None:
+    describe(machine, "other", settings, checkout, Mounts=[])
+    machine.answer(
+        "kind", "create cluster", "cp $cd/other $cd/node; echo 'ERROR: node(s) already exist for a cluster' >&2; exit 1"
+    )
+    with pytest.raises(Problem, match="was not made by boulder-k8s"):
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert machine.called("kind", "delete") == 0
 
 
 @pytest.mark.parametrize("text", ["24911:4001", "24911:4001,24914:4003", "24911:4001,24913:4003,24955:8055"])

@@ -17,7 +17,7 @@ from pods import Pod, eventually
 from boulder_k8s import follower as module
 from boulder_k8s.follower import Follower, ending
 from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.streams import Outlet
+from boulder_k8s.streams import Outlet, record_window
 
 # A kubectl whose exec runs the follower here and misbehaves as told; `get` answers with a file's pod.
 FAKE = """#!{python}
@@ -208,6 +208,41 @@ def test_a_reader_that_leaves_ends_the_run(make_pod) -> None:
     following.follower.outlets[0].descriptor = writing
     os.close(reading)
     assert following.follower.follow() == 141
+
+
+def test_a_full_disk_behind_stdout_is_said_and_is_no_success(make_pod, capfd) -> None:
+    following = Following(make_pod().start(["bash", "-c", "echo one; sleep 0.3; echo two; echo err >&2"]), "works")
+    following.follower.outlets[0].descriptor = os.open("/dev/full", os.O_WRONLY)
+    assert following.follower.follow() == 2
+    assert following.follower.reconnects == 0
+    said = capfd.readouterr().err
+    assert "stdout was not written whole: No space left on device" in said
+    assert str(following.pod.path / "stdout") in said
+    assert following.files[1].read_bytes() == b"err\n"
+
+
+def test_tests_that_failed_have_their_own_code_on_a_full_disk_too(make_pod) -> None:
+    following = Following(make_pod().start(["bash", "-c", "echo one; exit 42"]), "works")
+    following.follower.outlets[0].descriptor = os.open("/dev/full", os.O_WRONLY)
+    assert following.follower.follow() == 42
+
+
+def test_the_last_of_many_window_sizes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a signal arrives while the handler of another one works."""
+    sizes = [os.terminal_size((80, 24))]
+    replace = Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if len(sizes) == 1:
+            sizes.append(os.terminal_size((100, 40)))
+            record_window(tmp_path)
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: sizes[-1])
+    monkeypatch.setattr(Path, "replace", interrupted)
+    record_window(tmp_path)
+    assert (tmp_path / "window").read_text() == "40 100"
+    assert [path.name for path in tmp_path.iterdir()] == ["window"]
 
 
 def test_a_reader_that_does_not_read_does_not_keep_a_second_signal(make_pod) -> None:

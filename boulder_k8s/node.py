@@ -1,0 +1,49 @@
+"""What the engine says of a cluster's node, as the host sees it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Docker Desktop mounts by way of a machine of its own, and reports that machine's paths: `desktop.docker.io/binds/N/Source` has the
+# host's where it is set, else they begin with this.
+DESKTOP_BINDS = "desktop.docker.io/binds/"
+DESKTOP_PREFIX = "/host_mnt"
+
+
+def mounts(container: dict) -> dict[str, str]:
+    """A container's bind mounts: path inside -> path on the host."""
+    labels = container.get("Config", {}).get("Labels") or {}
+    told = {
+        labels.get(name.removesuffix("Source") + "Target"): source
+        for name, source in labels.items()
+        if name.startswith(DESKTOP_BINDS) and name.endswith("/Source")
+    }
+    found = {mount["Destination"]: mount["Source"] for mount in container["Mounts"] if mount["Type"] == "bind"}
+    if sys.platform == "darwin":
+        found = {inside: source.removeprefix(DESKTOP_PREFIX) for inside, source in found.items()}
+    return {inside: told.get(inside, source) for inside, source in found.items()}
+
+
+def published(node: dict) -> set[tuple[int, int]]:
+    """The host ports that a node has for Boulder, each with the pod's port behind it."""
+    return {
+        (int(binding["HostPort"]), int(port.split("/")[0]))
+        for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
+        for binding in bindings
+        if port != "6443/tcp"
+    }
+
+
+def started(node: dict) -> str:
+    """When it was started last: its bind mounts lead to what had their names then."""
+    return node["State"].get("StartedAt", "")
+
+
+def identity(path: Path) -> list[int]:
+    """What tells a directory from another of the same name: a bind mount stays with one that was moved away.
+
+    Not from one start of the machine to the next: some file systems (btrfs, LVM, NFS) then have another device number.
+    """
+    facts = path.stat()
+    return [facts.st_dev, facts.st_ino]
