@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import arguments, commands, process
 from .errors import Interrupted, Problem
-from .progress import note
+from .progress import note, shown
 from .settings import ROOT, Settings
 from .signals import Signals
 
@@ -21,6 +21,9 @@ from .signals import Signals
 def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     """Runs a command and returns its exit code. A Problem becomes its lines on stderr, a signal 128 + its number."""
     signals = Signals()
+    # Every kubectl inherits it: defaults that the user has set for their own, such as to ask before it deletes, would change ours.
+    # https://kubernetes.io/docs/reference/kubectl/kuberc/
+    os.environ["KUBERC"] = "off"
     try:
         code = action(Settings.from_environment(), signals) or 0
         sys.stdout.flush()  # here, where a reader that is gone is no defect
@@ -44,6 +47,14 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     except BrokenPipeError:  # whoever read our stdout has enough, as in `invoke logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
         return 128 + signal.SIGPIPE
+    except PermissionError as error:
+        if not error.filename:
+            return defect()
+        note(f"{error.filename} cannot be read or written by you.")
+        advise(
+            f'Was it made by sudo? `sudo chown -R "$USER" {ROOT}/.runs {ROOT}/.state {ROOT}/.venv` makes it yours. More: `invoke doctor`.'
+        )
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return defect()
@@ -61,7 +72,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
 
 def advise(text: str) -> None:
     """Says what to do; to those who type elsewhere also where `invoke` is."""
-    if "`invoke " in text and Path.cwd().resolve() != ROOT:
+    if "`invoke " in text and shown(ROOT) != ".":
         text += f" (`invoke`: .venv/bin/invoke in {ROOT})"
     note(text)
 

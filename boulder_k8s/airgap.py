@@ -201,7 +201,7 @@ def put_kind(settings: Settings, saved: tarball.Reader) -> None:
 def put_checkout(settings: Settings, saved: tarball.Reader, environ: Mapping[str, str]) -> None:
     """Makes the checkout that a command finds where nothing names one; one that is there already stays as it is."""
     revision = saved.manifest["boulder"]
-    there = Checkout(checkout.place(environ, Path.cwd(), settings.root, settings.known_checkout))
+    there = Checkout(checkout.place(environ, checkout.current_directory(), settings.root, settings.known_checkout))
     if not revision or not there.missing():
         note(f"Boulder stays {there.path} at {there.revision()[:9]}; the file has {(revision or 'none')[:9]}")
     elif there.path == settings.root / ".boulder":

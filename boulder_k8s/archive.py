@@ -23,7 +23,7 @@ from . import bundle as collecting
 from . import diagnosis, doctor, memory, process, status, tools
 from .cluster import Cluster
 from .errors import Problem
-from .progress import note, step
+from .progress import note, shown, step
 from .run import Run
 from .settings import Settings
 
@@ -119,7 +119,7 @@ def pack(settings: Settings, run: Run) -> None:
     """Writes RUN/bundle.tar.gz and says where it is. Failing at it changes nothing."""
     try:
         write(run.path / NAME, contents(settings, run.path))
-        note(f"{os.path.relpath(run.path / NAME)} has everything about it; summary.txt in it is where to begin")
+        note(f"{shown(run.path / NAME)} has everything about it; summary.txt in it is where to begin")
     except OSError as error:
         note(f"{NAME} was not written: {error.strerror}")
 
@@ -228,7 +228,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 f"{path} cannot be written: {error.strerror}.", "Name another place: --output FILE."
             ) from error
     print(text, end="")
-    note(f"all of it is in {os.path.relpath(path)}")
+    note(f"all of it is in {shown(path)}")
 
 
 if __name__ == "__main__":

@@ -68,8 +68,11 @@ def install(requirements: str, mark: str, source: list[str] | None = None) -> in
     source: pip's options for where the packages come from; an index when there are none.
     """
     venv, pins, complete = ROOT / ".venv", ROOT / requirements, ROOT / ".venv" / mark
+    python = venv / "bin/python"
     if complete.exists() and complete.stat().st_mtime > pins.stat().st_mtime:
-        return 0
+        # .venv leads to the machine's Python; packages that were installed for another version are not found by it.
+        if python.exists() and complete.read_text().strip() == os.path.realpath(python):
+            return 0
     if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
         print(
             "boulder-k8s: .venv is not set up or not up to date, and nothing is fetched offline.\n"
@@ -79,7 +82,7 @@ def install(requirements: str, mark: str, source: list[str] | None = None) -> in
         return 2
     print(f"boulder-k8s: setting up .venv ({requirements})", file=sys.stderr, flush=True)
     pip = [
-        venv / "bin/python",
+        python,
         "-m",
         "pip",
         "install",
@@ -103,7 +106,7 @@ def install(requirements: str, mark: str, source: list[str] | None = None) -> in
             )
             return 2
     (venv / ".gitignore").write_text("*\n")
-    complete.touch()
+    complete.write_text(f"{os.path.realpath(python)}\n")
     late = pins.stat().st_mtime + 1
     if complete.stat().st_mtime < late:  # pins dated in the future, or within this second
         os.utime(complete, (late, late))

@@ -68,6 +68,16 @@ class Checkout:
         return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
 
 
+def current_directory() -> Path:
+    """Where the command was started. Raises Problem when that directory is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise Problem(
+            "The current directory is gone.", "Change to one that is there: `cd` to the new checkout."
+        ) from error
+
+
 def named(environ: Mapping[str, str], directory: Path) -> Path | None:
     """The checkout that a command names, None where it names none: BOULDER_DIR, whether or not it is one; the directory where the
     command was started, or one above it (where Docker Compose looks too); the wrapper's own directory (BOULDER_K8S_WRAPPER).

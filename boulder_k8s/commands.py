@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from . import bundle, docker, images, process, staging, standby, store, tools
@@ -20,7 +19,7 @@ from .compose import setup_command, words
 from .errors import Problem
 from .harness import TESTS, Harness
 from .lock import held
-from .progress import note, overdue, step
+from .progress import note, overdue, shown, step
 from .run import Run
 from .settings import Settings
 from .signals import Signals
@@ -29,7 +28,9 @@ from .stack import BOULDER, Stack
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
     """The checkout that the environment, the current directory or the wrapper's place names."""
-    found = checkouts.find(environ, Path.cwd(), settings.root, settings.offline, settings.known_checkout)
+    found = checkouts.find(
+        environ, checkouts.current_directory(), settings.root, settings.offline, settings.known_checkout
+    )
     if outside := found.external_git_directory():
         note(
             f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose"
@@ -109,7 +110,7 @@ def in_fresh_pod(
                 give_back(stack, signals)
             run.record["exit_code"] = code
         if code:
-            note(f"exit code {code}; everything about this run is in {os.path.relpath(run.path)}")
+            note(f"exit code {code}; everything about this run is in {shown(run.path)}")
         return code
 
 

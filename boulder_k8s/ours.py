@@ -15,7 +15,9 @@ from .node import mounts
 
 def boulder_checkout(machine: Machine) -> tuple[str, ...]:
     found = checkout.Checkout(
-        checkout.place(machine.environ, Path.cwd(), machine.settings.root, machine.settings.known_checkout)
+        checkout.place(
+            machine.environ, checkout.current_directory(), machine.settings.root, machine.settings.known_checkout
+        )
     )
     if missing := found.missing():
         if named := machine.environ.get("BOULDER_DIR"):

@@ -79,7 +79,7 @@ def render(
     config = configuration(settings.overrides.files(checkout.path / "test" / overlay))
     config_maps = {
         config_name: {key: path for key, path, _ in config},
-        "bmariadb-initdb": {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.is_file()},
+        "bmariadb-initdb": initdb(checkout),
         **{
             name: {key: checkout.path / path for key, path in files.items()}
             for name, files in wanted(CONFIG_MAPS, services)
@@ -159,6 +159,14 @@ def rendered(root: Path, kubectl: Kubectl, directory: Path) -> Rendered:
         return {"text": text, "objects": list(yaml.load_all(text, Loader))}
 
     return Rendered(**memory.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
+
+
+def initdb(checkout: Checkout) -> dict[str, Path]:
+    """What MariaDB's image runs of sa/db (https://hub.docker.com/_/mariadb): an editor's backup beside it, x.sql~, has a name that
+    Kubernetes refuses.
+    """
+    run = {".sh", ".sql", ".gz", ".xz", ".zst"}
+    return {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.suffix in run}
 
 
 def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 def interactive() -> bool:
@@ -22,6 +23,14 @@ def note(text: str) -> None:
     """One line on stderr. Where that cannot be written, what we do goes on without."""
     with suppress(OSError):
         print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
+
+
+def shown(path: Path) -> str:
+    """A path for people: from the current directory on, if there still is one."""
+    try:
+        return os.path.relpath(path)
+    except FileNotFoundError:
+        return str(path)
 
 
 @contextmanager

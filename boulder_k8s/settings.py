@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import memory
-from .checkout import place
+from .checkout import current_directory, place
 from .errors import Problem
 from .overrides import Overrides
 
@@ -44,7 +44,7 @@ class Settings:
         """Reads KIND_CLUSTER, KIND_NODE_IMAGE, BOULDER_PORTS and BOULDER_K8S_OFFLINE. Raises Problem for a value that cannot be meant."""
         cluster = environ.get("KIND_CLUSTER") or "boulder"
         if cluster == "auto":
-            cluster = name_for(place(environ, Path.cwd(), root))
+            cluster = name_for(place(environ, current_directory(), root))
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", cluster):  # kind's own rule
             raise Problem(
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",

@@ -37,7 +37,21 @@ SECRETS = {
 
 def needs_generate(checkout: Checkout) -> bool:
     """Whether generate.sh has to run before the manifests can be made: Redis and Consul mount what it makes."""
-    return any(not (checkout.path / path).exists() for files in SECRETS.values() for path in files.values())
+    return any(not there(checkout.path / path) for files in SECRETS.values() for path in files.values())
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file. Raises Problem when that cannot be seen: generate.sh, which is root, opens its directories last."""
+    try:
+        path.stat()
+        return path.is_file()
+    except PermissionError as error:
+        raise Problem(
+            f"{path} cannot be read by you.",
+            "If generate.sh was interrupted: `sudo rm -r test/certs/ipki` in the checkout, and run the command again.",
+        ) from error
+    except OSError:
+        return False
 
 
 def below(directory: Path) -> dict[str, Path]:
@@ -65,7 +79,7 @@ def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
     target.mkdir()
     total = 0
     for key, path in files.items():
-        if not path.is_file():
+        if not there(path):
             raise Problem(
                 f"The checkout has no {path.name} where the manifests expect it: {path}.",
                 "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ from .cluster import CHECKOUT_MOUNT, Cluster
 from .harness import TESTS
 from .manifests import WORKLOAD_KINDS, workloads
 from .node import mounts, published
-from .progress import overdue
+from .progress import overdue, shown
 from .rollout import NAME
 from .settings import Settings, directory_url
 
@@ -144,7 +143,7 @@ def last_run(settings: Settings, started: bool = False) -> dict:
         ):
             ended = record.get("ended")
             return {
-                "directory": os.path.relpath(path),
+                "directory": shown(path),
                 "arguments": record["arguments"],
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),

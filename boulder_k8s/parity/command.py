@@ -12,7 +12,7 @@ from ..checkout import Checkout
 from ..cluster import Cluster
 from ..errors import Problem
 from ..kubectl import Kubectl
-from ..progress import note
+from ..progress import note, shown
 from ..run import Run
 from ..settings import Settings
 from . import differences, probe, results, static
@@ -70,7 +70,7 @@ def parity(
     (directory / "report.md").write_text(report.as_markdown())
     (directory / "junit.xml").write_text(report.as_junit())
     print(report.as_json() if as_json else report.as_text(), end="" if as_json else "\n")
-    note(f"the report and its logs are in {os.path.relpath(directory)}")
+    note(f"the report and its logs are in {shown(directory)}")
     return report.exit_code
 
 

@@ -35,5 +35,8 @@ class Recording:
         with open(temporary, "w") as file:
             file.write("%d\n" % code)
         owner = os.stat(self.directory)
-        os.chown(temporary, owner.st_uid, owner.st_gid)
+        try:
+            os.chown(temporary, owner.st_uid, owner.st_gid)
+        except OSError:
+            pass  # a file system that has owners of its own
         os.rename(temporary, os.path.join(self.directory, "exitcode"))

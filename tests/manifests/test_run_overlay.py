@@ -80,6 +80,14 @@ def test_everything_is_labelled_as_part_of_boulder(checkout: Checkout, tmp_path:
         assert item["metadata"]["labels"]["app.kubernetes.io/part-of"] == "boulder", item["metadata"]["name"]
 
 
+def test_an_editors_backup_beside_the_schema_is_left_out(checkout: Checkout, tmp_path: Path) -> None:
+    there = next((checkout.path / "sa/db").glob("*.sql"))
+    there.with_name(f"{there.name}~").write_text("old")
+    (init,) = [item for item in render(checkout, tmp_path).objects if "bmariadb-initdb" in item["metadata"]["name"]]
+    assert there.name in contents(init)
+    assert all(name.endswith(".sql") for name in contents(init))
+
+
 def contents(item: dict) -> dict[str, bytes]:
     """A ConfigMap's or Secret's files."""
     plain = {key: value.encode() for key, value in item.get("data", {}).items()} if item["kind"] == "ConfigMap" else {}

@@ -66,6 +66,8 @@ def test_the_packages_come_from_the_file(project: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     subprocess.run([project / ".venv/bin/python", "-c", "import carried"], check=True)
     assert bootstrap(project, BOULDER_K8S_OFFLINE="true").returncode == 0  # nothing to do, so nothing to fetch
+    (project / ".venv/complete").write_text("/usr/bin/python3.0\n")  # another one now: the packages are not for it
+    assert bootstrap(project, BOULDER_K8S_OFFLINE="true").returncode == 2
 
 
 def test_a_package_that_is_not_the_pinned_one_is_refused(project: Path, tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_one_byte_more_is_refused_by_the_largest_files_name(tmp_path: Path) -> N
     assert str(source["b"]) in caught.value.fix
 
 
+def test_what_an_interrupted_generate_sh_left_to_root_is_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(Problem, match="cannot be read by you") as caught:
+        needs_generate(Checkout(checkout))
+    assert "sudo rm -r test/certs/ipki" in caught.value.fix
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"no proxysql\.cnf where the manifests expect it"):
         stage(tmp_path, "config", {"k": tmp_path / "proxysql.cnf"})

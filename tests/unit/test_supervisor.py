@@ -151,6 +151,15 @@ def test_a_full_disk_leaves_no_record(make_pod: MakePod, tmp_path: Path) -> None
         subprocess.run(["umount", tmp_path / "run"], check=True)
 
 
+def test_a_file_system_that_has_owners_of_its_own_takes_the_record(make_pod: MakePod) -> None:
+    pod = make_pod()
+    recording = pod.path / "pod/recording.py"
+    recording.write_text(
+        recording.read_text() + "\n\ndef refuse(*_, **__):\n    raise PermissionError(1, 'no')\n\n\nos.chown = refuse\n"
+    )
+    assert pod.start(bash("exit 3")).code() == 3
+
+
 def test_a_full_disk_that_gets_room_again_loses_nothing(make_pod: MakePod, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("needs root to mount a small file system: sudo ./check")

@@ -90,7 +90,7 @@ def borrow_environment(venv: Path) -> None:
         f"#!{venv}/bin/python\nimport sys\nfrom invoke.main import program\nsys.exit(program.run())\n"
     )
     (venv / "bin/invoke").chmod(0o755)
-    (venv / "complete").touch()
+    (venv / "complete").write_text(f"{os.path.realpath(venv / 'bin/python')}\n")
 
 
 @pytest.fixture

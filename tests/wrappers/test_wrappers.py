@@ -81,6 +81,44 @@ def refused(machine: Machine, result: subprocess.CompletedProcess[str], message:
     assert changed_nothing(machine)
 
 
+def test_after_an_upgrade_of_python_the_environment_is_made_again(machine: Machine) -> None:
+    assert machine.run("t").returncode == 0
+    (machine.project / ".venv/complete").write_text("/usr/bin/python3.0\n")
+    result = machine.run("t", BOULDER_K8S_OFFLINE="true")  # so that it says so and does not begin
+    assert (result.returncode, ".venv is not set up or not up to date" in result.stderr) == (2, True)
+
+
+def test_the_users_preferences_for_kubectl_do_not_count(machine: Machine) -> None:
+    machine.run("t")
+    assert set((machine.state / "kubectl.kuberc").read_text().split()) == {"off"}
+
+
+def test_a_directory_that_is_gone_is_said(machine: Machine, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"cd {gone} && rmdir {gone} && exec {machine.project}/tk8s.sh"
+    result = subprocess.run(["bash", "-c", script], env=machine.environment(), capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "The current directory is gone" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_sudo_left_is_said(machine: Machine) -> None:
+    """A file that only root may read; raised here, since these tests may be root's."""
+    script = """
+from boulder_k8s.__main__ import guarded
+def action(settings, signals):
+    raise PermissionError(13, "Permission denied", str(settings.state))
+raise SystemExit(guarded(action))
+"""
+    python = machine.project / ".venv/bin/python"
+    environment = machine.environment(PYTHONPATH=str(machine.project))
+    result = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "cannot be read or written by you" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_directory_that_is_no_checkout(machine: Machine, tmp_path: Path) -> None:
     refused(
         machine,

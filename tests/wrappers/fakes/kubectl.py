@@ -10,6 +10,8 @@ STATE = os.environ["FAKE_STATE"]
 words = sys.argv[1:]
 with open(f"{STATE}/kubectl.calls", "a") as file:
     file.write(json.dumps(words) + "\n")
+with open(f"{STATE}/kubectl.kuberc", "a") as file:
+    file.write(os.environ.get("KUBERC", "on") + "\n")
 
 
 def told(name):
