@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -90,12 +91,10 @@ class Harness:
         """Has the pod of a run that has a record deleted behind us, and the next run's started; False when that cannot be."""
         settings = self.cluster.settings
         try:
-            # Where there is a volume, the engine shares the host's files as they are, renamed directories too (store.py).
-            ahead = (
-                standby.prepare(settings, RUNS_MOUNT, document, made_from)
-                if made_from and store.read(settings)
-                else None
-            )
+            # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not. Docker Desktop
+            # for Linux has one too, and no volume (store.py).
+            here = sys.platform == "linux" and bool(store.read(settings))
+            ahead = standby.prepare(settings, RUNS_MOUNT, document, made_from) if made_from and here else None
             standby.leave(self.cluster.kubectl, run, document, uid, ahead)
         except OSError:  # no room on the disk
             return False
