@@ -50,13 +50,23 @@ def invoke(*arguments: str) -> float:
 
 
 def pairs(count: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """`count` runs of each, in turns; the order changes from pair to pair."""
+    """`count` runs of each, in turns; the order changes from pair to pair. Each is said on stderr, for what comes after it may fail."""
     found: tuple[list[float], list[float]] = ([], [])
     for number in range(count):
         for side in (0, 1) if number % 2 else (1, 0):
             time.sleep(SETTLE)
-            found[side].append((ours, theirs)[side]())
+            found[side].append(measured((ours, theirs)[side]))
+            print(f"pair {number + 1}, {('here', 'there')[side]}: {found[side][-1]:.2f} s", file=sys.stderr, flush=True)
     return found
+
+
+def measured(command: Callable[[], float]) -> float:
+    """How long a command takes; once more where it fails, as a suite with time limits of its own may do. That is said."""
+    try:
+        return command()
+    except SystemExit as failed:
+        print(f"FAILED, and is run again: {failed}", file=sys.stderr, flush=True)
+        return command()
 
 
 def phases() -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from . import arguments, commands, process
 from .errors import Interrupted, Problem
-from .progress import note, shown
+from .progress import note, quote, shown
 from .settings import ROOT, Settings
 from .signals import Signals
 
@@ -29,14 +30,12 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         sys.stdout.flush()  # here, where a reader that is gone is no defect
         return code
     except Problem as problem:
-        for line in problem.detail.splitlines():
-            print(f"    {line}", file=sys.stderr)
+        quote(problem.detail.splitlines())
         note(problem.message)
         advise(problem.advice())
         return problem.exit_code
     except process.Failed as failed:
-        for line in failed.output.splitlines()[-20:]:
-            print(f"    {line}", file=sys.stderr)
+        quote(failed.output.splitlines()[-20:])
         note(f"{Path(failed.command[0]).name} ended with {failed.returncode}.")
         advise("Its words are above. Run the command again; `invoke down` starts from nothing.")
         return 2
@@ -51,9 +50,10 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         if not error.filename:
             return defect()
         note(f"{error.filename} cannot be read or written by you.")
-        advise(
-            f'Was it made by sudo? `sudo chown -R "$USER" {ROOT}/.runs {ROOT}/.state {ROOT}/.venv` makes it yours. More: `invoke doctor`.'
-        )
+        if Path(error.filename).is_relative_to(ROOT):
+            advise(f'Was it made by sudo? `sudo chown -R "$USER" {shlex.quote(str(ROOT))}` makes it yours.')
+        else:
+            advise("Make it yours, or name another one. More: `invoke doctor`.")
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

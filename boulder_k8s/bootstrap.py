@@ -5,6 +5,7 @@
 FILE: what `invoke images save` wrote; the packages come from it and not from an index.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -62,6 +63,21 @@ def unpack(names: list[str], directory: str) -> int:
     return 2
 
 
+def fits(python: Path, complete: Path) -> bool:
+    """Whether .venv is for the Python that it leads to, which is the machine's: that of another version does not find its packages.
+
+    Notes in `complete` which one that is, so that the wrappers need not start it to know.
+    """
+    program = os.path.realpath(python)
+    if os.path.exists(program) and complete.read_text().strip() != program:
+        look = "import os, sys, sysconfig; sys.exit(not os.path.isdir(sysconfig.get_path('purelib')))"
+        if subprocess.run([python, "-I", "-c", look]).returncode:
+            return False
+        with contextlib.suppress(OSError):  # root's, and used by somebody else
+            complete.write_text(f"{program}\n")
+    return os.path.exists(program)
+
+
 def install(requirements: str, mark: str, source: list[str] | None = None) -> int:
     """Installs a file of pinned requirements into .venv unless `mark` in it is newer; returns the exit code.
 
@@ -69,10 +85,8 @@ def install(requirements: str, mark: str, source: list[str] | None = None) -> in
     """
     venv, pins, complete = ROOT / ".venv", ROOT / requirements, ROOT / ".venv" / mark
     python = venv / "bin/python"
-    if complete.exists() and complete.stat().st_mtime > pins.stat().st_mtime:
-        # .venv leads to the machine's Python; packages that were installed for another version are not found by it.
-        if python.exists() and complete.read_text().strip() == os.path.realpath(python):
-            return 0
+    if complete.exists() and complete.stat().st_mtime > pins.stat().st_mtime and fits(python, complete):
+        return 0
     if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
         print(
             "boulder-k8s: .venv is not set up or not up to date, and nothing is fetched offline.\n"

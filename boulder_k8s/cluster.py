@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from . import docker, images, network, process, standby, store
+from . import docker, images, memory, network, process, standby, store
 from .checkout import Checkout
 from .errors import Problem
 from .kubectl import Kubectl
 from .manifests import load
-from .node import identity, mounts, published, started
+from .node import identity, mounts, published
 from .ports import check_ports
 from .progress import note, step
 from .settings import Settings, own_directory
@@ -97,11 +96,8 @@ class Cluster:
         if not running:
             with step(f"starting the node of cluster {self.settings.cluster}"):
                 process.run(["docker", "start", self.settings.node])
-            self.remember(checkout)
-        elif self.record().get("started", started(node)) != started(
-            node
-        ):  # by the engine, after a start of the machine
-            self.remember(checkout)
+        if "path" not in self.record():  # of an earlier version
+            self.remember(node["Id"], checkout)
         if not running or not self.settings.kubeconfig.exists():
             self.kind("export", "kubeconfig")
             self.wait_for_api()
@@ -117,9 +113,7 @@ class Cluster:
                 again,
                 check="cluster",
             )
-        # A node that was started since sees what has the checkout's name now.
-        seen = node["State"]["Running"] and self.record().get("started", started(node)) == started(node)
-        if seen and self.record().get("checkout") != identity(checkout.path):
+        if self.record().get("checkout", [])[-1:] != identity(checkout.path):
             raise Problem(
                 f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
                 again,
@@ -156,18 +150,21 @@ class Cluster:
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         images.note_loaded(self.settings, node_id, store.images(self.settings) if volume else {})
-        self.remember(checkout)
+        self.remember(node_id, checkout)
         return node_id
 
-    def remember(self, checkout: Checkout) -> None:
+    def remember(self, node_id: str, checkout: Checkout) -> None:
         """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
-        node = docker.inspect_container(self.settings.node)
-        facts = {"node": node["Id"], "started": started(node)}
-        there = {"checkout": identity(checkout.path), "path": str(checkout.path)}
-        (self.settings.state / "complete.json").write_text(json.dumps(facts | there))
+        memory.write(
+            self.settings.state / "complete.json",
+            {"node": node_id, "checkout": identity(checkout.path), "path": str(checkout.path)},
+        )
 
     def create_once(self, checkout: Checkout, node_image: str, volume: Path | None) -> None:
         self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
+        # A copy: the mount must not hold on to files of this project's, which git may want to replace.
+        patches = self.settings.root / "k8s/cluster/static-pods"
+        shutil.copytree(patches, self.settings.state / patches.name, dirs_exist_ok=True)
         configuration = self.settings.state / "kind.yaml"
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, volume), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
@@ -183,10 +180,7 @@ class Cluster:
 
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""
-        try:
-            return json.loads((self.settings.state / "complete.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
+        return memory.read(self.settings.state / "complete.json")
 
     def configuration(self, checkout: Checkout, volume: Path | None) -> dict:
         """k8s/cluster/kind.yaml with what depends on the machine and the checkout. volume: for the node's images."""
@@ -196,7 +190,7 @@ class Cluster:
                 {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
                 {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
                 {
-                    "hostPath": str(self.settings.root / "k8s/cluster/static-pods"),
+                    "hostPath": str(self.settings.state / "static-pods"),
                     "containerPath": STATIC_PODS_MOUNT,
                     "readOnly": True,
                 },

@@ -27,7 +27,7 @@ from .stack import BOULDER, Stack
 
 
 def find_checkout(settings: Settings, environ: Mapping[str, str]) -> checkouts.Checkout:
-    """The checkout that the environment, the current directory or the wrapper's place names."""
+    """The checkout that the environment, the current directory or the wrapper's place names, else the cluster's, else a clone."""
     found = checkouts.find(
         environ, checkouts.current_directory(), settings.root, settings.offline, settings.known_checkout
     )

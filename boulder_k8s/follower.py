@@ -111,8 +111,10 @@ class Follower:
             return BROKEN_PIPE
         for outlet in self.outlets:
             if outlet.failure:
-                note(f"{outlet.recorded.name} was not written whole: {outlet.failure}. {outlet.recorded} has it all")
-                code = UNDELIVERED if code == 0 else code
+                failure = f"{outlet.recorded.name} was not written whole: {outlet.failure}"
+                note(f"{failure}. {outlet.recorded} has it all")
+                if code == 0:
+                    code, self.run.record["failure"] = UNDELIVERED, failure
         if code is not None:
             return code
         self.run.record["failure"] = reason

@@ -16,12 +16,19 @@ def read(path: Path) -> dict:
         return {}
 
 
+def write(path: Path, value: dict) -> None:
+    """Puts an object into a JSON file: all of it or, where that fails, nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(value))
+    partial.replace(path)
+
+
 def remembered(path: Path, key: str, ask: Callable[[], Any]) -> Any:
     """What `ask` answered when the key was the same; else what it answers now, kept in `path`. Answers are JSON values."""
     known = read(path)
     if known.get("key") == key and "answer" in known:
         return known["answer"]
     answer = ask()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"key": key, "answer": answer}))
+    write(path, {"key": key, "answer": answer})
     return answer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Docker Desktop mounts by way of a machine of its own, and reports that machine's paths: `desktop.docker.io/binds/N/Source` has the
-# host's where it is set, else they begin with this.
+# Docker Desktop mounts by way of a machine of its own, and may report that machine's paths. The host's are in labels
+# `desktop.docker.io/binds/N/Source`; where those are not set, on macOS, they are what follows the prefix.
 DESKTOP_BINDS = "desktop.docker.io/binds/"
 DESKTOP_PREFIX = "/host_mnt"
 
@@ -35,15 +35,9 @@ def published(node: dict) -> set[tuple[int, int]]:
     }
 
 
-def started(node: dict) -> str:
-    """When it was started last: its bind mounts lead to what had their names then."""
-    return node["State"].get("StartedAt", "")
-
-
 def identity(path: Path) -> list[int]:
     """What tells a directory from another of the same name: a bind mount stays with one that was moved away.
 
-    Not from one start of the machine to the next: some file systems (btrfs, LVM, NFS) then have another device number.
+    Not its device number: that of btrfs, LVM or NFS is another one after the next start of the machine.
     """
-    facts = path.stat()
-    return [facts.st_dev, facts.st_ino]
+    return [path.stat().st_ino]

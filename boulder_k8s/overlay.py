@@ -166,7 +166,8 @@ def initdb(checkout: Checkout) -> dict[str, Path]:
     Kubernetes refuses.
     """
     run = {".sh", ".sql", ".gz", ".xz", ".zst"}
-    return {path.name: path for path in sorted((checkout.path / "sa/db").iterdir()) if path.suffix in run}
+    files = sorted(path for path in (checkout.path / "sa/db").iterdir() if path.is_file() and path.name[0] != ".")
+    return {path.name: path for path in files if path.suffix in run}
 
 
 def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:

@@ -25,6 +25,13 @@ def note(text: str) -> None:
         print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
 
 
+def quote(lines: list[str]) -> None:
+    """What another program has said, on stderr."""
+    with suppress(OSError):
+        for line in lines:
+            print(f"    {line}", file=sys.stderr)
+
+
 def shown(path: Path) -> str:
     """A path for people: from the current directory on, if there still is one."""
     try:
@@ -49,11 +56,11 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
         if time.monotonic() - begun > 0.5:
             console.print(f"boulder-k8s: {text}: {time.monotonic() - begun:.1f} s", highlight=False, style="dim")
     else:
-        shown = [""]
+        last = [""]
 
         def plain(word: str) -> None:
-            if word and word != shown[0]:
-                shown[0] = word
+            if word and word != last[0]:
+                last[0] = word
                 note(f"{text}: {word}")
 
         note(text)

@@ -48,7 +48,9 @@ def there(path: Path) -> bool:
     except PermissionError as error:
         raise Problem(
             f"{path} cannot be read by you.",
-            "If generate.sh was interrupted: `sudo rm -r test/certs/ipki` in the checkout, and run the command again.",
+            "If generate.sh was interrupted: `sudo rm -r test/certs/ipki` in the checkout, and run the command again."
+            if PKI in str(path)
+            else "Make it readable: `chmod` or `chown` it.",
         ) from error
     except OSError:
         return False

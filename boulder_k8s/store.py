@@ -90,8 +90,4 @@ def read(settings: Settings) -> dict:
 
 
 def write(settings: Settings, known: dict) -> None:
-    path = record(settings)
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(known))
-    partial.replace(path)
+    memory.write(record(settings), known)

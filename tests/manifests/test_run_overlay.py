@@ -83,6 +83,7 @@ def test_everything_is_labelled_as_part_of_boulder(checkout: Checkout, tmp_path:
 def test_an_editors_backup_beside_the_schema_is_left_out(checkout: Checkout, tmp_path: Path) -> None:
     there = next((checkout.path / "sa/db").glob("*.sql"))
     there.with_name(f"{there.name}~").write_text("old")
+    there.with_name(f".#{there.name}").symlink_to("somebody@here.1")  # Emacs' lock
     (init,) = [item for item in render(checkout, tmp_path).objects if "bmariadb-initdb" in item["metadata"]["name"]]
     assert there.name in contents(init)
     assert all(name.endswith(".sql") for name in contents(init))

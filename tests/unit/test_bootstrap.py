@@ -66,8 +66,20 @@ def test_the_packages_come_from_the_file(project: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     subprocess.run([project / ".venv/bin/python", "-c", "import carried"], check=True)
     assert bootstrap(project, BOULDER_K8S_OFFLINE="true").returncode == 0  # nothing to do, so nothing to fetch
-    (project / ".venv/complete").write_text("/usr/bin/python3.0\n")  # another one now: the packages are not for it
+    for mark in ("", "/usr/bin/python3.0\n"):  # an earlier version's; the same Python at another place
+        (project / ".venv/complete").write_text(mark)
+        assert bootstrap(project, BOULDER_K8S_OFFLINE="true").returncode == 0
+        assert (project / ".venv/complete").read_text().strip() == os.path.realpath(project / ".venv/bin/python")
+
+
+def test_packages_for_another_version_of_python_are_installed_anew(project: Path, tmp_path: Path) -> None:
+    assert bootstrap(project, "--from", saved(tmp_path / "file", wheel())).returncode == 0
+    (packages,) = (project / ".venv/lib").iterdir()
+    packages.rename(packages.with_name("python3.0"))
+    (project / ".venv/complete").write_text("/usr/bin/python3.0\n")
     assert bootstrap(project, BOULDER_K8S_OFFLINE="true").returncode == 2
+    assert bootstrap(project, "--from", tmp_path / "file").returncode == 0
+    subprocess.run([project / ".venv/bin/python", "-c", "import carried"], check=True)
 
 
 def test_a_package_that_is_not_the_pinned_one_is_refused(project: Path, tmp_path: Path) -> None:

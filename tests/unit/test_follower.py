@@ -217,6 +217,7 @@ def test_a_full_disk_behind_stdout_is_said_and_is_no_success(make_pod, capfd) ->
     assert following.follower.reconnects == 0
     said = capfd.readouterr().err
     assert "stdout was not written whole: No space left on device" in said
+    assert "not written whole" in following.pod.run.record["failure"]
     assert str(following.pod.path / "stdout") in said
     assert following.files[1].read_bytes() == b"err\n"
 
