@@ -20,7 +20,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # This directory's own: what an ended run of another copy of the project left on the machine is not in its way.
 CLUSTER = f"boulder-e2e-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a wrapper started by `nohup ./check` would inherit that it is ignored
+# Wrappers started by `nohup ./check &` would inherit that these are ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LIMIT = 240  # seconds; a test that needs more hangs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pods import FIXTURE, Pod
 from programs import Programs, on_path
 
 from boulder_k8s.settings import Port, Settings
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the runs of `./check &` would inherit that it is ignored
 
 
 @pytest.fixture(autouse=True)
