@@ -14,7 +14,9 @@ from programs import Programs, on_path
 
 from boulder_k8s.settings import Port, Settings
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # the runs of `./check &` would inherit that it is ignored
+# The runs of `nohup ./check &` would inherit that these are ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
