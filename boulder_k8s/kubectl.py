@@ -11,7 +11,7 @@ from . import process
 from .settings import NAMESPACE
 
 PATIENCE = 60.0  # seconds that an API server may take to come back, as after its restart
-# The last one: we are the administrator; an API server that has just started does not know yet.
+# The last two are of an API server that has just started: it does not know yet that we are the administrator, nor its own schemas.
 UNANSWERED = (
     "was refused",
     "connection reset",
@@ -23,6 +23,7 @@ UNANSWERED = (
     "ServiceUnavailable",
     "i/o timeout",
     'User "kubernetes-admin" cannot',
+    "error validating data: unknown;",
 )
 
 
