@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ def read(path: Path) -> dict:
 
 
 def write(path: Path, value: dict) -> None:
-    """Puts an object into a JSON file: all of it or, where that fails, nothing."""
+    """Puts an object into a JSON file: all of it or, where that fails, nothing. Another command may write the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(value))
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(value))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def remembered(path: Path, key: str, ask: Callable[[], Any]) -> Any:
