@@ -94,8 +94,11 @@ def named(environ: Mapping[str, str], directory: Path) -> Path | None:
 
 def place(environ: Mapping[str, str], directory: Path, root: Path, known: Path | None = None) -> Path:
     """Where the checkout is that a command means: the one that is named, the `known` one that the cluster was made for, `root`/.boulder."""
-    if found := named(environ, directory):
-        return found
+    return named(environ, directory) or unnamed(root, known)
+
+
+def unnamed(root: Path, known: Path | None) -> Path:
+    """Where it is when a command names none."""
     return known if known and not Checkout(known).missing() else root / ".boulder"
 
 
@@ -106,7 +109,8 @@ def find(
 
     Raises Problem when BOULDER_DIR is not a checkout, when the clone fails, or when it would have to be made offline.
     """
-    checkout = Checkout(place(environ, directory, root, known))
+    meant = named(environ, directory)
+    checkout = Checkout(meant or unnamed(root, known))
     missing = checkout.missing()
     if missing and (given := environ.get("BOULDER_DIR")):
         what = "does not exist" if not checkout.path.exists() else f"has no {missing[0]}"
@@ -119,7 +123,7 @@ def find(
         raise not_here("A Boulder checkout is")
     if missing:
         return clone(checkout.path)
-    if not named(environ, directory):
+    if not meant:
         note(f"the checkout is {checkout.path}: no other one is here, and BOULDER_DIR names none")
     return checkout
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
-from . import compose, docker, loaded, process, store
+from . import compose, docker, loaded, memory, process, store
 from .checkout import Checkout
 from .compose import Service
 from .errors import Problem, not_here
@@ -98,8 +97,8 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     ids: the engine's id of each image, by reference. An image that was rebuilt under its old tag has a new id and is loaded
     again; what was loaded is remembered for this very node container.
     """
-    memory = settings.state / "images.json"
-    loaded = remembered(memory, node_id)
+    known = settings.state / "images.json"
+    loaded = remembered(known, node_id)
     stale = {reference: image for reference, image in ids.items() if loaded.get(reference) != image}
     if not stale:
         return
@@ -111,7 +110,7 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
 
 def note_loaded(settings: Settings, node_id: str, images: dict[str, str]) -> None:
     """Remembers which images that node has."""
-    (settings.state / "images.json").write_text(json.dumps({"node": node_id, "images": images}))
+    memory.write(settings.state / "images.json", {"node": node_id, "images": images})
 
 
 def forget(settings: Settings) -> None:
@@ -120,12 +119,9 @@ def forget(settings: Settings) -> None:
     store.remember(settings, {})
 
 
-def remembered(memory: Path, node_id: str) -> dict[str, str]:
-    try:
-        record = json.loads(memory.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record["images"] if record["node"] == node_id else {}
+def remembered(path: Path, node_id: str) -> dict[str, str]:
+    record = memory.read(path)
+    return record["images"] if record.get("node") == node_id else {}
 
 
 def stream(settings: Settings, references: list[str]) -> None:

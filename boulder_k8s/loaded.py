@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from . import memory
@@ -21,5 +20,4 @@ def ids(settings: Settings) -> dict[str, str]:
 def remember(settings: Settings, found: dict[str, str]) -> None:
     """Notes what was loaded, beside what was loaded earlier."""
     own_directory(settings.root / ".state")
-    path(settings).parent.mkdir(exist_ok=True)
-    path(settings).write_text(json.dumps({**ids(settings), **found}))
+    memory.write(path(settings), {**ids(settings), **found})

@@ -153,13 +153,13 @@ class Stack:
         }
         wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
         there = {(item["kind"], item["metadata"]["name"]) for item in self.known or ()}
-        if wanted <= there and last.exists() and last.read_text() == json.dumps(record):
+        if wanted <= there and memory.read(last) == record:
             return
         last.unlink(missing_ok=True)
         self.known = None
         with step("kubectl apply"):
             self.cluster.kubectl.apply(objects)
-        last.write_text(json.dumps(record))
+        memory.write(last, record)
 
     def generate(self, harness: Harness, run: Run, timeout: float) -> None:
         """`docker compose run --rm bsetup`: generate.sh in a pod of its own, before the pods that mount what it makes.

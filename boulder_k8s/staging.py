@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 from pathlib import Path
 
 from .checkout import Checkout
@@ -43,8 +44,7 @@ def needs_generate(checkout: Checkout) -> bool:
 def there(path: Path) -> bool:
     """Whether there is such a file. Raises Problem when that cannot be seen: generate.sh, which is root, opens its directories last."""
     try:
-        path.stat()
-        return path.is_file()
+        return stat.S_ISREG(path.stat().st_mode)  # is_file says False of Python 3.14 on where it may not look
     except PermissionError as error:
         raise Problem(
             f"{path} cannot be read by you.",
