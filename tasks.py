@@ -17,14 +17,18 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import airgap, archive, arguments, attach, commands, pins  # noqa: E402
-from boulder_k8s import doctor as medical  # noqa: E402
-from boulder_k8s import logs as logging  # noqa: E402
-from boulder_k8s import status as showing  # noqa: E402
 from boulder_k8s.__main__ import guarded  # noqa: E402
-from boulder_k8s.errors import Problem  # noqa: E402
-from boulder_k8s.overrides import Overrides  # noqa: E402
-from boulder_k8s.settings import Settings  # noqa: E402
+from boulder_k8s.airgap import pins  # noqa: E402
+from boulder_k8s.airgap import transfer as airgap  # noqa: E402
+from boulder_k8s.commands import arguments, commands  # noqa: E402
+from boulder_k8s.commands import exec as attach  # noqa: E402
+from boulder_k8s.commands import logs as logging  # noqa: E402
+from boulder_k8s.commands import status as showing  # noqa: E402
+from boulder_k8s.diagnose import bundle as archive  # noqa: E402
+from boulder_k8s.diagnose import doctor as medical  # noqa: E402
+from boulder_k8s.host.errors import Problem  # noqa: E402
+from boulder_k8s.host.settings import Settings  # noqa: E402
+from boulder_k8s.manifests.overrides import Overrides  # noqa: E402
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 SERVICE = "as docker-compose.yml names it"

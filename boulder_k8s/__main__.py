@@ -12,11 +12,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from . import arguments, commands, process
-from .errors import Interrupted, Problem
-from .progress import note, quote, shown
-from .settings import ROOT, Settings
-from .signals import Signals
+from .commands import arguments, commands
+from .host import process
+from .host.errors import Interrupted, Problem
+from .host.progress import note, quote, shown
+from .host.settings import ROOT, Settings
+from .host.signals import Signals
 
 
 def guarded(action: Callable[[Settings, Signals], int | None]) -> int:

@@ -1,1 +1,1 @@
-"""Evidence that a checkout's tests see under Kubernetes what they see under Compose: `invoke parity`."""
+"""Docker Compose and this project compared."""

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from .. import commands, compose, docker, overlay, staging, tools
-from ..checkout import Checkout
-from ..cluster import Cluster
-from ..errors import Problem
-from ..kubectl import Kubectl
-from ..progress import note, shown
-from ..run import Run
-from ..settings import Settings
-from . import differences, probe, results, static
+from ..cluster.kind import Cluster
+from ..cluster.kubectl import Kubectl
+from ..commands import commands
+from ..host import docker, tools
+from ..host.errors import Problem
+from ..host.progress import note, shown
+from ..host.settings import Settings
+from ..manifests import compare, compose, differences, overlay, staging
+from ..manifests.checkout import Checkout
+from ..run.directory import Run
+from . import probe, results
 from .orchestrators import CONTAINER, Compose, Kubernetes, environment
 from .report import Part, Report
 
@@ -88,9 +90,9 @@ def static_part(
         settings.state / "parity-overlay",
         secrets=not staging.needs_generate(checkout),
     )
-    found = static.compare(document, rendered.objects)
+    found = compare.compare(document, rendered.objects)
     unlisted, listed = differences.sort_out(found, intended)
-    return Part("static", static.facts(document), unlisted, listed)
+    return Part("static", compare.facts(document), unlisted, listed)
 
 
 def probe_part(sides: Iterable, document: dict, directory: Path, intended: list) -> Part:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import compose, process
-from ..checkout import Checkout
-from ..cluster import Cluster
-from ..harness import TESTS
-from ..progress import step
-from ..rollout import NAME
-from ..settings import Settings
+from ..cluster.kind import Cluster
+from ..cluster.rollout import NAME
+from ..host import process
+from ..host.progress import step
+from ..host.settings import Settings
+from ..manifests import compose
+from ..manifests.checkout import Checkout
+from ..run.runner import TESTS
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
 CONTAINER = "boulder_tests"  # t.sh's own name for it, so that neither runs beside the other

@@ -7,11 +7,11 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import process
-from ..errors import Problem
-from ..progress import step
+from ..host import process
+from ..host.errors import Problem
+from ..host.progress import step
+from ..manifests.differences import Difference
 from . import in_container
-from .differences import Difference
 from .in_container import GO_ON, READY, REPORT
 from .orchestrators import COMPOSE, Orchestrator
 

@@ -6,7 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, dataclass, field
 
-from .differences import Difference, Intended
+from ..manifests.differences import Difference, Intended
 
 MOST = 200  # rows of a Markdown table: GitHub takes 1 MiB as a step's summary
 WIDEST = 300  # characters of a value shown in a table; report.json has all

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import process
-from ..progress import step
-from .differences import Difference
+from ..host import process
+from ..host.progress import step
+from ..manifests.differences import Difference
 from .orchestrators import Orchestrator
 
 PART = "results"

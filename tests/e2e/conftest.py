@@ -2,156 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-# This directory's own: what an ended run of another copy of the project left on the machine is not in its way.
-CLUSTER = f"boulder-e2e-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
-# Wrappers started by `nohup ./check &` would inherit that these are ignored.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-LIMIT = 240  # seconds; a test that needs more hangs
-
-
-def free_port() -> int:
-    """The first of two neighbouring ports on 127.0.0.1 that nobody has, below those that connections take."""
-    for port in range(15001, 16001, 2):
-        try:
-            for number in (port, port + 1):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", number))
-            return port
-        except OSError:
-            continue
-    pytest.fail("no two free ports from 15001 to 16000")
-
-
-@dataclass
-class Project:
-    """This project, working on a copy of the miniature checkout."""
-
-    checkout: Path
-    port: int
-    environment: dict[str, str] = field(default_factory=dict)
-    before: Path | None = None  # the newest run directory before the wrapper that was started last
-
-    def env(self, **more: str) -> dict[str, str]:
-        return {
-            **os.environ,
-            "BOULDER_DIR": str(self.checkout),
-            "KIND_CLUSTER": CLUSTER,
-            "CI": "true",
-            "PYTHONFAULTHANDLER": "1",
-            "BOULDER_PORTS": f"{self.port}:4001,{self.port + 1}:4003",
-            **self.environment,
-            **more,
-        }
-
-    def start(
-        self, *arguments: str, wrapper: str = "tk8s.sh", stdin=subprocess.DEVNULL, **env: str
-    ) -> subprocess.Popen:
-        """A wrapper in the background, in a process group of its own."""
-        self.before = self.latest()
-        return subprocess.Popen(
-            [str(ROOT / wrapper), *arguments],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self.env(**env),
-            cwd="/",
-            start_new_session=True,
-        )
-
-    def run(
-        self, *arguments: str, wrapper: str = "tk8s.sh", input: bytes | None = None, **env: str
-    ) -> subprocess.CompletedProcess[bytes]:
-        child = self.start(
-            *arguments, wrapper=wrapper, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL, **env
-        )
-        return finish(child, input)
-
-    def invoke(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [ROOT / ".venv/bin/invoke", *arguments],
-            env=self.env(**env),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LIMIT,
-        )
-
-    def kubectl(self, *arguments: str) -> str:
-        command = [
-            ROOT / ".venv/bin/kubectl",
-            f"--kubeconfig={ROOT}/.state/{CLUSTER}/kubeconfig",
-            f"--context=kind-{CLUSTER}",
-            "--namespace=boulder",
-            *arguments,
-        ]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT).stdout
-
-    def pods(self) -> list[str]:
-        return self.kubectl("get", "pods", "-o", "name").split()
-
-    def node(self, *command: str, check: bool = True) -> str:
-        """Runs a command on the cluster's node."""
-        return subprocess.run(
-            ["docker", "exec", f"{CLUSTER}-control-plane", *command],
-            check=check,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-        ).stdout
-
-    def latest(self) -> Path:
-        return (ROOT / ".runs/latest").resolve()
-
-    def record(self) -> dict:
-        return json.loads((self.latest() / "run.json").read_text())
-
-
-def finish(child: subprocess.Popen, input: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Waits for a wrapper; one that hangs is ended and fails the test."""
-    try:
-        out, err = child.communicate(input, timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        out, err = child.communicate()
-        pytest.fail(f"the wrapper hangs; stderr: {err.decode(errors='replace')[-3000:]}")
-    sys.stderr.write(err.decode(errors="replace")[-3000:])  # pytest shows it when the test fails
-    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.1)
-
-
-def seen(child: subprocess.Popen, project: Project, text: bytes) -> None:
-    """Waits until the running tests have printed `text`."""
-
-    def printed() -> bool:
-        assert child.poll() is None, f"the wrapper ended with {child.returncode}: {child.stderr.read().decode()}"
-        stdout = project.latest() / "stdout"
-        return project.latest() != project.before and stdout.exists() and text in stdout.read_bytes()
-
-    eventually(printed, f"{text!r} in the tests' output", LIMIT)
+from support.e2e import ROOT, Project, free_port, remove_all
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -170,12 +26,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     remove_all(found)
     yield found
     remove_all(found)
-
-
-def remove_all(project: Project) -> None:
-    """Removes the cluster and its volume, also those that a killed run of these very tests left behind."""
-    result = project.invoke("down", "--images")
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.fixture

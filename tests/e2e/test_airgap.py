@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Project
+from support.e2e import Project
 
 REDIS, TAG = "redis:7.0.15", "redis:boulder-k8s-airgap"
 

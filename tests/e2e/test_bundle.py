@@ -9,8 +9,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-import conftest
-from conftest import ROOT, Project, eventually
+from support.e2e import CLUSTER, ROOT, Project, eventually
 
 
 def held(path: Path) -> dict[str, bytes]:
@@ -67,7 +66,7 @@ def test_invoke_bundle_packs_the_cluster_as_it_is_now(stack: Project, tmp_path: 
 
 
 def test_what_is_ours_alone_is_for_our_eyes_and_this_machine(stack: Project) -> None:
-    kubeconfig = ROOT / ".state" / conftest.CLUSTER / "kubeconfig"
+    kubeconfig = ROOT / ".state" / CLUSTER / "kubeconfig"
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert stat.S_IMODE(kubeconfig.parent.stat().st_mode) == 0o700
     shown = subprocess.run(
@@ -77,7 +76,7 @@ def test_what_is_ours_alone_is_for_our_eyes_and_this_machine(stack: Project) -> 
             "inspect",
             "--format",
             "{{json .NetworkSettings.Ports}}",
-            f"{conftest.CLUSTER}-control-plane",
+            f"{CLUSTER}-control-plane",
         ],
         check=True,
         capture_output=True,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import CLUSTER, ROOT, Project, eventually, finish, seen
+from support.e2e import CLUSTER, ROOT, Project, eventually, finish, seen
 
 TICKS = 400  # of 20 ms and a little, each a line on stdout and one on stderr
 TICKING = (f"--ticks={TICKS}", "--exit=42")

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from conftest import ROOT, Project, eventually
+from support.e2e import ROOT, Project, eventually
 
 BOULDER = "--selector=app.kubernetes.io/name=boulder"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from conftest import Project
+from support.e2e import Project
 
 
 def test_an_idle_cluster_asks_and_writes_little(stack: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from conftest import CLUSTER, Project
+from support.e2e import CLUSTER, Project
 
 LOOK = "echo $FAKE_DNS; getent hosts client.example; cat test/config/new.json; git status --porcelain; true"
 # Accepted by the sidecar, whether or not anything listens on this host's port 80.

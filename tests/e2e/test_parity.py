@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from support.e2e import Project
 
 PLANTED = {
     "services": {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CLUSTER, ROOT, Project, eventually, finish
+from support.e2e import CLUSTER, ROOT, Project, eventually, finish
 
 NODE = f"{CLUSTER}-control-plane"
 

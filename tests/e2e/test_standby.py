@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from conftest import CLUSTER, Project, eventually
+from support.e2e import CLUSTER, Project, eventually
 
 LABEL = "app.kubernetes.io/name"
 # What Consul meets that checks a Boulder which has just ended: were it not told so, it would hang and miss the next Boulder.

@@ -12,7 +12,7 @@ import subprocess
 import urllib.request
 
 import pytest
-from conftest import CLUSTER, ROOT, Project, eventually, finish
+from support.e2e import CLUSTER, ROOT, Project, eventually, finish
 
 REMAINS = ["docker", "ps", "-a", "--filter", f"label=io.x-k8s.kind.cluster={CLUSTER}", "--format", "{{.Names}}"]
 

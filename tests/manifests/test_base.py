@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import subprocess
-import sys
-from functools import cache
-from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from support.rendering import OVERLAYS, rendered
 
-from boulder_k8s.settings import ROOT
+from boulder_k8s.host.settings import ROOT
 
-KUBECTL = Path(sys.executable).parent / "kubectl"
-OVERLAYS = ("config", "config-next")
 # test/startservers.py, test/consul/config.hcl and test/ct-test-srv of Boulder. The nonce services' ports are not among them:
 # these bind 10.77.77.77 alone, which inside Boulder's pod is local.
 BOULDER_PORTS = {
@@ -61,14 +56,6 @@ NAMES = {
         "boulder-vitess",
     ),
 }
-
-
-@cache
-def rendered(overlay: str) -> list[dict]:
-    text = subprocess.run(
-        [KUBECTL, "kustomize", ROOT / "k8s/overlays" / overlay], check=True, capture_output=True, text=True
-    ).stdout
-    return list(yaml.safe_load_all(text))
 
 
 def of_kind(overlay: str, *kinds: str) -> list[dict]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from boulder_k8s.settings import ROOT
+from boulder_k8s.host.settings import ROOT
 
 CLUSTER = ROOT / "k8s/cluster"
 # https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/control-plane-flags/#patches

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from test_base import OVERLAYS, rendered
+from support.rendering import OVERLAYS, rendered
 
-from boulder_k8s.settings import ROOT
+from boulder_k8s.host.settings import ROOT
 
 # Who makes addresses, in an init container, and nothing else.
 MAKES_ADDRESSES = {"boulder", "bconsul"}

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import base64
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
+from support.rendering import KUBECTL, SETTINGS
 
-from boulder_k8s import compose, overlay, pins
-from boulder_k8s.checkout import Checkout
-from boulder_k8s.compose import Service
-from boulder_k8s.errors import Problem
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.manifests import workloads
-from boulder_k8s.overrides import PUBLIC, Overrides
-from boulder_k8s.settings import ROOT, Port, Settings
-from boulder_k8s.staging import SECRETS
-
-KUBECTL = Kubectl(Path(sys.executable).parent / "kubectl", Path("/nonexistent"), "none")
-SETTINGS = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(18055, 8055)))
+from boulder_k8s.airgap import pins
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import ROOT
+from boulder_k8s.manifests import compose, overlay
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.compose import Service
+from boulder_k8s.manifests.overrides import PUBLIC, Overrides
+from boulder_k8s.manifests.staging import SECRETS
+from boulder_k8s.manifests.workloads import workloads
 
 
 def service(name: str, image: str, environment: dict[str, str] | None = None) -> Service:

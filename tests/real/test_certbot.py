@@ -13,8 +13,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import LIMIT, Boulder
 from cryptography import x509
+from support.real import LIMIT, Boulder
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # localhost is never behind a proxy
 

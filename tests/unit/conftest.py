@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pods import FIXTURE, Pod
-from programs import Programs, on_path
+from support.pods import FIXTURE, Pod
+from support.programs import Programs, on_path
 
-from boulder_k8s.settings import Port, Settings
+from boulder_k8s.host.settings import Port, Settings
 
 # The runs of `nohup ./check &` would inherit that these are ignored.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

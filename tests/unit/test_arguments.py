@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from boulder_k8s import arguments
-from boulder_k8s.errors import Problem
+from boulder_k8s.commands import arguments
+from boulder_k8s.host.errors import Problem
 
 
 def test_the_flag_comes_before_the_environment_before_the_default() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from boulder_k8s import tarball
-from boulder_k8s.settings import ROOT
+from boulder_k8s.airgap import tarball
+from boulder_k8s.host.settings import ROOT
 
 WHEEL = "carried-1-py3-none-any.whl"
 

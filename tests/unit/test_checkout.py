@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s.checkout import MARKS, REVISION, Checkout, find
-from boulder_k8s.errors import Problem
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.manifests.checkout import MARKS, REVISION, Checkout, find
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import compose
-from boulder_k8s.errors import Problem
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.manifests import compose
 
 DOCUMENT = {
     "services": {

@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import checks, lock, ours, tools
-from boulder_k8s.checks import FAIL, OK, WARNING, Machine
-from boulder_k8s.doctor import CHECKS, Check, doctor, examine
-from boulder_k8s.settings import Settings, parse_ports
-from boulder_k8s.tools import Tools
+from boulder_k8s.diagnose import machine as checks
+from boulder_k8s.diagnose import project
+from boulder_k8s.diagnose.doctor import CHECKS, Check, doctor, examine
+from boulder_k8s.diagnose.machine import FAIL, OK, WARNING, Machine
+from boulder_k8s.host import lock, tools
+from boulder_k8s.host.settings import Settings, parse_ports
+from boulder_k8s.host.tools import Tools
 
 INFO = {
     "ServerVersion": "28.0.0",
@@ -201,7 +203,7 @@ def test_a_name_server_that_never_answers_does_not_hold_the_doctor(monkeypatch: 
 def test_the_checkouts_owner_and_git(machine: Machine, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout / ".git").mkdir()  # and nothing in it
     assert "git does not say" in found(machine, "boulder-checkout").found
-    monkeypatch.setattr(ours.os, "geteuid", lambda: checkout.stat().st_uid + 1)
+    monkeypatch.setattr(project.os, "geteuid", lambda: checkout.stat().st_uid + 1)
     check = found(machine, "boulder-checkout")
     assert (check.level, "belongs to user" in check.found) == (WARNING, True)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pods import Pod, eventually
+from support.pods import Pod, eventually
 
-from boulder_k8s import follower as module
-from boulder_k8s.follower import Follower, ending
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.streams import Outlet, record_window
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.run import follower as module
+from boulder_k8s.run.follower import Follower, ending
+from boulder_k8s.run.streams import Outlet, record_window
 
 # A kubectl whose exec runs the follower here and misbehaves as told; `get` answers with a file's pod.
 FAKE = """#!{python}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from boulder_k8s.settings import ROOT
+from boulder_k8s.host.settings import ROOT
 
 ADDRESS, TARGET = "127.0.0.3", "127.0.0.2"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it runs in the pod alone")

@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import images, loaded
-from boulder_k8s.checkout import Checkout
-from boulder_k8s.compose import Service
-from boulder_k8s.errors import Problem
-from boulder_k8s.settings import Settings
+from boulder_k8s.cluster import images, loaded
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.compose import Service
 
 
 def service(name: str, image: str, build: bool = False) -> Service:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.process import Failed
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.host.process import Failed
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from boulder_k8s.errors import Problem
-from boulder_k8s.lock import held
-from boulder_k8s.settings import ROOT, Settings
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.lock import held
+from boulder_k8s.host.settings import ROOT, Settings
 
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from boulder_k8s.lock import held
-from boulder_k8s.settings import Settings
+from boulder_k8s.host.lock import held
+from boulder_k8s.host.settings import Settings
 with held(Settings(Path(sys.argv[1]), "unit", "node", ()), "./tk8s.sh --unit"):
     child = subprocess.Popen(["sleep", "1000"])
     print(child.pid, flush=True)

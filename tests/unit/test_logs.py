@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import container_log, logs
-from boulder_k8s.container_log import Position, Reader, Target
-from boulder_k8s.errors import Problem
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.logs import Printer, Wanted, moment, together
+from boulder_k8s.cluster import container_log
+from boulder_k8s.cluster.container_log import Position, Reader, Target
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.commands import logs
+from boulder_k8s.commands.logs import Printer, Wanted, moment, together
+from boulder_k8s.host.errors import Problem
 
 
 def line(second: int, text: str, fraction: str = "000000000") -> bytes:

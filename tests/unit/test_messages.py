@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from boulder_k8s.doctor import CHECKS
-from boulder_k8s.errors import Problem
-from boulder_k8s.settings import ROOT
+from boulder_k8s.diagnose.doctor import CHECKS
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import ROOT
 
 PAGE = " ".join((ROOT / "docs/troubleshooting.md").read_text().split())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from boulder_k8s import docker
-from boulder_k8s.errors import Problem
-from boulder_k8s.overrides import HOST, PUBLIC, Overrides
+from boulder_k8s.host import docker
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.manifests.overrides import HOST, PUBLIC, Overrides
 
 DOCUMENT = {
     "services": {

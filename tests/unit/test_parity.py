@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from boulder_k8s.checkout import Checkout
-from boulder_k8s.parity import differences, probe, results
-from boulder_k8s.parity.differences import Difference, Intended
+from boulder_k8s.host.settings import ROOT
+from boulder_k8s.manifests import differences
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.differences import Difference, Intended
+from boulder_k8s.parity import probe, results
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
-from boulder_k8s.settings import ROOT
 
 VERBOSE = """\
 \x1b[34m\x1b[1mRunning Unit Tests\x1b[0m
@@ -198,7 +199,7 @@ def test_the_markdown_stays_small_enough_for_a_ci_summary() -> None:
 
 def test_the_docs_show_the_list_as_it_is() -> None:
     text = (ROOT / "docs/parity.md").read_text()
-    shown = text.partition("<!-- python -m boulder_k8s.parity.differences -->\n")[2].partition("<!-- end -->")[0]
+    shown = text.partition("<!-- python -m boulder_k8s.manifests.differences -->\n")[2].partition("<!-- end -->")[0]
     assert shown == differences.as_markdown(differences.load())
 
 

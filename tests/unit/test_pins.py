@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import pins
-from boulder_k8s.compose import Service
-from boulder_k8s.manifests import workloads
-from boulder_k8s.settings import ROOT, Settings
+from boulder_k8s.airgap import pins
+from boulder_k8s.host.settings import ROOT, Settings
+from boulder_k8s.manifests.compose import Service
+from boulder_k8s.manifests.workloads import workloads
 
 BASE = (ROOT / "k8s/base/kustomization.yaml").read_text()
 DIGEST = f"sha256:{'a' * 64}"

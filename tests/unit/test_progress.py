@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from boulder_k8s import progress
-from boulder_k8s.run import QUIET, Run
-from boulder_k8s.settings import Settings
+from boulder_k8s.host import progress
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.run.directory import QUIET, Run
 
 
 def test_what_takes_long_is_said_once_and_what_is_quick_is_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +24,7 @@ def test_what_takes_long_is_said_once_and_what_is_quick_is_not(capsys: pytest.Ca
 
 
 def test_a_quiet_phase_that_takes_long_is_said(settings: Settings, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boulder_k8s.run.overdue", lambda text: progress.overdue(text, 0.05))
+    monkeypatch.setattr("boulder_k8s.run.directory.overdue", lambda text: progress.overdue(text, 0.05))
     run = Run.create(settings, ["t"], {})
     for name in ("pod", "tests"):
         with run.phase(name):

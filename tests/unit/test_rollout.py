@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import rollout
-from boulder_k8s.errors import Problem
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.watch import watching
+from boulder_k8s.cluster import rollout
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.cluster.watch import watching
+from boulder_k8s.host.errors import Problem
 
 
 def container(name: str = "bconsul", restarts: int = 0, ready: bool = False, last: dict | None = None, **state) -> dict:

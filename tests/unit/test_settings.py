@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from boulder_k8s.errors import Problem
-from boulder_k8s.settings import NODE_IMAGE, Port, Settings, own_directory, parse_ports
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import NODE_IMAGE, Port, Settings, own_directory, parse_ports
 
 
 @pytest.mark.parametrize(

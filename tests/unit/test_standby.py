@@ -12,16 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pods import Pod, eventually
-from programs import Programs
+from support.pods import Pod, eventually
+from support.programs import Programs
 
-from boulder_k8s import standby
-from boulder_k8s.harness import TESTS, pod
-from boulder_k8s.kubectl import Kubectl
-from boulder_k8s.manifests import load
-from boulder_k8s.overlay import Rendered
-from boulder_k8s.run import Run
-from boulder_k8s.settings import ROOT, Settings
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.host.settings import ROOT, Settings
+from boulder_k8s.manifests.overlay import Rendered
+from boulder_k8s.manifests.workloads import load
+from boulder_k8s.run import standby
+from boulder_k8s.run.directory import Run
+from boulder_k8s.run.runner import TESTS, pod
 
 BASIS = ["node", "started", {"boulder-tools": "sha256:1"}]
 
@@ -122,7 +122,7 @@ def test_another_pod_than_the_wanted_one_is_deleted(
         (run.path / "pod/supervisor.py").write_text("another\n")
     refused(kubectl, run, standby.digest(made(run, settings, **environment), basis), programs)
     # The pod that is made instead begins with this version's programs.
-    assert (run.path / "pod/supervisor.py").read_bytes() == (ROOT / "boulder_k8s/pod/supervisor.py").read_bytes()
+    assert (run.path / "pod/supervisor.py").read_bytes() == (ROOT / "boulder_k8s/run/pod/supervisor.py").read_bytes()
 
 
 def test_one_that_the_cluster_does_not_have_is_not_waited_for(kubectl, run, settings, programs: Programs) -> None:

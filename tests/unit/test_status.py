@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from boulder_k8s import status
-from boulder_k8s.settings import Settings
+from boulder_k8s.commands import status
+from boulder_k8s.host.settings import Settings
 
 
 def workload(name: str, ready: bool = True, replicas: int = 1, env: list[dict] | None = None) -> dict:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pods import FIXTURE, Pod, eventually
+from support.pods import FIXTURE, Pod, eventually
 
 MakePod = Callable[..., Pod]
 

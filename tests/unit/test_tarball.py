@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from boulder_k8s import tarball
-from boulder_k8s.errors import Interrupted, Problem
+from boulder_k8s.airgap import tarball
+from boulder_k8s.host.errors import Interrupted, Problem
 
 LONG = f"wheels/{'x' * 120}.whl"  # longer than a tar header holds
 CONTENT = {"kind": b"#!/bin/sh\n" * 100, LONG: b"", "images.tar": bytes(range(256)) * 8192}

@@ -10,11 +10,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from programs import Programs
+from support.programs import Programs
 
-from boulder_k8s import tools
-from boulder_k8s.errors import Problem
-from boulder_k8s.settings import Settings
+from boulder_k8s.host import tools
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import Settings
 
 
 @pytest.fixture(autouse=True)

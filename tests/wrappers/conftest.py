@@ -1,96 +1,18 @@
-"""A copy of the project whose docker, kind and kubectl are fakes that answer like a warm machine and write down what they were asked."""
+"""The wrappers' tests' machine."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.machine import FAKES, Machine, borrow_environment
 
-from boulder_k8s.settings import ROOT
-
-FAKES = Path(__file__).parent / "fakes"
-
-
-@dataclass
-class Machine:
-    """The project's copy and the fakes. `state` holds files that tell the fakes how to behave (fakes/README.md)."""
-
-    project: Path
-    checkout: Path
-    state: Path
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {
-            "PATH": f"{self.state}/bin:/usr/bin:/bin",
-            "HOME": str(self.state),
-            "FAKE_STATE": str(self.state),
-            "KUBECTL": "kubectl",
-            "BOULDER_DIR": str(self.checkout),
-            "BOULDER_PORTS": "24811:4001",
-            **more,
-        }
-
-    def start(self, *arguments: str, wrapper: str = "tk8s.sh", **environment: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [self.project / wrapper, *arguments],
-            env=self.environment(**environment),
-            cwd=self.state,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *arguments: str, wrapper: str = "tk8s.sh", **environment: str) -> subprocess.CompletedProcess[str]:
-        child = self.start(*arguments, wrapper=wrapper, **environment)
-        try:
-            out, err = child.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
-        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
-
-    def invoke(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [self.project / ".venv/bin/invoke", *arguments]
-        return subprocess.run(
-            command,
-            env=self.environment(**environment),
-            cwd=self.project,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def tell(self, name: str, text: str = "") -> None:
-        (self.state / name).write_text(text)
-
-    def calls(self, tool: str) -> list[list[str]]:
-        """The arguments of every call of a fake."""
-        path = self.state / f"{tool}.calls"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def borrow_environment(venv: Path) -> None:
-    """A complete .venv that borrows what the running one has installed, whichever that is, and never writes to it."""
-    (venv / "bin").mkdir(parents=True)
-    for name in ("pyvenv.cfg", "lib", "lib64", "bin/python", "bin/python3", "bin/kubectl"):
-        (venv / name).symlink_to(Path(sys.prefix) / name)
-    # Its own: a borrowed one would start the borrowed environment's Python.
-    (venv / "bin/invoke").write_text(
-        f"#!{venv}/bin/python\nimport sys\nfrom invoke.main import program\nsys.exit(program.run())\n"
-    )
-    (venv / "bin/invoke").chmod(0o755)
-    (venv / "complete").write_text(f"{os.path.realpath(venv / 'bin/python')}\n")
+from boulder_k8s.host.settings import ROOT
 
 
 @pytest.fixture
@@ -125,3 +47,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         fake.chmod(0o755)
     (state / "kubectl-real").symlink_to(Path(sys.prefix) / "bin/kubectl")
     yield Machine(project, checkout, state)
+
+
+@pytest.fixture(autouse=True)
+def told(machine: Machine) -> None:
+    machine.tell("runs", str(machine.project / ".runs"))
+    machine.tell("exit-code", "0")

@@ -6,18 +6,12 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from conftest import Machine
+from support.machine import Machine
 
 ASKED = {  # what docker may be asked for
     *("info", "version", "compose config", "container inspect", "image inspect", "image save", "exec"),
     *("volume inspect", "volume create", "volume rm", "run --rm --network=none --entrypoint=/bin/true", "ps"),
 }
-
-
-@pytest.fixture(autouse=True)
-def told(machine: Machine) -> None:
-    machine.tell("runs", str(machine.project / ".runs"))
-    machine.tell("exit-code", "0")
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import tarfile
 import time
 
 import pytest
-from conftest import Machine
-from test_wrappers import refused, told  # noqa: F401
+from support.machine import Machine, refused
 
 
 def test_what_is_typed_and_cannot_be_meant_is_two_lines(machine: Machine) -> None:

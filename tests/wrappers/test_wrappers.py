@@ -11,13 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Machine
-
-
-@pytest.fixture(autouse=True)
-def told(machine: Machine) -> None:
-    machine.tell("runs", str(machine.project / ".runs"))
-    machine.tell("exit-code", "0")
+from support.machine import Machine, refused
 
 
 def test_arguments_arrive_untouched_behind_test_sh(machine: Machine) -> None:
@@ -66,19 +60,6 @@ def test_every_call_names_its_cluster(machine: Machine) -> None:
     for call in machine.calls("kind"):
         assert call == ["version"] or {f"--kubeconfig={kubeconfig}", "--name=mine"} <= set(call), call
     assert sum(call[:2] == ["create", "cluster"] for call in machine.calls("kind")) == 1
-
-
-def changed_nothing(machine: Machine) -> bool:
-    return not any(call[:1] == ["create"] for call in machine.calls("kind")) and not (machine.state / "node").exists()
-
-
-def refused(machine: Machine, result: subprocess.CompletedProcess[str], message: str, fix: str) -> None:
-    lines = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
-    assert result.returncode == 2, result.stderr
-    assert message in lines[-2] and fix in lines[-1], result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    assert changed_nothing(machine)
 
 
 def test_after_an_upgrade_of_python_the_environment_is_made_again(machine: Machine) -> None:

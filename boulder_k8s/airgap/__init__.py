@@ -1,0 +1,1 @@
+"""One file for a machine without a network."""

@@ -1,0 +1,242 @@
+"""The kind cluster: made, repaired, recognised as ours, removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..host import docker, process, state
+from ..host.errors import Problem
+from ..host.progress import note, step
+from ..host.settings import Settings, own_directory
+from ..host.tools import Tools
+from ..manifests.checkout import Checkout
+from ..manifests.workloads import load
+from ..run import standby
+from . import images, network, volume
+from .kubectl import Kubectl
+from .node import identity, mounts, published
+from .ports import check_ports
+
+CHECKOUT_MOUNT = "/boulder"  # on the node; the manifests' hostPath
+RUNS_MOUNT = "/runs"
+STATIC_PODS_MOUNT = "/static-pods"  # k8s/cluster/kind.yaml names it
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One kind cluster of this project. Its identity is the node container that mounts this project's run directories."""
+
+    settings: Settings
+    tools: Tools
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context)
+
+    @property
+    def system(self) -> Kubectl:
+        """kubectl in the namespace of Kubernetes' own workloads."""
+        return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
+
+    def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
+        """Runs kind on this cluster alone, with this project's kubeconfig. Raises process.Failed."""
+        command = [
+            self.tools.kind,
+            *arguments,
+            f"--name={self.settings.cluster}",
+            f"--kubeconfig={self.settings.kubeconfig}",
+        ]
+        ours = {"KUBECONFIG": str(self.settings.kubeconfig), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+        return process.run(command, env={**os.environ, **ours, **(env or {})})
+
+    def node(self) -> dict | None:
+        """The node container, or None when there is no cluster of this name. Raises Problem when the cluster is not ours."""
+        found = docker.inspect_container(self.settings.node)
+        if found and mounts(found).get(RUNS_MOUNT) != str(self.settings.runs):
+            owner = mounts(found).get(RUNS_MOUNT)
+            whose = f"belongs to the boulder-k8s in {Path(owner).parent}" if owner else "was not made by boulder-k8s"
+            raise Problem(
+                f"kind cluster {self.settings.cluster} exists and {whose}.",
+                "Choose another name: KIND_CLUSTER=NAME, and BOULDER_PORTS if that cluster publishes the ports.",
+                check="cluster",
+            )
+        return found
+
+    def runs(self) -> bool:
+        """Whether its node runs. Raises Problem when the cluster is not ours."""
+        node = self.node()
+        return bool(node and node["State"]["Running"])
+
+    def must_run(self) -> None:
+        """Raises Problem when there is no cluster of this name, when it does not run, or when it is not ours."""
+        node = self.node()
+        if node is None:
+            raise Problem(f"There is no cluster {self.settings.cluster}.", "Run `invoke up`.")
+        if not node["State"]["Running"] or not self.settings.kubeconfig.exists():
+            raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
+
+    def ensure(self, checkout: Checkout, node: dict | None) -> str:
+        """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just said.
+
+        Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
+        """
+        if node and self.record().get("node") != node["Id"]:
+            note(f"cluster {self.settings.cluster} is half made; making it again")
+            self.remove()
+            node = None
+        if not node:
+            return self.create(checkout)
+        self.check_fits(node, checkout)
+        running = node["State"]["Running"]
+        if not running:
+            with step(f"starting the node of cluster {self.settings.cluster}"):
+                process.run(["docker", "start", self.settings.node])
+        if "path" not in self.record():  # of an earlier version
+            self.remember(node["Id"], checkout)
+        if not running or not self.settings.kubeconfig.exists():
+            self.kind("export", "kubeconfig")
+            self.wait_for_api()
+        return node["Id"]
+
+    def check_fits(self, node: dict, checkout: Checkout) -> None:
+        """Raises Problem when the cluster's mounts and ports, fixed when it was made, are not what this command needs."""
+        made_for = mounts(node).get(CHECKOUT_MOUNT)
+        again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
+        if made_for != str(checkout.path):
+            raise Problem(
+                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.",
+                again,
+                check="cluster",
+            )
+        if self.record().get("checkout", [])[-1:] != identity(checkout.path):
+            raise Problem(
+                f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
+                again,
+                check="cluster",
+            )
+        ports = published(node)
+        if ports != {(port.host, port.container) for port in self.settings.ports}:
+            have = ",".join(f"{host}:{container}" for host, container in sorted(ports))
+            raise Problem(
+                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
+                again,
+                check="cluster",
+            )
+
+    def create(self, checkout: Checkout) -> str:
+        """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
+        check_ports(self.settings)
+        own_directory(self.settings.state.parent)
+        own_directory(self.settings.runs)
+        node_image = images.ensure_node_image(self.settings)
+        kept = volume.ensure(self.settings, node_image)
+        for attempts_left in reversed(range(5)):
+            try:
+                self.create_once(checkout, node_image, kept)
+                break
+            except process.Failed as error:
+                self.node()  # raises Problem where somebody else has made a cluster of this name meanwhile
+                self.remove()
+                # What an interrupted command had started (kind's own `docker run`) makes a node behind our back until it ends.
+                if not attempts_left or not any(
+                    text in error.output for text in ("already in use by container", "already exist")
+                ):
+                    raise self.cannot(error) from error
+                time.sleep(2)
+        node_id = docker.inspect_container(self.settings.node)["Id"]
+        images.note_loaded(self.settings, node_id, volume.images(self.settings) if kept else {})
+        self.remember(node_id, checkout)
+        return node_id
+
+    def remember(self, node_id: str, checkout: Checkout) -> None:
+        """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
+        state.write(
+            self.settings.state / "complete.json",
+            {"node": node_id, "checkout": identity(checkout.path), "path": str(checkout.path)},
+        )
+
+    def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
+        self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
+        # A copy: the mount must not hold on to files of this project's, which git may want to replace.
+        patches = self.settings.root / "k8s/cluster/static-pods"
+        shutil.copytree(patches, self.settings.state / patches.name, dirs_exist_ok=True)
+        configuration = self.settings.state / "kind.yaml"
+        configuration.write_text(yaml.safe_dump(self.configuration(checkout, kept), sort_keys=False))
+        with step(f"kind create cluster {self.settings.cluster}"):
+            self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
+            network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
+
+    def cannot(self, error: process.Failed) -> Problem:
+        return Problem(
+            f"kind cannot make cluster {self.settings.cluster}.",
+            "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
+            "\n".join(error.output.splitlines()[-25:]),
+        )
+
+    def record(self) -> dict:
+        """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""
+        return state.read(self.settings.state / "complete.json")
+
+    def configuration(self, checkout: Checkout, kept: Path | None) -> dict:
+        """k8s/cluster/kind.yaml with what depends on the machine and the checkout. kept: the volume for the node's images."""
+        document = load(self.settings.root / "k8s/cluster/kind.yaml")
+        document["nodes"][0] |= {
+            "extraMounts": [
+                {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
+                {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
+                {
+                    "hostPath": str(self.settings.state / "static-pods"),
+                    "containerPath": STATIC_PODS_MOUNT,
+                    "readOnly": True,
+                },
+                *([{"hostPath": str(kept), "containerPath": volume.DIRECTORY}] if kept else []),
+            ],
+            "extraPortMappings": [
+                {"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container}
+                for port in self.settings.ports
+            ],
+        }
+        if docker.engine().cgroup_v1:
+            # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
+            document.setdefault("kubeadmConfigPatches", []).append(
+                yaml.safe_dump(
+                    {
+                        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                        "kind": "KubeletConfiguration",
+                        "failCgroupV1": False,
+                    }
+                )
+            )
+        return document
+
+    def wait_for_api(self, timeout: float = 120) -> None:
+        """Waits until the API server answers. Raises Problem after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with step("waiting for the API server"):
+            while True:
+                try:
+                    self.kubectl.run("get", "--raw=/readyz", timeout=10)
+                    return
+                except (process.Failed, subprocess.TimeoutExpired) as error:
+                    if time.monotonic() > deadline:
+                        raise Problem(
+                            f"The API server of cluster {self.settings.cluster} does not answer.",
+                            "Run `invoke down` and start again.",
+                            str(error),
+                            check="cluster",
+                        ) from error
+                    time.sleep(0.5)
+
+    def remove(self) -> None:
+        """Deletes the cluster and what is remembered about it. Nothing happens when there is none."""
+        with step(f"kind delete cluster {self.settings.cluster}"):
+            self.kind("delete", "cluster")
+        shutil.rmtree(self.settings.state, ignore_errors=True)
+        shutil.rmtree(standby.directories(self.settings), ignore_errors=True)

@@ -1,0 +1,172 @@
+"""Is it up, and if not, why: watches workloads become ready and names the culprit as soon as the outcome is certain."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ..host import process
+from ..host.errors import Problem
+from ..host.progress import step
+from .kubectl import PATIENCE, Kubectl
+from .watch import watching
+
+NAME = "app.kubernetes.io/name"
+# Waiting reasons that no amount of time mends: https://kubernetes.io/docs/concepts/containers/images/ and the kubelet's own.
+HOPELESS = {
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+}
+CRASHES = 2  # of one container: a service may lose one race with what it depends on
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """A container that keeps its pod from getting ready."""
+
+    pod: str
+    container: str
+    reason: str
+    crashed: bool  # it ran and ended, so its log tells why
+
+
+def culprit(pod: dict) -> Culprit | None:
+    """The container for which it is certain that this pod will not get ready, or None."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None  # making room for its successor; it may well end with a code of its own
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        state, last = item.get("state", {}), item.get("lastState", {})
+        waiting = state.get("waiting", {}).get("reason", "")
+        if waiting in HOPELESS:
+            return Culprit(name, item["name"], f"{waiting}: {state['waiting'].get('message', '')}".rstrip(": "), False)
+        # The kubelet reports ErrImagePull first and ImagePullBackOff from the second failure on.
+        if waiting == "ImagePullBackOff":
+            return Culprit(name, item["name"], f"{waiting}: {state['waiting'].get('message', '')}".rstrip(": "), False)
+        ended = state.get("terminated") or last.get("terminated") or {}
+        failed = item.get("restartCount", 0) + (1 if state.get("terminated", {}).get("exitCode") else 0)
+        lost = ended.get("reason") == "Unknown"  # ended with its node, not by itself
+        if failed >= CRASHES and ended.get("exitCode") and not lost and not item.get("ready"):
+            return Culprit(
+                name,
+                item["name"],
+                f"ended {failed} times, last with exit code {ended.get('exitCode')} ({ended.get('reason', '')})",
+                True,
+            )
+    if status.get("phase") == "Failed":
+        return Culprit(
+            name,
+            pod["spec"]["containers"][0]["name"],
+            status.get("reason") or status.get("message") or "the pod failed",
+            True,
+        )
+    return None
+
+
+def ready(pod: dict) -> bool:
+    """Whether the pod's Ready condition holds and nobody is deleting it."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        item["type"] == "Ready" and item["status"] == "True" for item in conditions
+    )
+
+
+def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
+    """The last lines of a container's log: of the run that crashed when there was one."""
+    for previous in ([], ["--previous"]):
+        try:
+            text = kubectl.run("logs", pod, f"--container={container}", f"--tail={lines}", *previous)
+        except process.Failed:
+            continue
+        if text.strip() and not text.startswith("unable to retrieve container logs"):  # said with exit code 0
+            return text
+    return ""
+
+
+def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
+    """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
+
+    Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot
+    get ready, or after `timeout` seconds.
+    """
+    wanted = set(names)
+    if not (missing := wanted - settled(objects(kubectl) if known is None else known)):
+        return False
+    deadline = time.monotonic() + timeout
+    with (
+        step(f"waiting for {what}") as show,
+        watching(kubectl, f"--selector={NAME} in ({','.join(sorted(wanted))})") as watch,
+    ):
+        while missing:
+            changed = watch.next(min(1.0, max(0.0, deadline - time.monotonic())))
+            for pod in list(watch.pods.values()):
+                if found := culprit(pod):
+                    raise failure(kubectl, found)
+            running = {pod["metadata"]["labels"][NAME] for pod in watch.pods.values() if ready(pod)}
+            if not (waiting := wanted - running) or not changed:
+                # A ready pod may still be the old one: the workloads know.
+                missing = waiting = wanted - settled(objects(kubectl))
+            show(", ".join(sorted(waiting)))
+            if missing and time.monotonic() > deadline:
+                raise late(kubectl, sorted(missing), list(watch.pods.values()), timeout)
+    return True
+
+
+def objects(kubectl: Kubectl, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:
+    """Every workload and pod that there is, in one request."""
+    return kubectl.json("get", "deployments,statefulsets,pods", timeout=timeout, patience=patience)["items"]
+
+
+def settled(found: list[dict]) -> set[str]:
+    """The names of the workloads whose newest template runs and is ready."""
+    return {
+        item["metadata"]["name"]
+        for item in found
+        if item["spec"].get("replicas")
+        and item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]
+        and item["status"].get("updatedReplicas") == item["status"].get("readyReplicas") == item["spec"]["replicas"]
+        and item["status"].get("replicas") == item["spec"]["replicas"]
+    }
+
+
+def failure(kubectl: Kubectl, found: Culprit) -> Problem:
+    """The Problem that names a culprit and shows why."""
+    detail = log_end(kubectl, found.pod, found.container) if found.crashed else ""
+    fix = (
+        "Its last lines are above; `invoke logs` shows more."
+        if detail.strip()
+        else "Run the command again once that is mended; `invoke down` starts from nothing."
+    )
+    if "ErrImageNeverPull" in found.reason:
+        fix = "Run `invoke up`: it loads what the node lacks."
+    return Problem(f"{found.pod} (container {found.container}) cannot start: {found.reason}.", fix, detail)
+
+
+def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float) -> Problem:
+    """The Problem for a wait that took too long: what each pod that is not ready was waiting for."""
+    lines = []
+    for pod in pods:
+        if pod["metadata"]["labels"].get(NAME) in missing and not ready(pod):
+            status = pod["status"]
+            reasons = [
+                item["state"]["waiting"].get("reason", "")
+                for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+                if item.get("state", {}).get("waiting")
+            ]
+            reasons += [
+                item.get("message", "")
+                for item in status.get("conditions", [])
+                if item["type"] == "PodScheduled" and item["status"] != "True"
+            ]
+            lines.append(f"{pod['metadata']['name']}: {', '.join(filter(None, reasons)) or status.get('phase', '')}")
+            lines.append(log_end(kubectl, pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], 10))
+    return Problem(
+        f"Not ready after {timeout:.0f} s: {', '.join(missing)}.",
+        "`invoke logs` shows more; BOULDER_K8S_TIMEOUT=SECONDS gives them longer.",
+        "\n".join(lines),
+        check="docker-memory",
+    )

@@ -1,0 +1,44 @@
+"""What is typed behind flags or set in the environment, as what it means; a Problem where it cannot be meant."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+from collections.abc import Mapping
+
+from ..host.errors import Problem
+
+TIMEOUT = 600.0  # seconds for the dependencies to get ready; Boulder's first start compiles it
+VARIABLE = "BOULDER_K8S_TIMEOUT"
+
+
+def timeout(typed: str = "", environ: Mapping[str, str] = os.environ) -> float:
+    """Seconds: what `--timeout` says, else BOULDER_K8S_TIMEOUT, else 600. Raises Problem when it is not a number above 0."""
+    text = typed or environ.get(VARIABLE, "") or str(TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:  # neither is nan
+        name = "--timeout " if typed else f"{VARIABLE}="
+        raise Problem(f"{name}{text} is not a number of seconds.", f"Write a number above 0, as in {name}900.")
+    return seconds
+
+
+def number(flag: str, text: str) -> int:
+    """A whole number, 0 or more. Raises Problem when it is none."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise Problem(f"{flag} {text} is not a whole number.", f"Write one, as in {flag} 20.")
+    return int(text)
+
+
+def words(flag: str, text: str) -> list[str]:
+    """The words of one string, as a shell takes it apart. Raises Problem when a quotation mark is missing."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Problem(
+            f"{flag} cannot be taken apart: {error}.", f"Write it as for a shell: {flag} '--unit -p ./va'."
+        ) from error

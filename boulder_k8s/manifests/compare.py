@@ -1,0 +1,261 @@
+"""What docker-compose.yml says, as Compose resolves it, against the manifests as kustomize renders them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from ..cluster.kind import CHECKOUT_MOUNT
+from ..cluster.rollout import NAME
+from .compose import extra_hosts, object_name
+from .differences import Difference
+from .workloads import WITHOUT_WORKLOAD, WORKLOAD_KINDS
+
+PART = "static"
+ABSENT = "absent"
+# Keys of a service that the comparison below looks at; `build`: Compose itself builds; `profiles`: which commands start it.
+KNOWN = {"build", "profiles", "image", "entrypoint", "command", "environment", "volumes", "networks", "network_mode"}
+KNOWN |= {"ports", "healthcheck", "depends_on", "extra_hosts", "dns", "user", "working_dir"}
+PROBES = ("startupProbe", "readinessProbe")
+
+Fact = tuple[str, tuple[str, str]]  # an aspect, and what Compose and Kubernetes say of it
+
+
+class Manifests:
+    """The manifests, found by kind and name."""
+
+    def __init__(self, objects: list[dict]) -> None:
+        self.objects = objects
+        self.workloads = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
+        self.services = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
+        self.config_maps = {item["metadata"]["name"]: item for item in objects if item["kind"] == "ConfigMap"}
+
+    def pod(self, name: str) -> dict:
+        return self.workloads[name]["spec"]["template"]["spec"]
+
+    def container(self, name: str) -> dict:
+        return next(item for item in self.pod(name)["containers"] if item["name"] == name)
+
+    def scripts(self, name: str) -> str:
+        """The text of the ConfigMaps that a pod's init containers mount: what makes its addresses."""
+        names = {volume["configMap"]["name"] for volume in self.pod(name).get("volumes", []) if "configMap" in volume}
+        return "\n".join(text for item in names for text in self.config_maps.get(item, {}).get("data", {}).values())
+
+
+def compare(document: dict, objects: list[dict]) -> list[Difference]:
+    """One Difference for each thing that a service of the Compose file has and the manifests have not, or the reverse.
+
+    document: `docker compose config --format json`, parsed. objects: the rendered run overlay.
+    """
+    rendered = Manifests(objects)
+    checkout = checkout_of(document)
+    found = []
+    for name, service in sorted(document["services"].items()):
+        workload = object_name(name)
+        if workload not in rendered.workloads and workload not in WITHOUT_WORKLOAD:
+            found.append(Difference(PART, name, "service", "present", ABSENT))
+            continue
+        if workload in WITHOUT_WORKLOAD:
+            facts = dict(setup(service, document["services"]["boulder"]))
+        else:
+            facts = dict(of_service(service, workload, rendered, document, checkout))
+        facts |= {f"key {key}": (json.dumps(service[key]), "not known") for key in sorted(set(service) - KNOWN)}
+        found += [Difference(PART, name, aspect, *values) for aspect, values in facts.items() if values[0] != values[1]]
+    given = {object_name(name) for name in document["services"]}
+    found += [Difference(PART, name, "service", ABSENT, "present") for name in sorted(set(rendered.workloads) - given)]
+    return found
+
+
+def facts(value: object) -> int:
+    """How many values the Compose file has: what agreement is worth."""
+    if isinstance(value, dict):
+        return sum(facts(item) for item in value.values())
+    return sum(facts(item) for item in value) if isinstance(value, list) else 1
+
+
+def of_service(service: dict, name: str, rendered: Manifests, document: dict, checkout: str) -> Iterator[Fact]:
+    """Pairs of an aspect and what both sides say of it."""
+    container, pod = rendered.container(name), rendered.pod(name)
+    yield "image", (tagged(service["image"]), tagged(container["image"]))
+    yield "entrypoint", (words(service.get("entrypoint")), words(container.get("command")))
+    yield "command", (words(service.get("command")), words(container.get("args")))
+    yield "working_dir", (service.get("working_dir") or ABSENT, container.get("workingDir", ABSENT))
+    user = container.get("securityContext", {}).get("runAsUser", ABSENT)
+    yield "user", (str(service.get("user") or ABSENT), str(user))
+    dns = pod.get("dnsConfig", {}).get("nameservers")
+    yield "dns", (words(service.get("dns")), words(dns))
+    yield "healthcheck", (words(((service.get("healthcheck") or {}).get("test") or [""])[1:]), probe(container))
+    yield from environment(service, container)
+    yield from mounts(service, name, rendered, checkout)
+    yield from published(service, container)
+    yield from networks(service, name, rendered, document)
+    yield from hosts(service, pod)
+    yield from dependencies(service, name, rendered)
+
+
+def environment(service: dict, container: dict) -> Iterator[Fact]:
+    given = {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None}
+    made = {item["name"]: item.get("value", json.dumps(item.get("valueFrom"))) for item in container.get("env", [])}
+    for key in sorted({*given, *made}):
+        yield f"environment {key}", (given.get(key, ABSENT), made.get(key, ABSENT))
+
+
+def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
+    """Every mount of the service: the same directory at the same place, or what lies there or below instead."""
+    made = mounted(name, rendered)
+    claimed = set()
+    for volume in service.get("volumes") or []:
+        target = volume["target"].rstrip("/")
+        here = sorted(path for path in made if path == target or path.startswith(f"{target}/"))
+        claimed |= set(here)
+        source = relative(volume, checkout)
+        if made.get(target) == f"hostPath {source}":
+            others = [item["target"].rstrip("/") for item in service["volumes"]]
+            for path in here:
+                if path not in others:
+                    yield f"mount {path}", (f"part of {source}", made[path])
+            yield f"mount {target}", (source, source)
+        else:
+            yield f"mount {target}", (source, ", ".join(f"{made[path]} at {path}" for path in here) or ABSENT)
+    for path in sorted(set(made) - claimed):
+        yield f"mount {path}", (ABSENT, made[path])
+
+
+def mounted(name: str, rendered: Manifests) -> dict[str, str]:
+    """Where the workload's container mounts what."""
+    kinds = {
+        claim["metadata"]["name"]: "claim" for claim in rendered.workloads[name]["spec"].get("volumeClaimTemplates", [])
+    }
+    for volume in rendered.pod(name).get("volumes", []):
+        kind = next(key for key in volume if key != "name")
+        kinds[volume["name"]] = f"hostPath {volume['hostPath']['path']}" if kind == "hostPath" else kind
+    return {
+        mount["mountPath"].rstrip("/"): kinds[mount["name"]]
+        for mount in rendered.container(name).get("volumeMounts", [])
+    }
+
+
+def relative(volume: dict, checkout: str) -> str:
+    """A Compose mount's source as the node sees it: the checkout is mounted there."""
+    if volume["type"] != "bind":
+        return f"{volume['type']} {volume.get('source', '')}".strip()
+    source = PurePosixPath(volume["source"])
+    if source.is_relative_to(checkout):
+        return str(PurePosixPath(CHECKOUT_MOUNT) / source.relative_to(checkout))
+    return f"{source} (outside the checkout)"
+
+
+def published(service: dict, container: dict) -> Iterator[Fact]:
+    """Ports that the host answers on. Which port of the host is BOULDER_PORTS' to say."""
+    given = {str(port["target"]) for port in service.get("ports") or [] if port.get("published")}
+    made = {str(port["hostPort"]) for port in container.get("ports", []) if "hostPort" in port}
+    for port in sorted({*given, *made}):
+        yield f"port {port}", tuple("published" if port in side else ABSENT for side in (given, made))
+
+
+def networks(service: dict, name: str, rendered: Manifests, document: dict) -> Iterator[Fact]:
+    if service.get("network_mode"):
+        isolated = any(
+            item["kind"] == "NetworkPolicy"
+            and item["spec"]["podSelector"].get("matchLabels", {}).get(NAME) == name
+            and set(item["spec"].get("policyTypes", ())) == {"Ingress", "Egress"}
+            and not item["spec"].get("ingress")
+            and not item["spec"].get("egress")
+            for item in rendered.objects
+        )
+        yield "network_mode", (service["network_mode"], "none" if isolated else ABSENT)
+        return
+    for network, given in (service.get("networks") or {}).items():
+        given = given or {}
+        configured = (document["networks"].get(network, {}).get("ipam") or {}).get("config") or [{}]
+        subnet = configured[0].get("subnet", ABSENT)
+        address = given.get("ipv4_address")
+        clusters = rendered.services.get(name, {}).get("spec", {}).get("clusterIP", ABSENT)
+        if network == "bouldernet":
+            yield (
+                "address",
+                (
+                    address or configured[0].get("ip_range", ABSENT),
+                    clusters if address else within(clusters, configured[0].get("ip_range")),
+                ),
+            )
+            for alias in given.get("aliases") or []:
+                selector = rendered.services.get(alias, {}).get("spec", {}).get("selector", {})
+                yield f"alias {alias}", ("present", "present" if name in selector.values() else ABSENT)
+        elif address:
+            prefix = subnet.partition("/")[2]
+            yield (
+                f"address in {network}",
+                (
+                    f"{address}/{prefix}",
+                    f"{address}/{prefix}" if f"{address}/{prefix}" in rendered.scripts(name) else ABSENT,
+                ),
+            )
+        else:
+            yield f"network {network}", ("present", ABSENT)
+
+
+def within(address: str, network: str | None) -> str:
+    """The network if the address lies in it: Compose gives any of its addresses."""
+    if network and address != ABSENT and ipaddress.ip_address(address) in ipaddress.ip_network(network):
+        return network
+    return address
+
+
+def hosts(service: dict, pod: dict) -> Iterator[Fact]:
+    given = dict(extra_hosts(service))
+    made = {host: item["ip"] for item in pod.get("hostAliases", []) for host in item["hostnames"]}
+    for host in sorted({*given, *made}):
+        yield f"extra_hosts {host}", (given.get(host, ABSENT), made.get(host, ABSENT))
+
+
+def dependencies(service: dict, name: str, rendered: Manifests) -> Iterator[Fact]:
+    """Every workload is waited for before a Boulder pod starts; nothing else waits for anything."""
+    for other, how in (service.get("depends_on") or {}).items():
+        workload = object_name(other)
+        there = workload in rendered.workloads
+        condition = how.get("condition", "service_started") if isinstance(how, dict) else "service_started"
+        if there and condition == "service_healthy":
+            there = probe(rendered.container(workload)) != ABSENT
+        waits = there and name == "boulder"
+        yield f"depends_on {other}", (condition, condition if waits else ABSENT)
+
+
+def setup(service: dict, boulder: dict) -> Iterator[Fact]:
+    """bsetup runs in a pod made from Boulder's, with the entrypoint that Compose gives it."""
+    yield "image", (service["image"], boulder["image"])
+    yield "working_dir", (service.get("working_dir"), boulder.get("working_dir"))
+    there = {(volume.get("source"), volume["target"]) for volume in boulder.get("volumes") or []}
+    for volume in service.get("volumes") or []:
+        same = (volume.get("source"), volume["target"]) in there
+        yield f"mount {volume['target']}", ("present", "present" if same else ABSENT)
+    for key, value in (service.get("environment") or {}).items():
+        yield f"environment {key}", (str(value), ABSENT)
+
+
+def probe(container: dict) -> str:
+    """A container's own idea of when it is well."""
+    for kind in PROBES:
+        found = container.get(kind, {})
+        if "exec" in found:
+            return words(found["exec"]["command"])
+        if "httpGet" in found:
+            return f"GET {found['httpGet']['path']}"
+    return ABSENT
+
+
+def tagged(image: str) -> str:
+    """With the tag that an image without one has."""
+    return image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
+def words(value: list[str] | str | None) -> str:
+    return ABSENT if not value else value if isinstance(value, str) else json.dumps(value)
+
+
+def checkout_of(document: dict) -> str:
+    """Where the checkout is: what Boulder's container has at /boulder."""
+    volumes = document["services"].get("boulder", {}).get("volumes") or []
+    return next((volume["source"] for volume in volumes if volume["target"].rstrip("/") == "/boulder"), "/nowhere")

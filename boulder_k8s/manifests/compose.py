@@ -1,0 +1,153 @@
+"""What the checkout's docker-compose.yml says, as Docker Compose itself resolves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..host import process, state
+from ..host.errors import Problem
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the Compose file, its variables resolved from the environment and .env."""
+
+    name: str
+    image: str
+    environment: dict[str, str]
+    build: bool  # has a `build` section: a missing image with the tag `latest` is built, not pulled
+    document: dict = field(repr=False)
+
+    @property
+    def object_name(self) -> str:
+        """The service's name in Kubernetes."""
+        return object_name(self.name)
+
+
+def object_name(service: str) -> str:
+    """A service's name in Kubernetes, where names have no underscore: bredis_1 is bredis-1."""
+    return service.replace("_", "-")
+
+
+def extra_hosts(service: dict) -> list[tuple[str, str]]:
+    """The names that a service of the resolved file adds to /etc/hosts, each with an address."""
+    # Compose 2.20 and newer write NAME=ADDRESS, older ones NAME:ADDRESS.
+    entries = (entry.replace("=", ":", 1).partition(":") for entry in service.get("extra_hosts") or [])
+    return [(name, address) for name, _, address in entries]
+
+
+def load(checkout: Path, config_next: bool) -> dict[str, Service]:
+    """The services of t.sh's Compose project, or of tn.sh's, by their Compose names. Raises Problem as `document`."""
+    return services(document(checkout, config_next))
+
+
+def document(checkout: Path, config_next: bool) -> dict:
+    """What `docker compose config` resolves for t.sh, or for tn.sh: services, networks, volumes.
+
+    As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names both. Raises Problem
+    when Compose is missing or refuses the files.
+    """
+    try:
+        return json.loads(
+            process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
+        )
+    except FileNotFoundError as error:
+        raise Problem(
+            "docker is not on PATH.",
+            "Install Docker Engine 20.10 or newer, with its Compose plugin.",
+            check="docker-engine",
+        ) from error
+    except process.Failed as error:
+        if (
+            "compose" in error.output
+            and "is not a docker command" in error.output
+            or "unknown" in error.output
+            and "--profile" in error.output
+        ):
+            raise Problem(
+                "Docker has no Compose plugin.",
+                "Install it (package docker-compose-plugin), as ./t.sh needs it too.",
+                error.output,
+                check="docker-compose",
+            ) from error
+        raise Problem(
+            "Docker Compose refuses the checkout's docker-compose.yml.",
+            f"Run `docker compose config` in {checkout} and mend what it names.",
+            error.output,
+        ) from error
+
+
+def services(document: dict) -> dict[str, Service]:
+    """The services of a resolved Compose file, by their Compose names."""
+    return {
+        name: Service(
+            name,
+            service.get("image") or "",
+            # null: named without a value, and the environment has none
+            {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None},
+            bool(service.get("build")),
+            service,
+        )
+        for name, service in document["services"].items()
+    }
+
+
+# Set anew by every shell or terminal, and nothing that a Compose file asks for.
+VOLATILE = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID", "TERM_SESSION_ID", "BOULDER_K8S_WRAPPER"}
+ELSEWHERE = ("include", "extends", "env_file")  # keys that read files which `fingerprint` does not look at
+
+
+def remembered(checkout: Path, config_next: bool, directory: Path, environ: Mapping[str, str] = os.environ) -> dict:
+    """As `document`, asking Compose (0.2 s) only when its files or the environment have changed.
+
+    directory: for what Compose said; it holds the answer for t.sh and that for tn.sh.
+    """
+    if not (key := fingerprint(checkout, config_next, environ)):
+        return document(checkout, config_next)
+    path = directory / ("next.json" if config_next else "config.json")
+    return state.remembered(path, key, lambda: document(checkout, config_next))
+
+
+def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:
+    """What Compose's answer depends on, hashed; empty where it reads files that only it knows of."""
+    if any(name in environ for name in ("COMPOSE_FILE", "COMPOSE_ENV_FILES")):
+        return ""
+    digest = hashlib.sha256(f"{checkout} {config_next} {shutil.which('docker')}".encode())
+    names = [*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"]
+    for path in sorted(path for path in names if path.is_file()):
+        content = path.read_bytes()
+        if any(re.search(rb"^[\s-]*" + word.encode() + rb"\s*:", content, re.MULTILINE) for word in ELSEWHERE):
+            return ""
+        digest.update(json.dumps([path.name, content.decode(errors="replace")]).encode())
+    kept = sorted((key, value) for key, value in environ.items() if key not in VOLATILE)
+    digest.update(json.dumps(kept).encode())
+    return digest.hexdigest()
+
+
+def command(config_next: bool, *arguments: str) -> list[str]:
+    """`docker compose ARGUMENTS` with the files that t.sh or tn.sh uses; to be run in the checkout."""
+    files = ["-f", "docker-compose.yml", "-f", "docker-compose.next.yml"] if config_next else []
+    return ["docker", "compose", *files, *arguments]
+
+
+def setup_command(services: dict[str, Service]) -> list[str]:
+    """What the Compose service bsetup runs, without the environment that only the service boulder has."""
+    command = words(services["bsetup"], "entrypoint") + words(services["bsetup"], "command")
+    unset = [
+        word
+        for name in services["boulder"].environment
+        for word in ("-u", name)
+        if name not in services["bsetup"].environment
+    ]
+    return ["env", *unset, *command]
+
+
+def words(service: Service, key: str) -> list[str]:
+    return list(service.document.get(key) or [])

@@ -1,0 +1,75 @@
+"""What differs between Compose and Kubernetes, and which of it is meant to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import yaml
+
+from .workloads import Loader
+
+FILE = Path(__file__).with_name("intended.yaml")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fact that is not the same. part: static, probe or results; subject: whom it is about; aspect: what of it."""
+
+    part: str
+    subject: str
+    aspect: str
+    compose: str
+    kubernetes: str
+
+
+@dataclass(frozen=True)
+class Intended:
+    """A difference that is meant, and why. All but part and reason are patterns as of a shell (fnmatch)."""
+
+    part: str
+    subject: str
+    aspect: str
+    reason: str
+    compose: str = "*"
+    kubernetes: str = "*"
+
+    def covers(self, difference: Difference) -> bool:
+        return self.part == difference.part and all(
+            fnmatchcase(getattr(difference, field), getattr(self, field))
+            for field in ("subject", "aspect", "compose", "kubernetes")
+        )
+
+
+def load(path: Path = FILE) -> list[Intended]:
+    """The list of intended differences."""
+    return [Intended(**entry) for entry in yaml.load(path.read_text(), Loader)]
+
+
+def sort_out(
+    differences: Iterable[Difference], intended: list[Intended]
+) -> tuple[list[Difference], list[tuple[Difference, Intended]]]:
+    """Splits differences into those on no list and those that are meant, the latter with their entry."""
+    unlisted, listed = [], []
+    for difference in differences:
+        if entry := next((entry for entry in intended if entry.covers(difference)), None):
+            listed.append((difference, entry))
+        else:
+            unlisted.append(difference)
+    return unlisted, listed
+
+
+def as_markdown(intended: list[Intended]) -> str:
+    """The list as docs/parity.md shows it: `python -m boulder_k8s.manifests.differences`."""
+    lines = ["| part | what | Compose | Kubernetes | why |", "| --- | --- | --- | --- | --- |"]
+    for entry in intended:
+        cells = (entry.part, f"{entry.subject}: {entry.aspect}", entry.compose, entry.kubernetes, entry.reason)
+        quoted = [cells[0], *(f"`{cell}`" for cell in cells[1:4]), cells[4]]
+        lines.append("| " + " | ".join(quoted) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(load()), end="")

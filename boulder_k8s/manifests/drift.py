@@ -1,0 +1,62 @@
+"""Where a checkout's docker-compose.yml is not the one that the manifests were written for.
+
+Image tags, environment and extra_hosts are followed by construction (overlay.py), so they never differ. What else differs is either
+something that tests depend on, which is refused, or something to know of, which is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..host.errors import Problem
+from ..host.progress import note
+from . import compare, differences
+from .differences import Difference
+
+VARIABLE = "BOULDER_K8S_DRIFT"  # "note" says what would be refused, and goes on
+# Without these a service does not start, or Boulder does not find it. Aspects of parity/static.py, by their first word.
+REFUSED = {
+    "service",
+    "entrypoint",
+    "command",
+    "mount",
+    "address",
+    "alias",
+    "network",
+    "network_mode",
+    "user",
+    "working_dir",
+}
+
+
+def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> None:
+    """Says what differs and is not meant to, one line each. Raises Problem when the tests depend on any of it.
+
+    document: the resolved Compose file. objects: the rendered run overlay.
+    """
+    found = [item for item in compare.compare(document, objects) if not asked_for(item)]
+    drift, _ = differences.sort_out(found, differences.load())
+    depended = set() if environ.get(VARIABLE) == "note" else REFUSED
+    refused = [item for item in drift if item.aspect.split()[0] in depended]
+    for item in drift:
+        if item not in refused:
+            note(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
+    if refused:
+        raise Problem(
+            f"docker-compose.yml is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",
+            f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
+            "\n".join(described(item) for item in refused),
+        )
+
+
+def asked_for(item: Difference) -> bool:
+    """Whether it is a port that BOULDER_PORTS publishes beyond those of docker-compose.yml."""
+    return item.aspect.startswith("port ") and item.compose == compare.ABSENT
+
+
+def short(item: Difference) -> str:
+    return f"{item.subject} ({item.aspect})"
+
+
+def described(item: Difference) -> str:
+    return f"{item.subject}, {item.aspect}: {item.compose} there, {item.kubernetes} in k8s/base"

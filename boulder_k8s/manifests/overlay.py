@@ -1,0 +1,256 @@
+"""The run overlay: a generated kustomization that lays one checkout over k8s/overlays/.
+
+Configuration travels byte for byte in ConfigMaps and Secrets, whose hash suffix rolls the pods whose configuration changed,
+and only those. Images and environment are what Docker Compose resolves from the checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..cluster.kubectl import Kubectl
+from ..host import state
+from ..host.errors import Problem
+from ..host.settings import NAMESPACE, Settings
+from . import compose
+from .checkout import Checkout
+from .compose import Service
+from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
+from .workloads import WITHOUT_WORKLOAD, WORKLOAD_KINDS, Loader, Workload, load, workloads
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `kubectl kustomize` made of the run overlay."""
+
+    text: str
+    objects: list[dict]
+
+    def workload(self, name: str) -> dict:
+        return next(
+            item for item in self.objects if item["kind"] in WORKLOAD_KINDS and item["metadata"]["name"] == name
+        )
+
+
+def check_services(services: dict[str, Service]) -> None:
+    """Raises Problem when the checkout's Compose file has a service that the manifests do not know, or no Boulder."""
+    given = {service.object_name for service in services.values()}
+    if unknown := sorted(given - set(workloads()) - WITHOUT_WORKLOAD):
+        raise Problem(
+            f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
+            "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
+        )
+    if "boulder" not in given:
+        raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
+
+
+def running(services: dict[str, Service]) -> list[Workload]:
+    """The workloads of the base that the checkout has a service for: an older one may lack some."""
+    given = {service.object_name for service in services.values()}
+    return [workload for workload in workloads().values() if workload.name in given]
+
+
+def render(
+    settings: Settings,
+    checkout: Checkout,
+    services: dict[str, Service],
+    image_ids: dict[str, str],
+    config_next: bool,
+    kubectl: Kubectl,
+    directory: Path,
+    secrets: bool = True,
+) -> Rendered:
+    """Writes the run overlay into `directory` (made anew) and renders it; without `secrets` where generate.sh has not run yet.
+
+    image_ids: the engine's id of each image; an image rebuilt under its old tag rolls its pods through it. Raises Problem
+    for configuration that Kubernetes cannot carry.
+    """
+    check_services(services)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    overlay = "config-next" if config_next else "config"
+    config_name = f"boulder-{overlay}"
+    config = configuration(settings.overrides.files(checkout.path / "test" / overlay))
+    config_maps = {
+        config_name: {key: path for key, path, _ in config},
+        "bmariadb-initdb": initdb(checkout),
+        **{
+            name: {key: checkout.path / path for key, path in files.items()}
+            for name, files in wanted(CONFIG_MAPS, services)
+        },
+    }
+    tls = {
+        name: {key: checkout.path / path for key, path in files.items()}
+        for name, files in (wanted(SECRETS, services) if secrets else ())
+    }
+    patches = {
+        workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids)
+        for workload in running(services)
+    }
+    pod = patches["boulder"]["spec"]["template"]["spec"]
+    pod["volumes"] = [
+        {
+            "name": "config",
+            "projected": {
+                "sources": [
+                    {
+                        "configMap": {
+                            "name": config_name,
+                            "items": [
+                                {"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config
+                            ],
+                        }
+                    }
+                ]
+            },
+        }
+    ]
+    pod["hostAliases"] = host_aliases(service_of(services, "boulder"))
+    pod["containers"][0]["ports"] = [
+        {"containerPort": port, "hostPort": port, "protocol": "TCP"}
+        for port in sorted({port.container for port in settings.ports})
+    ]
+    if target := settings.overrides.forward:
+        pod["initContainers"] = [{"name": "acme-client", "env": [{"name": "TARGET", "value": target}]}]
+    for name, document in patches.items():
+        write(directory / f"{name}-patch.yaml", document)
+    for number, document in enumerate(deletions(services, settings.root)):
+        patches[f"absent-{number}"] = document
+        write(directory / f"absent-{number}-patch.yaml", document)
+    write(
+        directory / "kustomization.yaml",
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": NAMESPACE,
+            # The real path: kustomize resolves links in its own working directory, and not in this one.
+            "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
+            "components": [os.path.relpath(settings.root / "k8s/components/acme-client", directory.resolve())]
+            if settings.overrides.forward
+            else [],
+            "generatorOptions": {"labels": {"app.kubernetes.io/part-of": "boulder"}},  # as the base's objects
+            "configMapGenerator": [
+                {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
+            ],
+            "secretGenerator": [
+                {"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()
+            ],
+            "images": image_overrides(services),
+            "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
+        },
+    )
+    return rendered(settings.root, kubectl, directory)
+
+
+def rendered(root: Path, kubectl: Kubectl, directory: Path) -> Rendered:
+    """`kubectl kustomize DIRECTORY`, or what it said last time (saves 0.2 s) when no file of it or of k8s/ has changed since."""
+    digest = hashlib.sha256(f"{kubectl.binary}".encode())
+    for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
+        digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
+
+    def ask() -> dict:
+        text = kubectl.kustomize(directory)
+        return {"text": text, "objects": list(yaml.load_all(text, Loader))}
+
+    return Rendered(**state.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
+
+
+def initdb(checkout: Checkout) -> dict[str, Path]:
+    """What MariaDB's image runs of sa/db (https://hub.docker.com/_/mariadb): an editor's backup beside it, x.sql~, has a name that
+    Kubernetes refuses.
+    """
+    run = {".sh", ".sql", ".gz", ".xz", ".zst"}
+    files = sorted(path for path in (checkout.path / "sa/db").iterdir() if path.is_file() and path.name[0] != ".")
+    return {path.name: path for path in files if path.suffix in run}
+
+
+def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:
+    """Those ConfigMaps or Secrets whose service the checkout has: bredis-config is that of bredis-1 and bredis-2."""
+    names = [workload.name for workload in running(services)]
+    return [item for item in files.items() if any(name.startswith(item[0].rpartition("-")[0]) for name in names)]
+
+
+def deletions(services: dict[str, Service], root: Path) -> list[dict]:
+    """Patches that take every object of a workload out again for which the checkout has no service."""
+    absent = set(workloads()) - {workload.name for workload in running(services)}
+    found = [load(path) for name in sorted(absent) for path in sorted((root / "k8s/base" / name).glob("*-*.yaml"))]
+    return [
+        {
+            "apiVersion": item["apiVersion"],
+            "kind": item["kind"],
+            "metadata": {
+                "name": item["metadata"]["name"],
+                **({} if item["kind"] == "PersistentVolume" else {"namespace": NAMESPACE}),
+            },
+            "$patch": "delete",
+        }
+        for item in found
+    ]
+
+
+def service_of(services: dict[str, Service], workload: str) -> Service:
+    return next(service for service in services.values() if service.object_name == workload)
+
+
+def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> dict:
+    """What the checkout's Compose file sets for a workload."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "template": {
+                "metadata": {"annotations": {"boulder-k8s/image-id": image_ids.get(service.image, "")}},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": name,
+                            "env": [{"name": key, "value": value} for key, value in service.environment.items()],
+                        }
+                    ]
+                },
+            }
+        },
+    }
+
+
+def host_aliases(service: Service) -> list[dict]:
+    """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
+    names: dict[str, list[str]] = {}
+    for host, address in compose.extra_hosts(service.document):
+        if address[:1].isdigit() or ":" in address:
+            names.setdefault(address, []).append(host)
+    return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]
+
+
+def image_overrides(services: dict[str, Service]) -> list[dict]:
+    """kustomize's `images:` for every image of the base. Raises Problem where services that share one there differ."""
+    chosen: dict[str, str] = {}
+    for workload in running(services):
+        image = service_of(services, workload.name).image
+        if chosen.setdefault(workload.image, image) != image:
+            raise Problem(
+                f"docker-compose.yml gives {workload.name} the image {image} and another service {chosen[workload.image]}; the manifests have one for both.",
+                "Give k8s/base an image of its own for each (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
+            )
+    return [image_override(base, image) for base, image in chosen.items()]
+
+
+def image_override(base: str, reference: str) -> dict:
+    """kustomize's `images:` entry that turns the base's image into Compose's."""
+    reference, _, digest = reference.partition("@")
+    name, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:  # no tag, or the colon of a registry's port
+        name, tag = reference, "latest"
+    return {"name": base, "newName": name, **({"digest": digest} if digest else {"newTag": tag})}
+
+
+def write(path: Path, document: dict) -> None:
+    path.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -1,0 +1,101 @@
+"""Which files of the checkout travel in ConfigMaps and Secrets, and how they are brought to where kustomize may read them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+from pathlib import Path
+
+from ..host.errors import Problem
+from .checkout import Checkout
+
+MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
+
+# Object name -> {key: file of the checkout}; what the services mount of ./test in docker-compose.yml.
+CONFIG_MAPS = {
+    "bproxysql-config": {"proxysql.cnf": "test/proxysql/proxysql.cnf"},
+    "bredis-config": {"redis-ratelimits.config": "test/redis-ratelimits.config"},
+    "bconsul-config": {"config.hcl": "test/consul/config.hcl"},
+    "bpkimetal-config": {"config.yaml": "test/pkimetal-config.yaml"},
+    "bminio-config": {"entrypoint.sh": "test/minio/entrypoint.sh"},
+}
+PKI = "test/certs/ipki"  # made by generate.sh
+SECRETS = {
+    "bredis-tls": {
+        "minica.pem": f"{PKI}/minica.pem",
+        "cert.pem": f"{PKI}/redis/cert.pem",
+        "key.pem": f"{PKI}/redis/key.pem",
+    },
+    "bconsul-tls": {
+        "minica.pem": f"{PKI}/minica.pem",
+        "minica-key.pem": f"{PKI}/minica-key.pem",
+        "cert.pem": f"{PKI}/consul.boulder/cert.pem",
+        "key.pem": f"{PKI}/consul.boulder/key.pem",
+    },
+}
+
+
+def needs_generate(checkout: Checkout) -> bool:
+    """Whether generate.sh has to run before the manifests can be made: Redis and Consul mount what it makes."""
+    return any(not there(checkout.path / path) for files in SECRETS.values() for path in files.values())
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file. Raises Problem when that cannot be seen: generate.sh, which is root, opens its directories last."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)  # is_file says False of Python 3.14 on where it may not look
+    except PermissionError as error:
+        raise Problem(
+            f"{path} cannot be read by you.",
+            "If generate.sh was interrupted: `sudo rm -r test/certs/ipki` in the checkout, and run the command again."
+            if PKI in str(path)
+            else "Make it readable: `chmod` or `chown` it.",
+        ) from error
+    except OSError:
+        return False
+
+
+def below(directory: Path) -> dict[str, Path]:
+    """Every file below a directory, by its path there."""
+    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
+    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash, so they are made unique."""
+    found = []
+    keys: set[str] = set()
+    for relative, path in sorted(files.items()):
+        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
+        number = 1
+        while key in keys:
+            key, number = f"{stem}.{number}", number + 1
+        keys.add(key)
+        found.append((key, path, relative))
+    return found
+
+
+def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
+    """Copies files to where kustomize may read them; returns generator entries. Raises Problem for what cannot be carried."""
+    target = directory / name
+    target.mkdir()
+    total = 0
+    for key, path in files.items():
+        if not there(path):
+            raise Problem(
+                f"The checkout has no {path.name} where the manifests expect it: {path}.",
+                "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.",
+            )
+        total += shutil.copyfile(path, target / key).stat().st_size
+    if total > MAXIMUM:
+        largest = max(files.values(), key=lambda path: path.stat().st_size)
+        raise Problem(
+            f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
+            f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.",
+        )
+    return [f"{key}={name}/{key}" for key in files]
+
+
+def mode(path: Path) -> int:
+    """The file's permissions, which a projected volume keeps."""
+    return path.stat().st_mode & 0o777

@@ -1,0 +1,65 @@
+"""What the hand-written manifests in k8s/ hold, read from their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from ..host.errors import Problem
+from ..host.settings import ROOT
+from .compose import object_name
+
+# Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
+WITHOUT_WORKLOAD = {"bsetup"}
+WORKLOAD_KINDS = ("Deployment", "StatefulSet")
+
+Loader = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or StatefulSet of k8s/base: one for each Compose service, of the same name but for underscores."""
+
+    name: str
+    kind: str
+    image: str  # with the name that k8s/base/kustomization.yaml gives it, without a tag
+
+
+@cache
+def workloads(root: Path = ROOT) -> dict[str, Workload]:
+    """Every workload of the base, by name."""
+    base = root / "k8s" / "base"
+    renamed = {
+        image["name"]: image.get("newName", image["name"]) for image in load(base / "kustomization.yaml")["images"]
+    }
+    found = {}
+    for kind in WORKLOAD_KINDS:
+        for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):
+            document = load(path)
+            name = document["metadata"]["name"]
+            container = next(
+                item for item in document["spec"]["template"]["spec"]["containers"] if item["name"] == name
+            )
+            found[name] = Workload(name, kind, renamed[container["image"]])
+    return found
+
+
+def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[str]:
+    """The services' names in Kubernetes. Raises Problem naming those that are neither a workload nor one of `also`."""
+    wanted = [object_name(service) for service in services]
+    if unknown := sorted(set(wanted) - set(workloads()) - set(also)):
+        raise Problem(
+            f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
+        )
+    return wanted
+
+
+def load(path: Path) -> dict:
+    """One YAML document."""
+    return yaml.load(path.read_text(), Loader)

@@ -1,0 +1,1 @@
+"""One command in one pod, and how it ended."""

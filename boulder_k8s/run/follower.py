@@ -1,0 +1,175 @@
+"""Follows a run through `kubectl exec`, whatever becomes of that stream, until its end is certain."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+
+from ..cluster.kind import Cluster
+from ..host import docker, process
+from ..host.errors import Problem
+from ..host.progress import note
+from ..host.signals import Signals
+from .directory import Run
+from .streams import Attachment, Outlet
+
+RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod
+STALL = 5.0  # seconds without delivery, though there is something to deliver, before the stream is opened anew
+PATIENCE = 180.0  # seconds for an API server that does not answer while the node runs
+UNDELIVERED = 2  # in place of 0: who reads the output must not take it for all
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+class Follower:
+    """Delivers one run's streams and signals until its end is certain."""
+
+    def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str) -> None:
+        self.kubectl = cluster.kubectl
+        self.node = cluster.settings.node
+        self.signals = signals
+        self.run = run
+        self.name = name
+        self.outlets = [Outlet(descriptor, run.path / stream) for descriptor, stream in ((1, "stdout"), (2, "stderr"))]
+        self.command = self.kubectl.command(
+            "exec",
+            name,
+            "--container=boulder",
+            "--",
+            "python3",
+            f"{RUN_DIRECTORY}/pod/follow.py",
+            RUN_DIRECTORY,
+        )
+        self.sent = 0
+        self.reconnects = 0
+
+    def follow(self) -> int:
+        """Returns the run's exit code, everything that was recorded delivered."""
+        reason = ""
+        stall = STALL
+        attachment = Attachment(self.command, self.outlets)
+        unanswered_since = None  # when the API server stopped answering
+        while self.run.exit_code() is None:
+            self.signals.arrived.wait(0.02)
+            self.signals.arrived.clear()
+            if code := self.pass_on_signals():
+                attachment.child.kill()
+                return code
+            if not attachment.ended() and not any(outlet.stalled(stall) for outlet in self.outlets):
+                continue
+            stall = min(60.0, stall * 2) if not attachment.ended() else STALL  # a slow machine gets longer each time
+            attachment.end()
+            if self.run.exit_code() is not None:
+                break
+            try:
+                if reason := self.dead():
+                    break
+                unanswered_since = None
+            except (process.Failed, subprocess.TimeoutExpired) as error:
+                unanswered_since = unanswered_since or time.monotonic()
+                if reason := self.node_down() or (
+                    "the API server does not answer" if time.monotonic() - unanswered_since > PATIENCE else ""
+                ):
+                    note(str(error))
+                    break
+            if time.monotonic() - attachment.began < 0.5:
+                time.sleep(0.2)
+            self.reconnects += 1
+            attachment = Attachment(self.command, self.outlets)
+        # In a thread: a reader that does not read must not keep a second signal from ending this.
+        rest = threading.Thread(target=self.deliver_rest, args=(attachment,), daemon=True)
+        rest.start()
+        while rest.is_alive():
+            rest.join(0.02)
+            if code := self.pass_on_signals():
+                attachment.child.kill()
+                return code
+        self.run.record["reconnects"] = self.reconnects
+        return self.verdict(reason)
+
+    def deliver_rest(self, attachment: Attachment) -> None:
+        """Brings what was recorded and not yet delivered: by the stream, then straight from the record what that did not bring.
+
+        The record appears when the streams are complete, so there is an end to wait for.
+        """
+        while (
+            not attachment.ended()
+            and any(outlet.behind() for outlet in self.outlets)
+            and not any(outlet.stalled(1) for outlet in self.outlets)
+        ):
+            time.sleep(0.005)
+        attachment.end()
+        for outlet in self.outlets:
+            outlet.catch_up()
+
+    def verdict(self, reason: str) -> int:
+        code = self.run.exit_code()
+        if self.signals.received:
+            return 128 + self.signals.received[0]
+        if any(outlet.closed for outlet in self.outlets):
+            return BROKEN_PIPE
+        for outlet in self.outlets:
+            if outlet.failure:
+                failure = f"{outlet.recorded.name} was not written whole: {outlet.failure}"
+                note(f"{failure}. {outlet.recorded} has it all")
+                if code == 0:
+                    code, self.run.record["failure"] = UNDELIVERED, failure
+        if code is not None:
+            return code
+        self.run.record["failure"] = reason
+        note(f"the tests did not end: {reason}. There is no result.")
+        return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else 1
+
+    def pass_on_signals(self) -> int:
+        """Sends newly arrived signals to the tests. A second one ends everything: returns the exit code then, else 0."""
+        if any(outlet.closed for outlet in self.outlets):
+            return BROKEN_PIPE  # nobody reads any more; a program that writes would be ended by SIGPIPE
+        received = self.signals.received
+        if len(received) > 1:
+            return 128 + received[0]
+        if received and not self.sent:
+            self.sent = 1
+            name = signal.Signals(received[0]).name
+            note(f"{name}: passed on to the tests; a second one ends them at once")
+            partial = self.run.path / "signals" / ".1"
+            partial.write_text(name.removeprefix("SIG"))
+            partial.replace(self.run.path / "signals" / "1")
+        return 0
+
+    def dead(self) -> str:
+        """Why the run cannot end any more, or "" while its pod lives. Raises process.Failed when the API server does not answer."""
+        found = self.kubectl.find("get", "pod", self.name, timeout=10, patience=0)
+        if found is None:
+            return "deleted: its pod is gone"
+        if self.run.exit_code() is not None:
+            return ""
+        if "deletionTimestamp" in found["metadata"]:
+            return "deleted: its pod is being deleted"
+        for item in found["status"].get("containerStatuses", []):
+            if ended := item.get("state", {}).get("terminated"):
+                return ending(ended)
+        if found["status"].get("phase") == "Failed":
+            return f"killed: {found['status'].get('reason', '')} {found['status'].get('message', '')}".strip()
+        return ""
+
+    def node_down(self) -> str:
+        try:
+            node = docker.inspect_container(self.node)
+        except Problem as problem:
+            return f"killed: {problem.message}"
+        if node is None:
+            return "killed: the cluster is gone"
+        return "" if node["State"]["Running"] else "killed: the cluster's node has stopped"
+
+
+def ending(terminated: dict) -> str:
+    """What a container's end means when there is no record."""
+    code, reason = terminated.get("exitCode"), terminated.get("reason", "")
+    if reason == "OOMKilled":
+        return "killed: OOMKilled, the pod ran out of memory"
+    if code == 74:
+        return "the disk is full: what the tests said could not be recorded"
+    if code in (137, 143, 255):
+        return f"killed: its container ended with {code} ({reason})"
+    return f"its container ended with {code} ({reason}) without a result"

@@ -1,0 +1,221 @@
+"""What a bundle holds, and that no secret is in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from support.programs import Programs
+
+from boulder_k8s.cluster import snapshot
+from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.diagnose import bundle
+from boulder_k8s.host import tools
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.tools import Tools
+from boulder_k8s.run.directory import Run
+
+KINDS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+
+
+def key(kind: str) -> str:
+    body = base64.b64encode(f"the inside of a {kind} ".encode() * 20).decode()
+    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
+    return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----", ""])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_private_keys_are_left_out_whole_cut_or_on_one_line(kind: str) -> None:
+    text = key(kind)
+    inside = re.sub(r"-----.*?-----", "", text).split()
+    middle = len(text) // 2
+    one_line = text.replace("\n", "\\n")  # as in JSON
+    for said in (f"before {text} after", text[:middle], text[middle:], one_line, one_line[:middle]):
+        kept = bundle.scrub(said.encode()).decode()
+        assert not [line for line in inside if line in kept], said
+    assert bundle.scrub(f"before {text} after {text} end".encode()).decode().replace("(left out)", "") == (
+        "before \n after \n end".replace("\n", "\n")
+    )
+
+
+def test_values_of_variables_that_look_secret_are_left_out() -> None:
+    for text in (
+        "MINIO_ROOT_PASSWORD=hidden",
+        "      MINIO_ROOT_PASSWORD:   hidden\n",
+        '{"GITHUB_TOKEN": "hidden", "other": 1}',
+        '{"name": "AWS_SECRET_ACCESS_KEY", "value": "hidden"}',
+        '{\n "name": "API_KEY",\n "value": "hidden"\n}',
+        "- name: DB_PASSWD\n  value: hidden\n",
+        "http://somebody:hidden@proxy:3128/",
+    ):
+        assert b"hidden" not in bundle.scrub(text.encode()), text
+    kept = b'"name": "BOULDER_CONFIG_DIR",\n"value": "test/config"\nFAKE_DNS: 10.77.77.77 http://boulder:4001/a@b'
+    assert bundle.scrub(kept) == kept
+
+
+@pytest.fixture
+def node(settings: Settings, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of ours that runs, and answers nothing."""
+    found = {
+        "State": {"Running": True},
+        "Mounts": [{"Type": "bind", "Source": str(settings.runs), "Destination": "/runs"}],
+    }
+    programs.answer("docker", "container inspect", f"echo '{json.dumps([found])}'")
+    programs.answer("docker", "exec", "exit 1")
+    monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
+
+
+@pytest.fixture
+def run(settings: Settings, node: None) -> Run:
+    made = Run.create(settings, ["t"], {"arguments": ["--unit"], "environment": {"SOME_TOKEN": "hidden-in-run-json"}})
+    (made.path / "stdin").write_text("hidden-in-stdin")
+    (made.path / "stdout").write_text(f"said\n{key('EC PRIVATE KEY')}said more\n")
+    (made.path / "var-log").mkdir()
+    (made.path / "var-log/key.pem").write_text(key("PRIVATE KEY"))
+    (made.path / "var-log/link").symlink_to("/etc/hostname")
+    made.record["exit_code"] = 1
+    made.save()
+    return made
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as found:
+        return {item.name.removeprefix("boulder-k8s/"): found.extractfile(item).read() for item in found}
+
+
+def test_no_secret_is_in_the_archive(settings: Settings, run: Run, programs: Programs, monkeypatch) -> None:
+    """Secrets as they lie in the state directory (rendered, staged, kubeconfig), in the run directory, in the cluster's answers."""
+    programs.answer("docker", "exec", "echo kubelet says TOKEN=hidden-in-journal")
+    secret = base64.b64encode(key("RSA PRIVATE KEY").encode()).decode()
+    objects = [
+        {"kind": "Secret", "metadata": {"name": "bredis-tls"}, "data": {"key.pem": secret}},
+        {"kind": "ConfigMap", "metadata": {"name": "boulder-config"}, "data": {"a.json": "hidden-in-a-config-map"}},
+        {"kind": "Deployment", "spec": {"env": [{"name": "ROOT_PASSWORD", "value": "hidden-in-env"}]}},
+    ]
+    settings.state.mkdir(parents=True)
+    (settings.state / "kubeconfig").write_text(f"client-key-data: {secret}")
+    (settings.state / "overlay.json").write_text(json.dumps({"key": "", "answer": {"text": "", "objects": objects}}))
+    (settings.state / "overlay/bredis-tls").mkdir(parents=True)
+    (settings.state / "overlay/bredis-tls/key.pem").write_text(key("RSA PRIVATE KEY"))
+    (run.path / "cluster").mkdir()
+    (run.path / "cluster/objects.json").write_text("[]")
+    (run.path / "cluster/boulder-x.log").write_text(key("RSA PRIVATE KEY"))
+    bundle.pack(settings, run)
+    found = members(run.path / bundle.NAME)
+    everything = b"\n".join(found.values())
+    assert b"hidden" not in everything
+    assert secret.encode() not in everything
+    for kind in KINDS:
+        assert not [line for line in key(kind).splitlines()[1:-1] if line.encode() in everything]
+    assert next(iter(found)) == "summary.txt"
+    assert {"run/run.json", "run/stdout", "rendered.yaml", "node/journal.txt", "run/cluster/boulder-x.log"} <= set(
+        found
+    )
+    assert not [name for name in found if "stdin" in name or "link" in name or "kubeconfig" in name]
+    assert b"said more" in found["run/stdout"]
+    assert not list(run.path.glob(".*.partial"))
+
+
+def test_of_large_files_the_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    path.write_bytes(b"x" * 1000 + b"the end")
+    assert bundle.end(path, 7) == b"(1000 bytes before this were left out)\nthe end"
+
+
+def test_a_failure_is_packed_and_an_interruption_is_not(settings: Settings, run: Run, programs: Programs) -> None:
+    from boulder_k8s.host.errors import Interrupted, Problem
+
+    with pytest.raises(Interrupted), snapshot.packed(settings, run):
+        raise Interrupted(2)
+    assert not (run.path / bundle.NAME).exists()
+    with pytest.raises(Problem), snapshot.packed(settings, run), run.recorded():
+        raise Problem("Not ready after 3 s: bconsul.", "Wait.")
+    text = members(run.path / bundle.NAME)["summary.txt"].decode()
+    assert text.startswith("Probably: Not ready after 3 s: bconsul.")
+
+
+def test_tests_that_fail_are_packed_behind_the_wrapper(settings: Settings, run: Run, monkeypatch) -> None:
+    left: list[list[str]] = []
+    monkeypatch.setattr(snapshot.process, "leave", lambda command, cwd: left.append(command))
+    with snapshot.packed(settings, run):
+        (run.path / "exitcode").write_text("1\n")
+        snapshot.collect(Kubectl(Path("/no/kubectl"), Path("/none"), "none"), run)
+    assert left[0][1:] == ["-m", "boulder_k8s.diagnose.bundle", str(run.path), "unit"]
+    assert not (run.path / bundle.NAME).exists()
+    assert not (run.path / "cluster").exists()
+    run.record["exit_code"] = 130  # interrupted
+    with snapshot.packed(settings, run):
+        pass
+    run.record["exit_code"] = 0
+    with snapshot.packed(settings, run):
+        pass
+    assert len(left) == 1
+
+
+PODS = {
+    "items": [
+        {
+            "kind": "Pod",
+            "metadata": {"name": "bconsul-x", "managedFields": ["many"]},
+            "status": {
+                "containerStatuses": [
+                    {
+                        "name": "bconsul",
+                        "restartCount": 1,
+                        "state": {"running": {}},
+                        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "noon"}},
+                    }
+                ]
+            },
+        },
+        {
+            "kind": "Event",
+            "type": "Warning",
+            "reason": "SystemOOM",
+            "message": "victim: consul",
+            "lastTimestamp": "2026-01-01T00:00:00Z",
+            "metadata": {},
+            "involvedObject": {"kind": "Node", "name": "node"},
+        },
+    ]
+}
+
+
+def test_three_requests_tell_what_the_cluster_knew(programs: Programs, tmp_path: Path, settings: Settings) -> None:
+    kubectl = Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
+    (tmp_path / "objects").write_text(json.dumps(PODS))
+    programs.answer("kubectl", "get pods,events", f"cat {tmp_path}/objects")
+    programs.answer("kubectl", "describe pods", "echo refused >&2; exit 1")
+    programs.answer(
+        "kubectl", "--ignore-errors", "echo '[pod/bconsul-x/bconsul] T hello'; echo 'error: waiting to start'"
+    )
+    programs.answer("kubectl", "--previous", "echo last words")
+    found = tmp_path / "cluster"
+    snapshot.gather(kubectl, found)
+    assert (found / "bconsul-x.log").read_text() == "bconsul T hello\n"
+    assert (found / "bconsul-x.previous.log").read_text() == "last words\n"
+    assert "SystemOOM Node/node: victim: consul" in (found / "events.txt").read_text()
+    assert "refused" in (found / "missing.txt").read_text()
+    assert "error: waiting to start" in (found / "missing.txt").read_text()
+    assert len(programs.calls("kubectl")) == 4
+    text = bundle.summary(settings, None, found)
+    assert text.startswith("Probably: bconsul-x (bconsul) ended with 137 (OOMKilled) at noon, restarted 1 times.")
+    assert "SystemOOM node: victim: consul" in text
+
+
+def test_a_cluster_that_does_not_answer_is_said(programs: Programs, tmp_path: Path) -> None:
+    kubectl = Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
+    programs.answer("kubectl", "", "echo connection was refused >&2; exit 1")
+    snapshot.gather(kubectl, tmp_path / "cluster")
+    assert (tmp_path / "cluster/missing.txt").read_text().count("refused") == 3
+
+
+def test_the_archive_is_readable_by_tar(settings: Settings, run: Run, programs: Programs) -> None:
+    bundle.pack(settings, run)
+    listed = subprocess.run(["tar", "-tzf", run.path / bundle.NAME], capture_output=True, text=True, check=True).stdout
+    assert listed.splitlines()[0] == "boulder-k8s/summary.txt"

@@ -1,0 +1,275 @@
+"""The kind cluster in every state that a command may find it in; docker, kind and kubectl are scripts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import volumes
+from support.programs import Programs
+
+from boulder_k8s.cluster import network, volume
+from boulder_k8s.cluster.kind import Cluster
+from boulder_k8s.cluster.ports import check_ports
+from boulder_k8s.host.errors import Interrupted, Problem
+from boulder_k8s.host.settings import ROOT, Settings, parse_ports
+from boulder_k8s.host.tools import Tools
+from boulder_k8s.manifests.checkout import Checkout
+
+INSPECT = 'cat $cd/node 2>/dev/null || { echo "Error response from daemon: No such container: $3" >&2; exit 1; }'
+
+
+@pytest.fixture
+def machine(programs: Programs, settings: Settings, checkout: Path) -> Programs:
+    """No cluster yet; `kind create` makes the node that $cd/made describes."""
+    shutil.copytree(ROOT / "k8s/cluster", settings.root / "k8s/cluster")
+    programs.answer("docker", "container inspect", INSPECT)
+    programs.answer("docker", "image inspect", "echo sha256:node")
+    programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "CgroupVersion": "2"}'""")
+    volumes.answer(programs)
+    programs.answer("docker", "start unit-control-plane", "sed -i s/false/true/ $cd/node")
+    programs.answer("kind", "create cluster", f"cp $cd/made $cd/node; echo > {settings.kubeconfig}")
+    programs.answer("kind", "delete cluster", "rm -f $cd/node")
+    programs.answer("kind", "export kubeconfig", f"echo > {settings.kubeconfig}")
+    programs.answer("kubectl", "get --raw=/readyz", "echo ok")
+    corefile = json.dumps({"data": {"Corefile": ".:53 {\n    forward . /etc/resolv.conf\n}\n"}})
+    programs.answer("kubectl", "get configmap coredns", f"echo '{corefile}'")
+    programs.answer("kubectl", "replace -f -", "cat > $cd/replaced")
+    programs.answer("kubectl", "patch deployment coredns", "true")
+    describe(programs, "made", settings, checkout)
+    return programs
+
+
+def describe(programs: Programs, name: str, settings: Settings, checkout: Path, **changes: object) -> None:
+    """Writes what `docker inspect` says of a node."""
+    ports = {f"{port.container}/tcp": [{"HostPort": str(port.host)}] for port in settings.ports}
+    node = {
+        "Id": "node-1",
+        "State": {"Running": True},
+        "Mounts": [
+            {"Type": "bind", "Source": str(checkout), "Destination": "/boulder"},
+            {"Type": "bind", "Source": str(settings.runs), "Destination": "/runs"},
+            {"Type": "volume", "Source": "/v", "Destination": "/var"},
+        ],
+        "HostConfig": {"PortBindings": {"6443/tcp": [{"HostPort": "39999"}], **ports}},
+    }
+    (programs.directory / name).write_text(json.dumps([node | changes]))
+
+
+@pytest.fixture
+def cluster(machine: Programs, settings: Settings) -> Cluster:
+    return Cluster(settings, Tools(machine.directory / "kind", machine.directory / "kubectl"))
+
+
+@pytest.fixture
+def made(cluster: Cluster, checkout: Path) -> Cluster:
+    cluster.ensure(Checkout(checkout), cluster.node())
+    return cluster
+
+
+def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Programs) -> None:
+    assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
+    assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
+    assert machine.called("kind", "create cluster") == 1
+    for call in machine.calls("kind"):
+        assert {"--name=unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
+    for call in machine.calls("kubectl"):
+        assert {"--context=kind-unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
+    assert cluster.settings.known_checkout == checkout
+    configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
+    node = configuration["nodes"][0]
+    assert node["extraMounts"][0] == {"hostPath": str(checkout), "containerPath": "/boulder"}
+    static_pods = {
+        "hostPath": str(cluster.settings.state / "static-pods"),
+        "containerPath": "/static-pods",
+        "readOnly": True,
+    }
+    assert static_pods in node["extraMounts"]
+    assert any("directory: /static-pods\n" in text for text in configuration["kubeadmConfigPatches"])
+    assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
+    assert [port["hostPort"] for port in node["extraPortMappings"]] == [24911, 24913]
+    assert configuration["networking"]["serviceSubnet"] == "10.77.0.0/16"
+    assert "failCgroupV1" not in json.dumps(configuration)
+
+
+def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout: Path, machine: Programs) -> None:
+    def known() -> dict:
+        return json.loads((cluster.settings.state / "images.json").read_text())
+
+    cluster.ensure(Checkout(checkout), None)
+    configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
+    mount = {"hostPath": "/volumes/boulder-k8s-unit/_data", "containerPath": "/var/lib/containerd"}
+    assert mount in configuration["nodes"][0]["extraMounts"]
+    assert known() == {"node": "node-1", "images": {}}
+    volume.remember(cluster.settings, {"redis:7": "sha256:r"})
+    cluster.remove()
+    cluster.ensure(Checkout(checkout), None)
+    assert known() == {"node": "node-1", "images": {"redis:7": "sha256:r"}}
+
+
+def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:
+    machine.answer("docker", "info", """echo '{"ServerVersion": "24.0.0", "CgroupVersion": "1"}'""")
+    patches = [yaml.safe_load(text) for text in cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]]
+    assert {"failCgroupV1": False}.items() <= patches[-1].items()
+    assert {"featureGates": {"EventedPLEG": True}}.items() <= patches[0].items()
+
+
+def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, machine: Programs) -> None:
+    corefile = json.loads((machine.directory / "replaced").read_text())["data"]["Corefile"]
+    assert corefile.startswith(".:53 {\n    forward . /etc/resolv.conf\n}\n")
+    assert corefile.endswith((ROOT / "k8s/cluster/consul.corefile").read_text())
+    machine.answer("kubectl", "get configmap coredns", "cat $cd/replaced")
+    network.add_stub_zone(made.system, "consul:53 {\n}\n")
+    assert machine.called("kubectl", "replace") == 1
+
+
+def test_a_stopped_node_is_started(made: Cluster, checkout: Path, machine: Programs, settings: Settings) -> None:
+    describe(machine, "node", settings, checkout, State={"Running": False})
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert machine.called("docker", "start unit-control-plane") == 1
+    assert machine.called("kind", "export kubeconfig") == 1  # the API server's port is a new one
+    assert machine.called("kind", "create") == 1
+
+
+def test_a_lost_kubeconfig_is_written_again(made: Cluster, checkout: Path, settings: Settings) -> None:
+    settings.kubeconfig.unlink()
+    made.ensure(Checkout(checkout), made.node())
+    assert settings.kubeconfig.exists()
+
+
+@pytest.mark.parametrize("why", ["interrupted", "made by hand again", "unreadable record"])
+def test_a_half_made_cluster_is_made_again(made, checkout, machine, settings, why: str) -> None:
+    record = settings.state / "complete.json"
+    if why == "interrupted":
+        record.unlink()
+    elif why == "unreadable record":
+        record.write_text("")
+    else:
+        describe(machine, "node", settings, checkout, Id="node-0")
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert (machine.called("kind", "delete cluster"), machine.called("kind", "create cluster")) == (1, 2)
+
+
+def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
+    cluster: Cluster, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted(2)
+
+    monkeypatch.setattr(network, "add_stub_zone", interrupt)
+    with pytest.raises(Interrupted):
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert cluster.node() and cluster.record() == {}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "whose"),
+    [
+        ([], "was not made by boulder-k8s"),
+        ([{"Type": "bind", "Source": "/other/.runs", "Destination": "/runs"}], "belongs to the boulder-k8s in /other"),
+    ],
+)
+def test_a_cluster_of_somebody_else_is_never_touched(cluster, checkout, machine, settings, mounts, whose: str) -> None:
+    describe(machine, "node", settings, checkout, Mounts=mounts)
+    with pytest.raises(Problem, match=whose) as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert "KIND_CLUSTER=NAME" in caught.value.fix
+    assert machine.calls("kind") == []
+    assert {call[0] for call in machine.calls("docker")} == {"container"}
+
+
+def refused(cluster: Cluster, checkout: Path, machine: Programs, message: str) -> None:
+    before = machine.calls("kind")
+    with pytest.raises(Problem, match=message) as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert "invoke down" in caught.value.fix
+    assert machine.calls("kind") == before
+
+
+def test_another_checkout_is_refused(made: Cluster, tmp_path: Path, machine: Programs) -> None:
+    refused(made, tmp_path, machine, f"was made for the checkout .*, not {tmp_path}")
+
+
+def test_a_checkout_that_was_replaced_under_the_same_name_is_refused(made, checkout: Path, machine: Programs) -> None:
+    checkout.rename(checkout.with_name("away"))
+    shutil.copytree(checkout.with_name("away"), checkout)
+    refused(made, checkout, machine, "was replaced after cluster unit was made")
+
+
+@pytest.mark.parametrize("record", ["with another device number", "of an earlier version"])
+def test_after_a_start_of_the_machine_it_is_the_same_checkout(made, checkout: Path, record: str) -> None:
+    path = made.settings.state / "complete.json"
+    device = 1 if record == "with another device number" else checkout.stat().st_dev
+    path.write_text(json.dumps({"node": "node-1", "checkout": [device, checkout.stat().st_ino]}))
+    made.ensure(Checkout(checkout), made.node())
+    assert made.settings.known_checkout == checkout
+
+
+@pytest.mark.parametrize("by", ["a label", "a prefix"])
+def test_docker_desktops_paths_are_the_hosts(made: Cluster, checkout: Path, machine, monkeypatch, by: str) -> None:
+    settings = made.settings
+    mounts = [
+        {"Type": "bind", "Source": f"/host_mnt{source}", "Destination": inside}
+        for source, inside in ((checkout, "/boulder"), (settings.runs, "/runs"))
+    ]
+    labels = {}
+    if by == "a label":
+        for number, mount in enumerate(mounts):
+            labels[f"desktop.docker.io/binds/{number}/Source"] = mount["Source"].removeprefix("/host_mnt")
+            labels[f"desktop.docker.io/binds/{number}/Target"] = mount["Destination"]
+    else:
+        monkeypatch.setattr(sys, "platform", "darwin")
+    describe(machine, "node", settings, checkout, Mounts=mounts, Config={"Labels": labels})
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+
+
+def test_a_cluster_that_somebody_else_makes_meanwhile_is_left_alone(cluster, checkout, machine, settings) -> None:
+    describe(machine, "other", settings, checkout, Mounts=[])
+    machine.answer(
+        "kind", "create cluster", "cp $cd/other $cd/node; echo 'ERROR: node(s) already exist for a cluster' >&2; exit 1"
+    )
+    with pytest.raises(Problem, match="was not made by boulder-k8s"):
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert machine.called("kind", "delete") == 0
+
+
+@pytest.mark.parametrize("text", ["24911:4001", "24911:4001,24914:4003", "24911:4001,24913:4003,24955:8055"])
+def test_other_ports_are_refused(made: Cluster, checkout: Path, machine: Programs, settings, text: str) -> None:
+    other = Settings(settings.root, settings.cluster, settings.node_image, parse_ports(text))
+    refused(Cluster(other, made.tools), checkout, machine, "publishes the ports 24911:4001,24913:4003")
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder_before_anything_is_made(cluster, checkout, machine) -> None:
+    machine.answer("docker", "ps --filter publish=24913", "echo boulder-boulder-1")
+    with socket.create_server(("127.0.0.1", 24913)), pytest.raises(Problem) as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert caught.value.message == "Port 24913 on 127.0.0.1 is taken by container boulder-boulder-1."
+    assert machine.calls("kind") == []
+
+
+def test_a_port_that_only_root_may_bind_is_left_to_docker(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, machine
+) -> None:
+    """BOULDER_PORTS=80:4001 by a user who is not root: the engine binds it, and it is taken by nobody."""
+
+    class Unprivileged(socket.socket):
+        def bind(self, address: tuple[str, int]) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    machine.answer("docker", "ps --filter", "true")
+    monkeypatch.setattr(socket, "socket", Unprivileged)
+    check_ports(cluster.settings)
+
+
+def test_what_kind_says_when_it_fails_is_shown_and_nothing_is_left(cluster, checkout, machine, settings) -> None:
+    machine.answer("kind", "create cluster", "cp $cd/made $cd/node; echo ERROR: failed to init node >&2; exit 1")
+    with pytest.raises(Problem, match="kind cannot make cluster unit") as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    assert "failed to init node" in caught.value.detail
+    assert cluster.node() is None
+    assert not settings.state.exists()

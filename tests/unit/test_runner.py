@@ -1,0 +1,177 @@
+"""The pods that run the tests and generate.sh, and the signals that arrive around them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import os
+import signal
+from collections.abc import Iterator
+
+import kubernetes_validate
+import pytest
+from support.programs import Programs
+
+from boulder_k8s.cluster.kind import Cluster
+from boulder_k8s.host.errors import Interrupted
+from boulder_k8s.host.process import Failed
+from boulder_k8s.host.settings import ROOT, Settings
+from boulder_k8s.host.signals import CAUGHT, Signals
+from boulder_k8s.host.tools import Tools
+from boulder_k8s.manifests.compose import Service, setup_command
+from boulder_k8s.manifests.overlay import Rendered
+from boulder_k8s.manifests.workloads import load
+from boulder_k8s.run.directory import Run
+from boulder_k8s.run.runner import SETUP, TESTS, Harness, pod
+
+
+@pytest.fixture
+def rendered() -> Rendered:
+    deployment = load(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
+    deployment["metadata"]["namespace"] = "boulder"
+    return Rendered("", [deployment])
+
+
+def made(rendered: Rendered, name: str, settings: Settings, environment: dict[str, str]) -> dict:
+    run = Run.create(settings, ["t"], {})
+    document = pod(rendered, name, run, settings.runs, environment)
+    kubernetes_validate.validate(document, "1.37", strict=True)
+    volume = next(item for item in document["spec"]["volumes"] if item["name"] == "run")
+    assert volume["hostPath"]["path"] == f"/runs/{run.path.name}"
+    return document
+
+
+def environment(document: dict) -> dict[str, str]:
+    items = document["spec"]["containers"][0]["env"]
+    assert len({item["name"] for item in items}) == len(items)
+    return {item["name"]: item["value"] for item in items}
+
+
+def test_the_tests_pod_is_boulders_but_for_what_it_runs(rendered: Rendered, settings: Settings) -> None:
+    before = copy.deepcopy(rendered)
+    document = made(rendered, TESTS, settings, {})
+    assert rendered == before  # the Deployment that is applied stays as it is
+    template = rendered.workload("boulder")["spec"]["template"]
+    container = document["spec"]["containers"][0]
+    assert container["command"][-2:] == ["/run/boulder-k8s/pod/supervisor.py", "/run/boulder-k8s"]
+    assert not {"args", "ports", "startupProbe"} & set(container)
+    assert document["spec"]["restartPolicy"] == "Never"
+    for key in ("initContainers", "securityContext", "dnsConfig", "hostAliases", "enableServiceLinks"):
+        assert document["spec"][key] == template["spec"][key]
+    assert container["workingDir"] == "/boulder"
+    # Consul's checks find it through the Service boulder.
+    assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder"
+
+
+def test_what_the_user_passes_takes_the_place_of_composes_value(rendered: Rendered, settings: Settings) -> None:
+    assert environment(made(rendered, TESTS, settings, {}))["USE_VITESS"] == "false"
+    passed = environment(made(rendered, TESTS, settings, {"USE_VITESS": ""}))
+    assert passed["USE_VITESS"] == ""
+    assert passed["BOULDER_CONFIG_DIR"] == "test/config"
+
+
+def test_bsetup_has_the_checkout_and_neither_addresses_nor_configuration(
+    rendered: Rendered, settings: Settings
+) -> None:
+    document = made(rendered, SETUP, settings, {})
+    assert "initContainers" not in document["spec"]
+    assert environment(document) == {}
+    assert {item["name"] for item in document["spec"]["volumes"]} == {"checkout", "gocache", "softhsm-tokens", "run"}
+    # The Service boulder must not lead to it.
+    assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "bsetup"
+
+
+def test_generate_sh_runs_without_what_only_boulder_is_given() -> None:
+    def service(name: str, environment: dict[str, str], **document: list[str]) -> Service:
+        return Service(name, "i", environment, False, document)
+
+    services = {
+        "boulder": service("boulder", {"FAKE_DNS": "1", "GOCACHE": "/c"}),
+        "bsetup": service("bsetup", {"GOCACHE": "/c"}, entrypoint=["test/certs/generate.sh"], command=["all"]),
+    }
+    assert setup_command(services) == ["env", "-u", "FAKE_DNS", "test/certs/generate.sh", "all"]
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    yield Signals()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", CAUGHT)
+def test_a_signal_interrupts_what_we_do_and_is_no_exception_that_anything_swallows(signals, number: int) -> None:
+    with pytest.raises(Interrupted) as caught:
+        try:
+            os.kill(os.getpid(), number)
+        except Exception:
+            pytest.fail("swallowed")
+    assert caught.value.signum == number
+
+
+def test_while_tests_run_signals_are_collected_for_them(signals: Signals) -> None:
+    with signals.collecting():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received == [signal.SIGINT, signal.SIGTERM]
+        assert signals.arrived.is_set()
+
+
+def test_cleaning_up_is_done_before_a_signal_interrupts(signals: Signals) -> None:
+    done = []
+    with pytest.raises(Interrupted) as caught, signals.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("cleaned up")
+    assert (done, caught.value.signum) == (["cleaned up"], signal.SIGTERM)
+    with signals.deferred():  # one that came earlier does not interrupt again
+        pass
+
+
+def test_nohup_stays_in_force(monkeypatch: pytest.MonkeyPatch, signals: Signals) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    again = Signals()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert again.received == []
+
+
+def test_the_pods_programs_are_written_for_the_images_older_python() -> None:
+    for path in (ROOT / "boulder_k8s/run/pod").glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.fixture
+def harness(programs: Programs, settings: Settings, signals: Signals) -> Harness:
+    programs.answer(
+        "kubectl",
+        "create",
+        "echo >> $cd/tries; cat > $cd/pod; [ -e $cd/well ] || { cat $cd/why >&2; exit 1; }; cat $cd/pod",
+    )
+    return Harness(Cluster(settings, Tools(programs.directory / "kind", programs.directory / "kubectl")), signals)
+
+
+@pytest.mark.parametrize(
+    ("why", "mended_by"),
+    [
+        ('Error from server (AlreadyExists): pods "boulder-tests" already exists', "delete pod boulder-tests"),
+        (
+            'Error from server (Forbidden): pods "bsetup" is forbidden: error looking up service account boulder/default: '
+            'serviceaccount "default" not found',
+            "wait serviceaccount/default",
+        ),
+    ],
+)
+def test_what_keeps_a_pod_from_being_created_is_mended(
+    harness: Harness, programs: Programs, why: str, mended_by: str
+) -> None:
+    (programs.directory / "why").write_text(why)
+    programs.answer("kubectl", mended_by, "touch $cd/well")
+    document = {"metadata": {"name": "boulder-tests", "namespace": "boulder", "uid": "uid-1"}}
+    assert harness.create(document) == "uid-1"
+    assert programs.called("kubectl", "create --raw=/api/v1/namespaces/boulder/pods") == 2
+
+
+def test_what_nothing_mends_is_raised(harness: Harness, programs: Programs) -> None:
+    (programs.directory / "why").write_text("Error from server (Invalid): no such field")
+    with pytest.raises(Failed, match="no such field"):
+        harness.create({"metadata": {"name": "boulder-tests", "namespace": "boulder"}})

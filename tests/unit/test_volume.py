@@ -1,0 +1,84 @@
+"""The volume that keeps the node's images: made once, made again when it is not what it was, dropped when asked to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import volumes
+from support.programs import Programs
+
+from boulder_k8s.cluster import images, volume
+from boulder_k8s.host.process import Failed
+from boulder_k8s.host.settings import Settings
+
+
+@pytest.fixture
+def engine(programs: Programs) -> Programs:
+    programs.answer("docker", "image inspect", "cat $cd/node-image")
+    programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "CgroupVersion": "2"}'""")
+    volumes.answer(programs)
+    (programs.directory / "node-image").write_text("sha256:one\n")
+    return programs
+
+
+def made(engine: Programs) -> int:
+    return engine.called("docker", "volume create")
+
+
+def test_a_volume_is_made_and_seeded_once(engine: Programs, settings: Settings) -> None:
+    assert volume.ensure(settings, settings.node_image) == Path("/volumes/boulder-k8s-unit/_data")
+    volume.remember(settings, {"redis:7": "sha256:r"})
+    assert volume.ensure(settings, settings.node_image) == Path("/volumes/boulder-k8s-unit/_data")
+    assert volume.images(settings) == {"redis:7": "sha256:r"}
+    assert made(engine) == engine.called("docker", "--entrypoint=/bin/true") == 1
+
+
+@pytest.mark.parametrize("change", ["another node image", "pruned", "made anew by somebody else", "record lost"])
+def test_one_that_is_not_what_it_was_is_made_again(engine: Programs, settings: Settings, change: str) -> None:
+    volume.ensure(settings, settings.node_image)
+    volume.remember(settings, {"redis:7": "sha256:r"})
+    if change == "another node image":
+        (engine.directory / "node-image").write_text("sha256:two\n")
+    elif change == "pruned":
+        (engine.directory / "volume").unlink()
+    elif change == "made anew by somebody else":
+        (engine.directory / "volume").write_text("another time")
+    else:
+        volume.record(settings).unlink()
+    volume.ensure(settings, settings.node_image)
+    assert made(engine) == 2
+    assert volume.images(settings) == {}
+
+
+def test_one_whose_seeding_was_cut_short_is_made_again(engine: Programs, settings: Settings) -> None:
+    engine.answer("docker", "run --rm --network=none", "exit 130")
+    with pytest.raises(Failed):
+        volume.ensure(settings, settings.node_image)
+    volumes.answer(engine)
+    volume.ensure(settings, settings.node_image)
+    assert made(engine) == 2
+
+
+def test_docker_desktop_has_none(engine: Programs, settings: Settings) -> None:
+    engine.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "OperatingSystem": "Docker Desktop"}'""")
+    assert volume.ensure(settings, settings.node_image) is None
+    assert made(engine) == 0
+    volume.remember(settings, {"redis:7": "sha256:r"})
+    assert volume.images(settings) == {}
+
+
+def test_an_image_that_the_node_lost_is_forgotten_in_the_volume_too(engine: Programs, settings: Settings) -> None:
+    volume.ensure(settings, settings.node_image)
+    settings.state.mkdir(parents=True)
+    images.note_loaded(settings, "node-1", {"redis:7": "sha256:r"})
+    volume.remember(settings, {"redis:7": "sha256:r"})
+    images.forget(settings)
+    assert volume.images(settings) == {}
+
+
+def test_it_is_dropped_when_asked_to(engine: Programs, settings: Settings) -> None:
+    assert volume.remove(settings) is False
+    volume.ensure(settings, settings.node_image)
+    assert volume.remove(settings) is True
+    assert not (engine.directory / "volume").exists()
