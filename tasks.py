@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from invoke import Context, task
@@ -17,18 +17,19 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s.__main__ import guarded  # noqa: E402
-from boulder_k8s.airgap import pins  # noqa: E402
-from boulder_k8s.airgap import transfer as airgap  # noqa: E402
-from boulder_k8s.commands import arguments, commands  # noqa: E402
-from boulder_k8s.commands import exec as attach  # noqa: E402
-from boulder_k8s.commands import logs as logging  # noqa: E402
-from boulder_k8s.commands import status as showing  # noqa: E402
-from boulder_k8s.diagnose import bundle as archive  # noqa: E402
-from boulder_k8s.diagnose import doctor as medical  # noqa: E402
-from boulder_k8s.host.errors import Problem  # noqa: E402
-from boulder_k8s.host.settings import Settings  # noqa: E402
-from boulder_k8s.manifests.overrides import Overrides  # noqa: E402
+from boulder_k8s import airgap, commands, diagnose
+from boulder_k8s.commands import arguments
+from boulder_k8s.commands.arguments import Options
+from boulder_k8s.commands.cli import guarded
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.signals import Signals
+from boulder_k8s.manifests.overrides import Overrides
+
+for verb in ("down", "exec", "logs", "render", "run", "status", "test", "up"):
+    import_module(f"boulder_k8s.commands.{verb}")
+for name in ("airgap.pins", "airgap.transfer", "diagnose.bundle", "diagnose.doctor"):
+    import_module(f"boulder_k8s.{name}")
 
 NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
 SERVICE = "as docker-compose.yml names it"
@@ -48,8 +49,12 @@ def behind_dashes() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-def with_overrides(settings: Settings, fake_dns: str, add_host: list[str], config_overlay: str) -> Settings:
-    return replace(settings, overrides=Overrides.read(os.environ, fake_dns, add_host, config_overlay))
+def options(
+    next: bool, timeout: str = "", fake_dns: str = "", add_host: list[str] = (), config_overlay: str = ""
+) -> Options:
+    """What the flags say, and the environment for those that are not given."""
+    overrides = Overrides.read(os.environ, fake_dns, add_host, config_overlay)
+    return Options(next, arguments.timeout(timeout), os.environ, overrides)
 
 
 @task(
@@ -76,22 +81,17 @@ def up(
     """
     if offline:
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
-    sys.exit(
-        guarded(
-            lambda settings, signals: commands.up(
-                with_overrides(settings, fake_dns, add_host, config_overlay),
-                signals,
-                config_next=next,
-                timeout=arguments.timeout(timeout),
-            )
-        )
-    )
+
+    def action(settings: Settings, signals: Signals) -> None:
+        commands.up.up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay))
+
+    sys.exit(guarded(action))
 
 
 @task(help={"images": "also drop the Docker volume that keeps the node's images for the next cluster"})
 def down(_: Context, images: bool = False) -> None:
     """Remove the cluster and its databases."""
-    sys.exit(guarded(lambda settings, signals: commands.down(settings, drop_images=images)))
+    sys.exit(guarded(lambda settings, signals: commands.down.down(settings, drop_images=images)))
 
 
 @task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
@@ -100,17 +100,12 @@ def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> N
 
     Ends with test.sh's exit code.
     """
-    sys.exit(
-        guarded(
-            lambda settings, signals: commands.test(
-                settings,
-                signals,
-                arguments.words("--args", args),
-                config_next=next,
-                timeout=arguments.timeout(timeout),
-            )
-        )
-    )
+
+    def action(settings: Settings, signals: Signals) -> int:
+        words = arguments.words("--args", args)
+        return commands.test.test(settings, signals, words, Options(next, arguments.timeout(timeout)))
+
+    sys.exit(guarded(action))
 
 
 @task(
@@ -137,11 +132,8 @@ def logs(
     Services may also stand behind two dashes: logs --follow -- bconsul bredis_1. What the tests say is in .runs/latest/.
     """
     names = [*services.replace(",", " ").split(), *behind_dashes()]
-    sys.exit(
-        guarded(
-            lambda settings, signals: logging.logs(settings, names, follow, since, tail, previous, timestamps),
-        )
-    )
+    wanted = commands.logs.LogOptions(names, follow, since, tail, previous, timestamps)
+    sys.exit(guarded(lambda settings, signals: commands.logs.logs(settings, wanted)))
 
 
 @task(help={"next": NEXT, "timeout": TIMEOUT, **CLIENTS}, iterable=["add_host"])
@@ -157,17 +149,12 @@ def run(
 
     As `docker compose run --rm boulder`; ends with the command's exit code.
     """
-    sys.exit(
-        guarded(
-            lambda settings, signals: commands.run(
-                with_overrides(settings, fake_dns, add_host, config_overlay),
-                signals,
-                behind_dashes(),
-                config_next=next,
-                timeout=arguments.timeout(timeout),
-            )
-        )
-    )
+
+    def action(settings: Settings, signals: Signals) -> int:
+        wanted = options(next, timeout, fake_dns, add_host, config_overlay)
+        return commands.run.run(settings, signals, behind_dashes(), wanted)
+
+    sys.exit(guarded(action))
 
 
 @task(help={"service": SERVICE})
@@ -176,13 +163,13 @@ def exec(_: Context, service: str = "boulder") -> None:
 
     As `docker compose exec`, beside what runs there; ends with the command's exit code.
     """
-    sys.exit(guarded(lambda settings, signals: attach.execute(settings, service, behind_dashes())))
+    sys.exit(guarded(lambda settings, signals: commands.exec.execute(settings, service, behind_dashes())))
 
 
 @task(help={"service": SERVICE})
 def shell(_: Context, service: str = "boulder") -> None:
     """Open a shell in a service's container."""
-    sys.exit(guarded(lambda settings, signals: attach.shell(settings, service)))
+    sys.exit(guarded(lambda settings, signals: commands.exec.shell(settings, service)))
 
 
 @task(help={"json": JSON})
@@ -191,7 +178,7 @@ def status(_: Context, json: bool = False) -> None:
 
     Ends with 0 when everything is ready, else with 1.
     """
-    sys.exit(guarded(lambda settings, signals: showing.status(settings, as_json=json)))
+    sys.exit(guarded(lambda settings, signals: commands.status.status(settings, as_json=json)))
 
 
 @task(help={"json": JSON})
@@ -200,7 +187,7 @@ def doctor(_: Context, json: bool = False) -> None:
 
     Changes nothing. Ends with 1 when something fails.
     """
-    sys.exit(guarded(lambda settings, signals: medical.doctor(settings, as_json=json)))
+    sys.exit(guarded(lambda settings, signals: diagnose.doctor.doctor(settings, as_json=json)))
 
 
 @task(help={"output": "where the archive is to be; .runs/bundle.tar.gz"})
@@ -210,19 +197,18 @@ def bundle(_: Context, output: str = "") -> None:
     For a report of something that went wrong: summary.txt in it, which is printed as well, says what probably happened. Secrets are
     left out.
     """
-    sys.exit(guarded(lambda settings, signals: archive.bundle(settings, Path(output) if output else None)))
+    sys.exit(guarded(lambda settings, signals: diagnose.bundle.bundle(settings, Path(output) if output else None)))
 
 
 @task(help={"next": NEXT, **CLIENTS}, iterable=["add_host"])
 def render(_: Context, add_host: list[str], next: bool = False, fake_dns: str = "", config_overlay: str = "") -> None:
     """Print the YAML that `up` applies."""
-    sys.exit(
-        guarded(
-            lambda settings, signals: commands.render(
-                with_overrides(settings, fake_dns, add_host, config_overlay), config_next=next
-            )
-        )
-    )
+
+    def action(settings: Settings, signals: Signals) -> None:
+        wanted = options(next, fake_dns=fake_dns, add_host=add_host, config_overlay=config_overlay)
+        commands.render.render(settings, wanted)
+
+    sys.exit(guarded(action))
 
 
 @task(
@@ -246,23 +232,22 @@ def parity(
 ) -> None:
     """Compare the checkout's Docker Compose stack with the cluster.
 
-    Ends with 1 when anything differs that is not meant to (docs/parity.md).
+    Ends with 1 if anything differs that is not meant to (docs/parity.md).
     """
-    from boulder_k8s.parity import command
+    command = import_module("boulder_k8s.parity.command")  # here, not on top: no other task needs it
 
-    sys.exit(
-        guarded(
-            lambda settings, signals: command.parity(
-                settings,
-                part.replace(",", " ").split() or command.PARTS,
-                arguments.words("--args", args),
-                config_next=next,
-                as_json=json,
-                reruns=arguments.number("--reruns", reruns),
-                output=Path(output).resolve() if output else None,
-            )
+    def action(settings: Settings, signals: Signals) -> int:
+        wanted = command.ParityOptions(
+            part.replace(",", " ").split() or command.PARTS,
+            arguments.words("--args", args),
+            config_next=next,
+            as_json=json,
+            reruns=arguments.number("--reruns", reruns),
+            output=Path(output).resolve() if output else None,
         )
-    )
+        return command.parity(settings, wanted)
+
+    sys.exit(guarded(action))
 
 
 @task(
@@ -278,9 +263,9 @@ def images(_: Context, action: str, file: str | None = FILE) -> None:
     For a machine without a network. images pin writes the digests that registries gave into k8s/base.
     """
     actions = {
-        "save": lambda settings, signals: airgap.save(settings, Path(file).resolve()),
-        "load": lambda settings, signals: airgap.load(settings, Path(file).resolve()),
-        "pin": lambda settings, signals: pins.pin(settings),
+        "save": lambda settings, signals: airgap.transfer.save(settings, Path(file).resolve()),
+        "load": lambda settings, signals: airgap.transfer.load(settings, Path(file).resolve()),
+        "pin": lambda settings, signals: airgap.pins.pin(settings),
     }
 
     def unknown(*_: object) -> None:

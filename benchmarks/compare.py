@@ -44,7 +44,7 @@ def again(count: int) -> list[str]:
 
 def bare_cluster() -> float:
     """kind's own time for a node with nothing on it, configured as ours but for ports, the checkout and kept images."""
-    document = yaml.safe_load((ROOT / ".state" / CLUSTER / "kind.yaml").read_text())
+    document = yaml.safe_load((ROOT / ".state/clusters" / CLUSTER / "kind.yaml").read_text())
     node = document["nodes"][0]
     node.pop("extraPortMappings", None)
     node["extraMounts"] = [mount for mount in node["extraMounts"] if mount["containerPath"] == "/static-pods"]

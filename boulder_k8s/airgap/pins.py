@@ -8,11 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from ..commands import commands
 from ..host import docker, process
 from ..host.progress import note
 from ..host.settings import Settings
-from ..manifests import compose, overlay
+from ..manifests import checkout, compose, overlay
 
 
 def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
@@ -21,7 +20,7 @@ def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     An image without one (built here, loaded from a file) keeps what the base says of it, and that is said.
     """
     path = settings.root / "k8s" / "base" / "kustomization.yaml"
-    document = commands.find_checkout(settings, environ)
+    document = checkout.of_command(settings, environ)
     services = compose.services(compose.document(document.path, config_next=False))
     known = {}
     for override in overlay.image_overrides(services):

@@ -22,12 +22,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..cluster import images, loaded
-from ..commands import commands
+from ..cluster import images
 from ..host import docker, process, tools
 from ..host.errors import Problem
+from ..host.files import own_directory
 from ..host.progress import note, step
-from ..host.settings import ROOT, Settings, own_directory
+from ..host.settings import ROOT, Settings
 from ..manifests import checkout, compose
 from ..manifests.checkout import Checkout
 from . import tarball
@@ -42,7 +42,7 @@ def save(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
     if settings.offline:
         raise Problem("Offline nothing is saved: a file's Python packages come from an index.", "Save without offline.")
     found = tools.find(settings)
-    source = commands.find_checkout(settings, environ)
+    source = checkout.of_command(settings, environ)
     references = wanted(settings, source)
     with tarball.writing(file) as writer, tempfile.TemporaryDirectory() as directory:
         with open(found.kind, "rb") as kind:
@@ -59,7 +59,7 @@ def save(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
                 "versions": tools.versions(settings, found),
                 "environment": {name: environ[name] for name in TAGS if environ.get(name)},
                 "boulder": revision,
-                "images": [facts(reference) for reference in references],
+                "images": [identify(reference) for reference in references],
             }
         )
     note(f"{file} has {len(references)} images, kind {tools.KIND}, Python packages and Boulder {revision or 'not'}")
@@ -71,7 +71,9 @@ def wanted(settings: Settings, source: Checkout) -> list[str]:
     """The images of t.sh's Compose project and of tn.sh's, and the node's: all here when this returns."""
     found = {images.ensure_node_image(settings)}
     for config_next in (False, True):
-        document = compose.remembered(source.path, config_next, settings.root / ".state" / "compose")
+        document = compose.remembered(
+            source.path, config_next, settings.file("compose-next" if config_next else "compose")
+        )
         found |= set(images.ensure_local(settings, compose.services(document), source, config_next))
     return sorted(found)
 
@@ -124,7 +126,7 @@ def add_images(writer: tarball.Writer, references: list[str], said: process.Said
             raise process.Failed(child.args, code, words.read().decode(errors="replace"))
 
 
-def facts(reference: str) -> dict:
+def identify(reference: str) -> dict:
     """What tells an image from others. layers: the same in every kind of image store, which ids are not."""
     found = docker.image(reference)
     return {
@@ -147,7 +149,7 @@ def load(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
         found = {image["reference"]: settle(image, untagged) for image in saved.manifest["images"]}
         for reference, image in found.items():
             note(f"image {reference} ({image.removeprefix('sha256:')[:12]})")
-        loaded.remember(settings, found)
+        images.note_brought(settings, found)
         put_kind(settings, saved)
         put_checkout(settings, saved, environ)
     variables = " ".join(f"{name}={value}" for name, value in saved.manifest["environment"].items())

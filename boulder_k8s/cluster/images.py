@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 from ..host import docker, process, state
 from ..host.errors import Problem, not_here
+from ..host.files import own_directory
 from ..host.progress import step
 from ..host.settings import Settings
 from ..manifests import compose
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
-from . import loaded, volume
+from . import volume
 
 NAMESPACE_FLAG = "--namespace=k8s.io"  # where the kubelet looks for images
 
@@ -40,11 +40,11 @@ def ensure_local(
         if names:
             references = sorted({missing[name].image for name in names})
             with step(f"docker compose {verb}: {', '.join(references)}"):
-                get(verb, sorted(names), references, checkout, config_next)
+                fetch(verb, sorted(names), references, checkout, config_next)
     return docker.image_ids(wanted)
 
 
-def get(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
+def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
     quiet = ["--quiet"] if verb == "pull" else []
     try:
         process.run(compose.command(config_next, "--profile", "*", verb, *quiet, *names), cwd=checkout.path)
@@ -76,7 +76,7 @@ def ensure_node_image(settings: Settings) -> str:
     if docker.image_ids([reference]):
         return reference
     tag = reference.partition("@")[0]
-    if tag != reference and docker.image_ids([tag]).get(tag) == loaded.ids(settings).get(reference, ""):
+    if tag != reference and docker.image_ids([tag]).get(tag) == brought(settings).get(reference, ""):
         return tag
     if settings.offline:
         raise lacking([reference])
@@ -99,8 +99,7 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     ids: the engine's id of each image, by reference. An image that was rebuilt under its old tag has a new id and is loaded
     again; what was loaded is remembered for this very node container.
     """
-    known = settings.state / "images.json"
-    loaded = remembered(known, node_id)
+    loaded = state.read(settings.file("images"), node_id) or {}
     stale = {reference: image for reference, image in ids.items() if loaded.get(reference) != image}
     if not stale:
         return
@@ -112,18 +111,24 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
 
 def note_loaded(settings: Settings, node_id: str, images: dict[str, str]) -> None:
     """Remembers which images that node has."""
-    state.write(settings.state / "images.json", {"node": node_id, "images": images})
+    state.write(settings.file("images"), images, node_id)
 
 
 def forget(settings: Settings) -> None:
     """Makes the next command load every image again."""
-    (settings.state / "images.json").unlink(missing_ok=True)
+    settings.file("images").unlink(missing_ok=True)
     volume.remember(settings, {})
 
 
-def remembered(path: Path, node_id: str) -> dict[str, str]:
-    record = state.read(path)
-    return record["images"] if record.get("node") == node_id else {}
+def brought(settings: Settings) -> dict[str, str]:
+    """Returns the engine's id of each image that `invoke images load` brought, by the reference it had where it was saved."""
+    return state.read(settings.file("loaded")) or {}
+
+
+def note_brought(settings: Settings, found: dict[str, str]) -> None:
+    """Remembers what `invoke images load` brought, beside what it brought earlier."""
+    own_directory(settings.root / ".state")
+    state.write(settings.file("loaded"), {**brought(settings), **found})
 
 
 def stream(settings: Settings, references: list[str]) -> None:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
 
 from ..host import docker, process, state
 from ..host.errors import Problem
+from ..host.files import load_yaml, own_directory
+from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.progress import note, step
-from ..host.settings import Settings, own_directory
+from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from ..manifests.workloads import load
-from ..run import standby
 from . import images, network, volume
+from .api import Api
 from .kubectl import Kubectl
-from .node import identity, mounts, published
-from .ports import check_ports
-
-CHECKOUT_MOUNT = "/boulder"  # on the node; the manifests' hostPath
-RUNS_MOUNT = "/runs"
-STATIC_PODS_MOUNT = "/static-pods"  # k8s/cluster/kind.yaml names it
+from .node import check_ports, identity, mounts, published
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,19 @@ class Cluster:
     settings: Settings
     tools: Tools
 
+    @cached_property
+    def api(self) -> Api:
+        """Its API server, in the project's namespace."""
+        return Api(self.settings.kubeconfig, self.settings.context, self.settings.file("discovery"))
+
+    @property
+    def system(self) -> Api:
+        """Its API server, in the namespace of Kubernetes' own workloads."""
+        return self.api.within("kube-system")
+
     @property
     def kubectl(self) -> Kubectl:
         return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context)
-
-    @property
-    def system(self) -> Kubectl:
-        """kubectl in the namespace of Kubernetes' own workloads."""
-        return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context, "kube-system")
 
     def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
         """Runs kind on this cluster alone, with this project's kubeconfig. Raises process.Failed."""
@@ -69,12 +71,12 @@ class Cluster:
             )
         return found
 
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         """Whether its node runs. Raises Problem when the cluster is not ours."""
         node = self.node()
         return bool(node and node["State"]["Running"])
 
-    def must_run(self) -> None:
+    def require_running(self) -> None:
         """Raises Problem when there is no cluster of this name, when it does not run, or when it is not ours."""
         node = self.node()
         if node is None:
@@ -83,7 +85,7 @@ class Cluster:
             raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
 
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
-        """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just said.
+        """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just returned.
 
         Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
         """
@@ -98,10 +100,9 @@ class Cluster:
         if not running:
             with step(f"starting the node of cluster {self.settings.cluster}"):
                 process.run(["docker", "start", self.settings.node])
-        if "path" not in self.record():  # of an earlier version
-            self.remember(node["Id"], checkout)
         if not running or not self.settings.kubeconfig.exists():
             self.kind("export", "kubeconfig")
+            self.api.forget()
             self.wait_for_api()
         return node["Id"]
 
@@ -133,7 +134,7 @@ class Cluster:
     def create(self, checkout: Checkout) -> str:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
         check_ports(self.settings)
-        own_directory(self.settings.state.parent)
+        own_directory(self.settings.root / ".state")
         own_directory(self.settings.runs)
         node_image = images.ensure_node_image(self.settings)
         kept = volume.ensure(self.settings, node_image)
@@ -158,12 +159,18 @@ class Cluster:
     def remember(self, node_id: str, checkout: Checkout) -> None:
         """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
         state.write(
-            self.settings.state / "complete.json",
-            {"node": node_id, "checkout": identity(checkout.path), "path": str(checkout.path)},
+            self.settings.file("cluster"),
+            {
+                "node": node_id,
+                "checkout": identity(checkout.path),
+                "path": str(checkout.path),
+                # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
+                "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
+            },
         )
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
-        self.settings.state.mkdir(mode=0o700, exist_ok=True)  # a kubeconfig and the test PKI's keys
+        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
         # A copy: the mount must not hold on to files of this project's, which git may want to replace.
         patches = self.settings.root / "k8s/cluster/static-pods"
         shutil.copytree(patches, self.settings.state / patches.name, dirs_exist_ok=True)
@@ -171,6 +178,7 @@ class Cluster:
         configuration.write_text(yaml.safe_dump(self.configuration(checkout, kept), sort_keys=False))
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
+            self.api.forget()
             network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
     def cannot(self, error: process.Failed) -> Problem:
@@ -182,11 +190,11 @@ class Cluster:
 
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""
-        return state.read(self.settings.state / "complete.json")
+        return state.read(self.settings.file("cluster")) or {}
 
     def configuration(self, checkout: Checkout, kept: Path | None) -> dict:
         """k8s/cluster/kind.yaml with what depends on the machine and the checkout. kept: the volume for the node's images."""
-        document = load(self.settings.root / "k8s/cluster/kind.yaml")
+        document = load_yaml(self.settings.root / "k8s/cluster/kind.yaml")
         document["nodes"][0] |= {
             "extraMounts": [
                 {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
@@ -220,23 +228,18 @@ class Cluster:
         """Waits until the API server answers. Raises Problem after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with step("waiting for the API server"):
-            while True:
-                try:
-                    self.kubectl.run("get", "--raw=/readyz", timeout=10)
-                    return
-                except (process.Failed, subprocess.TimeoutExpired) as error:
-                    if time.monotonic() > deadline:
-                        raise Problem(
-                            f"The API server of cluster {self.settings.cluster} does not answer.",
-                            "Run `invoke down` and start again.",
-                            str(error),
-                            check="cluster",
-                        ) from error
-                    time.sleep(0.5)
+            while not self.api.is_ready():
+                if time.monotonic() > deadline:
+                    raise Problem(
+                        f"The API server of cluster {self.settings.cluster} does not answer.",
+                        "Run `invoke down` and start again.",
+                        check="cluster",
+                    )
+                time.sleep(0.5)
 
     def remove(self) -> None:
         """Deletes the cluster and what is remembered about it. Nothing happens when there is none."""
         with step(f"kind delete cluster {self.settings.cluster}"):
             self.kind("delete", "cluster")
         shutil.rmtree(self.settings.state, ignore_errors=True)
-        shutil.rmtree(standby.directories(self.settings), ignore_errors=True)
+        shutil.rmtree(self.settings.standby, ignore_errors=True)

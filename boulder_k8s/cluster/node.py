@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
+
+from ..host import docker
+from ..host.errors import Problem
+from ..host.settings import Settings
 
 # Docker Desktop mounts by way of a machine of its own, and may report that machine's paths. The host's are in labels
 # `desktop.docker.io/binds/N/Source`; where those are not set, on macOS, they are what follows the prefix.
@@ -41,3 +46,22 @@ def identity(path: Path) -> list[int]:
     Not its device number: that of btrfs, LVM or NFS is another one after the next start of the machine.
     """
     return [path.stat().st_ino]
+
+
+def check_ports(settings: Settings) -> None:
+    """Raises Problem if another program has one of the host ports that the cluster is to publish."""
+    for port in settings.ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port.host))
+            except PermissionError:
+                continue  # one that only root may bind: Docker tells
+            except OSError as error:
+                holders = docker.publishers(port.host)
+                who = f"container {', '.join(holders)}" if holders else "another program"
+                raise Problem(
+                    f"Port {port.host} on 127.0.0.1 is taken by {who}.",
+                    "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
+                    check="host-ports",
+                ) from error

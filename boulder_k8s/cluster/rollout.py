@@ -5,22 +5,28 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ..host import process
 from ..host.errors import Problem
+from ..host.names import NAME, WORKLOAD_KINDS
 from ..host.progress import step
-from .kubectl import PATIENCE, Kubectl
+from . import logs
+from .api import PATIENCE, Api
+from .errors import ApiError
 from .watch import watching
 
-NAME = "app.kubernetes.io/name"
+IMAGE_LOST = "ErrImageNeverPull"  # the node was given the image, and has lost it
 # Waiting reasons that no amount of time mends: https://kubernetes.io/docs/concepts/containers/images/ and the kubelet's own.
 HOPELESS = {
-    "ErrImageNeverPull",
+    IMAGE_LOST,
     "InvalidImageName",
     "CreateContainerConfigError",
     "CreateContainerError",
     "RunContainerError",
 }
 CRASHES = 2  # of one container: a service may lose one race with what it depends on
+
+
+class ImageLost(Problem):
+    """The node lacks an image that it was given."""
 
 
 @dataclass(frozen=True)
@@ -75,50 +81,50 @@ def ready(pod: dict) -> bool:
     )
 
 
-def log_end(kubectl: Kubectl, pod: str, container: str, lines: int = 20) -> str:
-    """The last lines of a container's log: of the run that crashed when there was one."""
-    for previous in ([], ["--previous"]):
+def log_end(api: Api, pod: str, container: str, lines: int = 20) -> str:
+    """The last lines of a container's log: of the run that crashed if there was one."""
+    for previous in ("false", "true"):
         try:
-            text = kubectl.run("logs", pod, f"--container={container}", f"--tail={lines}", *previous)
-        except process.Failed:
+            text = logs.text(api, pod, container, tail=lines, previous=previous)
+        except ApiError:
             continue
-        if text.strip() and not text.startswith("unable to retrieve container logs"):  # said with exit code 0
+        if text.strip():
             return text
     return ""
 
 
-def wait(kubectl: Kubectl, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
+def wait(api: Api, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
     """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
 
     Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot
     get ready, or after `timeout` seconds.
     """
     wanted = set(names)
-    if not (missing := wanted - settled(objects(kubectl) if known is None else known)):
+    if not (missing := wanted - settled(objects(api) if known is None else known)):
         return False
     deadline = time.monotonic() + timeout
     with (
         step(f"waiting for {what}") as show,
-        watching(kubectl, f"--selector={NAME} in ({','.join(sorted(wanted))})") as watch,
+        watching(api, labels=f"{NAME} in ({','.join(sorted(wanted))})") as watch,
     ):
         while missing:
             changed = watch.next(min(1.0, max(0.0, deadline - time.monotonic())))
-            for pod in list(watch.pods.values()):
+            for pod in list(watch.objects.values()):
                 if found := culprit(pod):
-                    raise failure(kubectl, found)
-            running = {pod["metadata"]["labels"][NAME] for pod in watch.pods.values() if ready(pod)}
+                    raise failure(api, found)
+            running = {pod["metadata"]["labels"][NAME] for pod in watch.objects.values() if ready(pod)}
             if not (waiting := wanted - running) or not changed:
                 # A ready pod may still be the old one: the workloads know.
-                missing = waiting = wanted - settled(objects(kubectl))
+                missing = waiting = wanted - settled(objects(api))
             show(", ".join(sorted(waiting)))
             if missing and time.monotonic() > deadline:
-                raise late(kubectl, sorted(missing), list(watch.pods.values()), timeout)
+                raise late(api, sorted(missing), list(watch.objects.values()), timeout)
     return True
 
 
-def objects(kubectl: Kubectl, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:
-    """Every workload and pod that there is, in one request."""
-    return kubectl.json("get", "deployments,statefulsets,pods", timeout=timeout, patience=patience)["items"]
+def objects(api: Api, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:
+    """Every workload and pod that there is."""
+    return api.list(*WORKLOAD_KINDS, "Pod", timeout=timeout, patience=patience)
 
 
 def settled(found: list[dict]) -> set[str]:
@@ -133,20 +139,21 @@ def settled(found: list[dict]) -> set[str]:
     }
 
 
-def failure(kubectl: Kubectl, found: Culprit) -> Problem:
+def failure(api: Api, found: Culprit) -> Problem:
     """The Problem that names a culprit and shows why."""
-    detail = log_end(kubectl, found.pod, found.container) if found.crashed else ""
+    detail = log_end(api, found.pod, found.container) if found.crashed else ""
     fix = (
         "Its last lines are above; `invoke logs` shows more."
         if detail.strip()
         else "Run the command again once that is mended; `invoke down` starts from nothing."
     )
-    if "ErrImageNeverPull" in found.reason:
-        fix = "Run `invoke up`: it loads what the node lacks."
-    return Problem(f"{found.pod} (container {found.container}) cannot start: {found.reason}.", fix, detail)
+    kind = Problem
+    if found.reason.startswith(IMAGE_LOST):
+        kind, fix = ImageLost, "Run `invoke up`: it loads what the node lacks."
+    return kind(f"{found.pod} (container {found.container}) cannot start: {found.reason}.", fix, detail)
 
 
-def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float) -> Problem:
+def late(api: Api, missing: list[str], pods: list[dict], timeout: float) -> Problem:
     """The Problem for a wait that took too long: what each pod that is not ready was waiting for."""
     lines = []
     for pod in pods:
@@ -163,7 +170,7 @@ def late(kubectl: Kubectl, missing: list[str], pods: list[dict], timeout: float)
                 if item["type"] == "PodScheduled" and item["status"] != "True"
             ]
             lines.append(f"{pod['metadata']['name']}: {', '.join(filter(None, reasons)) or status.get('phase', '')}")
-            lines.append(log_end(kubectl, pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], 10))
+            lines.append(log_end(api, pod["metadata"]["name"], pod["spec"]["containers"][0]["name"], 10))
     return Problem(
         f"Not ready after {timeout:.0f} s: {', '.join(missing)}.",
         "`invoke logs` shows more; BOULDER_K8S_TIMEOUT=SECONDS gives them longer.",

@@ -11,8 +11,9 @@ import json
 from pathlib import Path
 
 from ..host import docker, process, state
+from ..host.files import own_directory
 from ..host.progress import step
-from ..host.settings import Settings, own_directory
+from ..host.settings import Settings
 
 DIRECTORY = "/var/lib/containerd"
 LABEL = "boulder-k8s.cluster"
@@ -32,9 +33,9 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
     if docker.engine().desktop:
         return None
     image_id = docker.image_ids([node_image])[node_image]
-    found, known = inspect(settings), read(settings)
+    found, known = inspect(settings), known_of(settings)
     if not found or known.get("node_image") != image_id or known.get("created") != found["CreatedAt"]:
-        record(settings).unlink(missing_ok=True)
+        settings.file("volume").unlink(missing_ok=True)
         if found:
             process.run(["docker", "volume", "rm", name(settings)], timeout=120)
         with step("preparing a volume for the node's images"):
@@ -46,24 +47,24 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
             run = ["docker", "run", "--rm", "--network=none", "--entrypoint=/bin/true", "--mount", mount]
             process.run([*run, node_image], timeout=300)
         found = inspect(settings)
-        write(settings, {"created": found["CreatedAt"], "node_image": image_id, "images": {}})
+        keep(settings, {"created": found["CreatedAt"], "node_image": image_id, "images": {}})
     return Path(found["Mountpoint"])
 
 
 def images(settings: Settings) -> dict[str, str]:
     """The engine's id of each image that was loaded into the volume, by reference."""
-    return read(settings).get("images", {})
+    return known_of(settings).get("images", {})
 
 
 def remember(settings: Settings, loaded: dict[str, str]) -> None:
     """Notes which images the volume has, where there is one."""
-    if known := read(settings):
-        write(settings, {**known, "images": loaded})
+    if known := known_of(settings):
+        keep(settings, {**known, "images": loaded})
 
 
 def remove(settings: Settings) -> bool:
     """Drops the volume; returns whether there was one. The cluster must be gone."""
-    record(settings).unlink(missing_ok=True)
+    settings.file("volume").unlink(missing_ok=True)
     if not inspect(settings):
         return False
     with step("removing the volume with the node's images"):
@@ -80,14 +81,11 @@ def inspect(settings: Settings) -> dict | None:
         raise
 
 
-def record(settings: Settings) -> Path:
-    """Outlives the cluster, so it is not in its directory."""
-    return own_directory(settings.root / ".state") / "stores" / f"{settings.cluster}.json"
+def known_of(settings: Settings) -> dict:
+    """What is known of the volume: node_image (its id), created, images; {} if there is none."""
+    return state.read(settings.file("volume")) or {}
 
 
-def read(settings: Settings) -> dict:
-    return state.read(record(settings))
-
-
-def write(settings: Settings, known: dict) -> None:
-    state.write(record(settings), known)
+def keep(settings: Settings, known: dict) -> None:
+    own_directory(settings.root / ".state")
+    state.write(settings.file("volume"), known)

@@ -1,4 +1,4 @@
-"""What is typed behind flags or set in the environment, as what it means; a Problem where it cannot be meant."""
+"""What is typed behind flags or set in the environment, as what it means. Raises Problem if a value is invalid."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..host.errors import Problem
+from ..manifests.overrides import Overrides
 
 TIMEOUT = 600.0  # seconds for the dependencies to get ready; Boulder's first start compiles it
 VARIABLE = "BOULDER_K8S_TIMEOUT"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every command that brings services up takes.
+
+    config_next: test/config-next, as tn.sh. timeout: seconds for the services to get ready. environ: what Docker Compose resolves the
+    checkout's files with. overrides: what an ACME client's author changes of Boulder.
+    """
+
+    config_next: bool = False
+    timeout: float = TIMEOUT
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    overrides: Overrides = Overrides()
 
 
 def timeout(typed: str = "", environ: Mapping[str, str] = os.environ) -> float:

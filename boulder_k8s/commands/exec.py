@@ -7,13 +7,12 @@ import sys
 from typing import NoReturn
 
 from ..cluster.kind import Cluster
-from ..cluster.rollout import NAME
 from ..host import tools
 from ..host.errors import Problem
+from ..host.names import NAME, TESTS
 from ..host.progress import note, overdue
 from ..host.settings import Settings
 from ..manifests.workloads import workload_names
-from ..run.runner import TESTS
 
 SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]
 
@@ -28,9 +27,9 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         raise Problem("There is no command to run.", "Write it behind two dashes: invoke exec -- ls /boulder")
     (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
-    cluster.must_run()
+    cluster.require_running()
     with overdue("asking the cluster"):
-        pods = cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")["items"]
+        pods = cluster.api.list("Pod", labels=f"{NAME}={name}")
     running = [
         pod
         for pod in pods
@@ -42,7 +41,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     if pod == TESTS:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
-    line = cluster.kubectl.command("exec", pod, f"--container={name}", "--stdin", *terminal, "--", *command)
+    line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
     sys.stdout.flush()
     os.execv(line[0], line)
 

@@ -6,27 +6,25 @@ import heapq
 import os
 import queue
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..cluster.container_log import STAMP, Position, Reader, Target, lines, now, stamp, started, stream
+from ..cluster import logs as container
+from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
-from ..cluster.rollout import NAME
+from ..cluster.logs import STAMP, Position, Reader, Target, now, stamp, started
 from ..cluster.watch import watching
 from ..host import tools
 from ..host.errors import Interrupted, Problem
+from ..host.names import NAME, PART_OF, TESTS
 from ..host.progress import note, overdue
 from ..host.settings import Settings
 from ..manifests.workloads import workload_names
-from ..run.runner import TESTS
 from .arguments import number
 
-EVERYTHING = "--selector=app.kubernetes.io/part-of=boulder"
 # docker/compose, cmd/formatter/colors.go: in this order, one for each container.
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -91,30 +89,40 @@ class Printer:
         sys.stdout.buffer.write(prefix.encode() + (line if self.timestamps else line[STAMP + 1 :]))
 
 
-def logs(
-    settings: Settings,
-    services: list[str],
-    follow: bool = False,
-    since: str = "",
-    tail: str = "all",
-    previous: bool = False,
-    timestamps: bool = False,
-) -> int:
-    """`docker compose logs`: prints the services' logs (all when none is named) in the order of time; with `previous` those of the
-    containers' runs before their restart. Returns 0, or 1 when a log could not be read.
+@dataclass(frozen=True)
+class LogOptions:
+    """What `docker compose logs` takes.
 
-    since: "10m" or a date, as Compose takes it. tail: lines of each container, or "all". With `follow` it goes on, whatever restarts or
-    appears, until it is interrupted or the cluster is gone. Raises Problem for what cannot be meant.
+    services: all if none is named. since: "10m" or a date, as Compose takes it. tail: lines of each container, or "all". follow: goes
+    on, whatever restarts or appears, until it is interrupted or the cluster is gone. previous: of the containers' runs before their
+    last restart. timestamps: with the time of each line.
     """
-    if follow and previous:
+
+    services: list[str]
+    follow: bool = False
+    since: str = ""
+    tail: str = "all"
+    previous: bool = False
+    timestamps: bool = False
+
+
+def logs(settings: Settings, options: LogOptions) -> int:
+    """`docker compose logs`: prints the services' logs in the order of time. Returns 0, or 1 if a log could not be read.
+
+    Raises Problem if an option is invalid, or if the cluster does not run.
+    """
+    if options.follow and options.previous:
         raise Problem("--follow and --previous cannot go together.", "What ended before a restart says nothing more.")
-    names = workload_names([name for name in services if name != TESTS]) + [TESTS] * (TESTS in services)
-    wanted = Wanted(tuple(names), moment(since), None if tail == "all" else number("--tail", tail))
+    names = workload_names([name for name in options.services if name != TESTS])
+    names += [TESTS] * (TESTS in options.services)
+    tail = None if options.tail == "all" else number("--tail", options.tail)
+    wanted = Wanted(tuple(names), moment(options.since), tail)
     cluster = Cluster(settings, tools.find(settings))
-    cluster.must_run()
-    printer = Printer(timestamps, coloured())
-    if not follow:
-        return once(cluster, wanted, printer, previous)
+    cluster.api.preload()
+    cluster.require_running()
+    printer = Printer(options.timestamps, coloured())
+    if not options.follow:
+        return once(cluster, wanted, printer, options.previous)
     try:
         go_on(cluster, wanted, printer)
     except Interrupted as end:  # how everybody leaves it: nothing to say
@@ -125,36 +133,31 @@ def logs(
 def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> int:
     """Prints what there is."""
     with overdue("asking the cluster"):
-        pods = cluster.kubectl.json("get", "pods", EVERYTHING)["items"]
+        pods = cluster.api.list("Pod", labels=PART_OF)
     targets = wanted.targets(pods, previous)
     if not targets:
         note("no container of these has been restarted" if previous else "nothing runs that has a log")
     printer.meet(target.name for target in targets)
-    failed = False
-    with ExitStack() as stack:
-        children = []  # all started before the first is read
-        for target in targets:
-            position = Position(wanted.since, wanted.tail)
-            words = [*(["--previous"] if previous else []), *position.arguments()]
-            children.append((target, position, stack.enter_context(stream(cluster.kubectl, target, *words))))
-        words: dict[Target, list[str]] = {target: [] for target in targets}
-        read = [unread(target, position, child, words[target]) for target, position, child in children]
-        for name, line in heapq.merge(*read, key=lambda item: item[1][:STAMP]):
-            printer.write(name, line)
-        sys.stdout.flush()
-        for target, _, child in children:
-            code = child.wait()
-            if said := " ".join([*words[target], child.stderr.read().decode(errors="replace").strip()]).strip():
-                note(f"{target.name}: {said}")
-            failed |= bool(code or words[target])
-    return int(failed)
+    failed: list[Target] = []
+    words: dict[Target, list[str]] = {target: [] for target in targets}
 
+    def read(target: Target) -> Iterator[tuple[str, bytes]]:
+        position = Position(wanted.since, wanted.tail)
+        try:
+            options = {"previous": "true"} if previous else {}
+            for line in container.lines(cluster.api, target, position, words[target], **options):
+                yield target.name, line
+        except ApiError as error:
+            words[target].append(str(error))
 
-def unread(
-    target: Target, position: Position, child: subprocess.Popen, words: list[str]
-) -> Iterator[tuple[str, bytes]]:
-    """A stream's lines, each with its container's name."""
-    return ((target.name, line) for line in lines(child, words) if position.new(line))
+    for name, line in heapq.merge(*map(read, targets), key=lambda item: item[1][:STAMP]):
+        printer.write(name, line)
+    sys.stdout.flush()
+    for target in targets:
+        if words[target]:
+            note(f"{target.name}: {' '.join(words[target])}")
+            failed.append(target)
+    return int(bool(failed))
 
 
 def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
@@ -163,15 +166,15 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
     positions: dict[Target, Position] = {}
     readers: dict[Target, Reader] = {}
     pods_seen = time.monotonic()
-    with watching(cluster.kubectl, EVERYTHING) as watch:
+    with watching(cluster.api, labels=PART_OF) as watch:
 
         def reader(target: Target, tail: int | None) -> Reader:
             """Takes up where an earlier reader of the same container ended, if there was one."""
             return Reader(
-                cluster.kubectl,
+                cluster.api,
                 target,
                 positions.setdefault(target, Position(wanted.since, tail)),
-                lambda: wanted.targets(list(watch.pods.values())).get(target),
+                lambda: wanted.targets(list(watch.objects.values())).get(target),
                 lambda line: arrived.put((target.name, line)),
                 lambda code: arrived.put(("", f"{now()} {target.name} exited with code {code}\n".encode())),
             )
@@ -179,7 +182,7 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
         while True:
             first = not readers
             watch.next(TOGETHER if first else 0)
-            targets = wanted.targets(list(watch.pods.values()))
+            targets = wanted.targets(list(watch.objects.values()))
             printer.meet(target.name for target in targets)
             for target in targets:
                 if target not in readers or not readers[target].is_alive():
@@ -192,10 +195,10 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
                 else:
                     sys.stdout.buffer.write(line[STAMP + 1 :])
             sys.stdout.flush()
-            if watch.pods:
+            if watch.objects:
                 pods_seen = time.monotonic()
             elif time.monotonic() - pods_seen > 5:
-                if not cluster.runs():
+                if not cluster.is_running():
                     note(f"cluster {cluster.settings.cluster} has stopped")
                     return
                 pods_seen = time.monotonic()

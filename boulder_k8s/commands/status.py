@@ -9,17 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..cluster import rollout
-from ..cluster.kind import CHECKOUT_MOUNT, Cluster
+from ..cluster.kind import Cluster
 from ..cluster.node import mounts, published
-from ..cluster.rollout import NAME
-from ..host import state as memory
 from ..host import tools
-from ..host.progress import overdue, shown
+from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
+from ..host.progress import overdue
 from ..host.settings import Settings, directory_url
 from ..manifests.checkout import Checkout
 from ..manifests.workloads import WORKLOAD_KINDS, workloads
 from ..run import standby
-from ..run.runner import TESTS
+from ..run.directory import last_run
 
 
 @dataclass
@@ -79,10 +78,10 @@ def look(settings: Settings) -> Status:
     found.directory_url = next((directory_url(host) for host, container in ports if container == 4001), "")
     if found.node != "running" or not settings.kubeconfig.exists():
         return found
-    objects = cluster.kubectl.json("get", "deployments,statefulsets,pods,services", timeout=20, patience=5)["items"]
+    objects = cluster.api.list(*WORKLOAD_KINDS, "Pod", "Service", timeout=20, patience=5)
     found.services = services(objects)
     pods = [item for item in objects if item["kind"] == "Pod"]
-    found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.waits(item) for item in pods)
+    found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.is_standby(item) for item in pods)
     found.configuration = configuration(objects)
     waited_for = [service for service in found.services if not (service.name == "boulder" and found.tests_running)]
     found.ready = bool(waited_for) and all(service.ready for service in waited_for)
@@ -135,25 +134,6 @@ def configuration(objects: list[dict]) -> str:
                 if variable["name"] == "BOULDER_CONFIG_DIR":
                     return variable.get("value", "")
     return ""
-
-
-def last_run(settings: Settings, started: bool = False) -> dict:
-    """The newest run of this cluster, with `started` an `up` as well: its directory, arguments, exit code, seconds, and when it began (Unix time)."""
-    for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
-        record = memory.read(path / "run.json")
-        if record.get("cluster") == settings.cluster and record.get("arguments") not in (
-            [None] if started else [["up"], None]
-        ):
-            ended = record.get("ended")
-            return {
-                "directory": shown(path),
-                "arguments": record["arguments"],
-                "exit_code": record.get("exit_code"),
-                "failure": record.get("failure"),
-                "began": record["began"],
-                "seconds": round(ended - record["began"], 1) if ended else None,
-            }
-    return {}
 
 
 def show(found: Status) -> None:

@@ -1,4 +1,4 @@
-"""The archive of a run for somebody else's eyes: what goes into it, and what never does."""
+"""The archive of a run, for somebody else's eyes: what goes into it (scrub.py: what never does)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,48 +20,22 @@ import yaml
 
 from ..cluster import snapshot
 from ..cluster.kind import Cluster
-from ..commands import status
 from ..host import process, state, tools
 from ..host.errors import Problem
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
-from ..run.directory import Run
-from . import cause as diagnosis
-from . import doctor
+from ..run.directory import Run, last_run
+from . import cause, doctor
+from .scrub import scrub
 
 NAME = "bundle.tar.gz"
 MOST = 2 << 20  # bytes kept of a file, its end
 # Of a run directory. Not stdin (what the user typed), not the files through which wrapper and pod talk.
 KEPT = ("run.json", "command.json", "exitcode", "stdout", "stderr", "bsetup", "var-log", "cluster")
-LEFT_OUT = b"(left out)"
-KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
-ENDED_KEY = re.compile(
-    rb"\A(?:(?!-----BEGIN ).)*?-----END [A-Z0-9 ]*PRIVATE KEY-----", re.DOTALL
-)  # its beginning was cut off
-SECRETIVE = rb"[A-Z0-9_]*(?:PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|PRIVATE_?KEY)[A-Z0-9_]*"
-HIDDEN = (
-    (re.compile(rb"(\b" + SECRETIVE + rb"\"?[ \t]*[:=][ \t]*\"?)[^\s\",]+"), rb"\1" + LEFT_OUT),
-    # An environment variable of a Kubernetes object, in JSON and in YAML.
-    (
-        re.compile(rb"(\bname\"?:\s*\"?" + SECRETIVE + rb"\"?,?\s*\"?value\"?:[ \t]*)(\"[^\"]*\"|[^\n]*)"),
-        rb'\1"' + LEFT_OUT + b'"',
-    ),
-    (re.compile(rb"(://[^/\s:@]+:)[^@/\s]+@"), rb"\1" + LEFT_OUT + b"@"),
-)
 
 
-def scrub(data: bytes) -> bytes:
-    """Without private keys, values of variables that look secret, and passwords in addresses."""
-    data = KEY.sub(LEFT_OUT, data)
-    if b"PRIVATE KEY-----" in data:
-        data = ENDED_KEY.sub(LEFT_OUT, data)
-    for pattern, instead in HIDDEN:
-        data = pattern.sub(instead, data)
-    return data
-
-
-def end(path: Path, most: int = MOST) -> bytes:
-    """A file's last bytes, with a word about those that were left out."""
+def tail(path: Path, most: int = MOST) -> bytes:
+    """Returns a file's last bytes, after a line about those that were left out."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         file.seek(max(0, size - most))
@@ -77,7 +50,7 @@ def of_run(run: Path) -> Iterator[tuple[str, bytes]]:
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             relative = path.relative_to(run)
             if path.is_file() and not path.is_symlink() and allowed(relative.parts):
-                yield f"run/{relative}", end(path)
+                yield f"run/{relative}", tail(path)
 
 
 def allowed(parts: tuple[str, ...]) -> bool:
@@ -85,15 +58,15 @@ def allowed(parts: tuple[str, ...]) -> bool:
     return parts[0] != "bsetup" or parts[1] in KEPT
 
 
-def manifests(directory: Path) -> Iterator[tuple[str, bytes]]:
+def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
     """What was applied last, without Secrets; of configuration only its hashes."""
-    objects = state.read(directory / "overlay.json").get("answer", {}).get("objects", [])
-    kept = [described(item) for item in objects if item.get("kind") != "Secret"]
+    objects = state.read_object(overlay).get("answer", {}).get("objects", [])
+    kept = [without_contents(item) for item in objects if item.get("kind") != "Secret"]
     if kept:
         yield "rendered.yaml", yaml.safe_dump_all(kept, sort_keys=False).encode()
 
 
-def described(item: dict) -> dict:
+def without_contents(item: dict) -> dict:
     if item.get("kind") != "ConfigMap":
         return item
     return item | {
@@ -103,7 +76,7 @@ def described(item: dict) -> dict:
     }
 
 
-def write(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Writes files, scrubbed, into a .tar.gz at `path`, in the order given; whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -121,7 +94,7 @@ def write(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
 def pack(settings: Settings, run: Run) -> None:
     """Writes RUN/bundle.tar.gz and says where it is. Failing at it changes nothing."""
     try:
-        write(run.path / NAME, contents(settings, run.path))
+        write_archive(run.path / NAME, contents(settings, run.path))
         note(f"{shown(run.path / NAME)} has everything about it; summary.txt in it is where to begin")
     except OSError as error:
         note(f"{NAME} was not written: {error.strerror}")
@@ -133,9 +106,9 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
     if run:
         yield from of_run(run)
     if cluster:
-        yield from ((f"cluster/{path.name}", end(path)) for path in sorted(cluster.iterdir()))
-    yield from manifests(settings.state)
-    for name in ("kind.yaml", "complete.json", "images.json"):
+        yield from ((f"cluster/{path.name}", tail(path)) for path in sorted(cluster.iterdir()))
+    yield from manifests(settings.file("overlay"))
+    for name in ("kind.yaml", "cluster.json", "images.json"):
         if (path := settings.state / name).exists():
             yield f"state/{name}", path.read_bytes()
     yield from node(settings)
@@ -143,20 +116,20 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
 
 def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -> str:
     """What probably happened; the text that is first in the archive."""
-    return diagnosis.summary(facts(settings, run, cluster)) + (
+    return cause.summary(gather_facts(settings, run, cluster)) + (
         "\nIn this archive: run/ (run.json, what the tests said), cluster/ or run/cluster/ (every service's log, events.txt,\n"
         "describe.txt), node/ (kubelet, containerd), rendered.yaml (what was applied, without Secrets). Private keys, Secrets, stdin\n"
         "and values of variables that look secret were left out.\n"
     )
 
 
-def facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> diagnosis.Facts:
-    found = diagnosis.Facts()
+def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> cause.Facts:
+    found = cause.Facts()
     if run:
-        found.record = state.read(run / "run.json")
+        found.record = state.read_object(run / "run.json")
         found.code = Run(run).exit_code()
         found.said = "".join(
-            end(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
+            tail(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
         )
     directory = cluster or (run / "cluster" if run else None)
     if directory and (directory / "objects.json").exists():
@@ -170,7 +143,7 @@ def facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """The end of what the node's own services said, and its disk. Far less than `kind export logs`, which copies every container's log."""
     try:
-        if not Cluster(settings, tools.find(settings)).runs():
+        if not Cluster(settings, tools.find(settings)).is_running():
             return
     except Problem:  # not ours, or there is no engine
         return
@@ -185,13 +158,13 @@ def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
             yield f"node/{name}", f"could not be had: {error}\n".encode()
 
 
-def behind(run: Path, settings: Settings) -> None:
-    """What `bundle.packed` starts for tests that failed, when their wrapper has ended: the cluster's side, then the archive."""
+def pack_in_background(run: Path, settings: Settings) -> None:
+    """What `packed` starts after tests that failed, when their wrapper has ended: the cluster's side, then the archive."""
     os.nice(10)
     with suppress(OSError, Problem):  # an engine that is gone meanwhile; a run directory that was removed
         cluster = Cluster(settings, tools.find(settings))
-        if cluster.runs():
-            snapshot.gather(cluster.kubectl, run / "cluster")
+        if cluster.is_running():
+            snapshot.take(cluster.api, cluster.kubectl, run / "cluster")
     pack(settings, Run(run))
 
 
@@ -200,7 +173,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
 
     Prints the summary. Raises Problem when the archive cannot be written.
     """
-    last = status.last_run(settings, started=True)
+    last = last_run(settings, started=True)
     run = Path(last["directory"]).resolve() if last else None
     path = (output or settings.runs / NAME).absolute()
     with tempfile.TemporaryDirectory() as directory, step("looking at the cluster and the machine"):
@@ -208,8 +181,8 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
         try:
             cluster = Cluster(settings, tools.find(settings))
             versions = tools.versions(settings, cluster.tools)
-            if cluster.runs():
-                snapshot.gather(cluster.kubectl, found)
+            if cluster.is_running():
+                snapshot.take(cluster.api, cluster.kubectl, found)
             else:
                 note("without the cluster: it does not run")
         except Problem as problem:
@@ -218,7 +191,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
         lines = doctor.lines(settings)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(
+            write_archive(
                 path,
                 (
                     *contents(settings, run, found if found.exists() else None),
@@ -235,4 +208,4 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    behind(Path(sys.argv[1]), Settings.from_environment({**os.environ, "KIND_CLUSTER": sys.argv[2]}))
+    pack_in_background(Path(sys.argv[1]), Settings.from_environment({**os.environ, "KIND_CLUSTER": sys.argv[2]}))

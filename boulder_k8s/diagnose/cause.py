@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 PHASES = (
     "cluster",
     "images",
-    "generate",
+    "certificates",
     "dependencies",
     "stop boulder",
     "pod",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from ..cluster.ports import check_ports
+from ..cluster.node import check_ports
 from ..host import docker, process, tools
 from ..host.settings import Settings
 
@@ -38,7 +38,7 @@ class Machine:
 
 def docker_engine(machine: Machine) -> tuple[str, ...]:
     machine.info.update(docker.info())
-    engine = docker.described(machine.info)
+    engine = docker.engine_of(machine.info)
     if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
         return FAIL, f"Docker {engine.version}", "Update Docker Engine to 20.10 or newer."
     store = "containerd's image store" if engine.containerd_store else f"storage driver {machine.info.get('Driver')}"

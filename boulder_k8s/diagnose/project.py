@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..cluster import volume
-from ..cluster.kind import CHECKOUT_MOUNT, RUNS_MOUNT, Cluster
+from ..cluster.kind import Cluster
 from ..cluster.node import mounts
 from ..host import docker, process, tools
 from ..host import lock as locks
+from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
 from ..manifests import checkout
 from .machine import FAIL, OK, WARNING, Machine
 
@@ -99,7 +100,7 @@ def lock(machine: Machine) -> tuple[str, ...]:
     holder, held = locks.look(machine.settings)
     if held:
         return WARNING, f"cluster {machine.settings.cluster} is in use: {holder}", "Wait for it to end."
-    return OK, f"no command is at work{f'; {holder} was killed, and the next repairs what it left' if holder else ''}"
+    return OK, f"idle; the last command ({holder}) did not finish; the next one cleans up" if holder else "idle"
 
 
 def volumes(_: Machine) -> tuple[str, ...]:

@@ -54,10 +54,10 @@ def info() -> dict:
 
 def engine() -> Engine:
     """The engine on this machine. Raises Problem when there is none that answers."""
-    return described(info())
+    return engine_of(info())
 
 
-def described(info: dict) -> Engine:
+def engine_of(info: dict) -> Engine:
     """What of `docker info` matters here."""
     status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
     return Engine(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import Problem
-from .settings import Settings, own_directory
+from .files import own_directory
+from .settings import Settings
 
 
 @contextmanager
@@ -20,9 +21,9 @@ def held(settings: Settings, what: str) -> Iterator[None]:
     The kernel drops the lock with the process, however it ends, so a killed command leaves none. Raises Problem when
     another command holds it.
     """
-    own_directory(settings.state.parent)
-    # Beside the state directory, not in it: `down` removes that one while it holds the lock.
-    with open(settings.state.parent / f"{settings.cluster}.lock", "a+") as file:
+    own_directory(settings.root / ".state")
+    settings.lock.parent.mkdir(exist_ok=True)
+    with open(settings.lock, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -42,10 +43,9 @@ def held(settings: Settings, what: str) -> Iterator[None]:
 
 def look(settings: Settings) -> tuple[str, bool]:
     """Who holds the lock, or held it and was killed (empty: nobody), and whether it is held now. Changes nothing."""
-    path = settings.state.parent / f"{settings.cluster}.lock"
-    if not path.exists():
+    if not settings.lock.exists():
         return "", False
-    with open(path) as file:
+    with open(settings.lock) as file:
         text = file.read()
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

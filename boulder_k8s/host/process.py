@@ -43,7 +43,7 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
         stop(child)
 
 
-def leave(command: Sequence[str | Path], cwd: Path | None = None) -> None:
+def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> None:
     """Starts a program that is to end by itself, whatever becomes of us; nobody looks at how."""
     null = subprocess.DEVNULL
     words = [str(word) for word in command]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..manifests.checkout import current_directory, place
-from ..manifests.overrides import Overrides
 from . import state
 from .errors import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE_IMAGE = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
-NAMESPACE = "boulder"
 DEFAULT_PORTS = "4001,4003"  # docker-compose.yml, services.boulder.ports
 
 
@@ -30,34 +26,26 @@ class Port:
 
 @dataclass(frozen=True)
 class Settings:
-    """One cluster's settings. Paths are absolute; root is this project's directory. overrides: none but where a task takes them."""
+    """One cluster's settings. Paths are absolute; root is this project's directory."""
 
     root: Path
     cluster: str
     node_image: str
     ports: tuple[Port, ...]
     offline: bool = False  # nothing is pulled, built, cloned or downloaded
-    overrides: Overrides = Overrides()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> Settings:
-        """Reads KIND_CLUSTER, KIND_NODE_IMAGE, BOULDER_PORTS and BOULDER_K8S_OFFLINE. Raises Problem for a value that cannot be meant."""
+        """Reads KIND_CLUSTER, KIND_NODE_IMAGE, BOULDER_PORTS and BOULDER_K8S_OFFLINE.
+
+        KIND_CLUSTER=auto is resolved before (manifests/checkout.py). Raises Problem if a value is invalid.
+        """
         cluster = environ.get("KIND_CLUSTER") or "boulder"
-        if cluster == "auto":
-            cluster = name_for(place(environ, current_directory(), root))
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", cluster):  # kind's own rule
             raise Problem(
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
                 "Use lower-case letters, digits and dashes.",
             )
-        if cluster in (
-            "bin",
-            "versions",
-            "compose",
-            "stores",
-            "loaded",
-        ):  # directories of ours beside the clusters' in .state
-            raise Problem(f"KIND_CLUSTER={cluster} is a name that boulder-k8s uses itself.", "Choose another name.")
         return cls(
             root,
             cluster,
@@ -68,14 +56,18 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """What this project remembers about the cluster; gone after `down`."""
-        return self.root / ".state" / self.cluster
+        """The directory of what this project remembers about the cluster; `down` removes it."""
+        return self.root / ".state" / "clusters" / self.cluster
+
+    def file(self, name: str) -> Path:
+        """Returns where a remembered file lies; name: one of state.FILES."""
+        return state.path(self.root / ".state", self.cluster, name)
 
     @property
     def known_checkout(self) -> Path | None:
         """The checkout that the cluster was made for, None when there is no cluster."""
-        path = state.read(self.state / "complete.json").get("path")
-        return Path(path) if path else None
+        known = state.read(self.file("cluster")) or {}
+        return Path(known["path"]) if known.get("path") else None
 
     @property
     def kubeconfig(self) -> Path:
@@ -96,6 +88,16 @@ class Settings:
         return self.root / ".runs"
 
     @property
+    def standby(self) -> Path:
+        """Where the run directory of this cluster's waiting pod lies until a run takes it."""
+        return self.runs / ".standby" / self.cluster
+
+    @property
+    def lock(self) -> Path:
+        """The file that a command locks; beside the state directory, which `down` removes while it holds the lock."""
+        return self.root / ".state" / "locks" / self.cluster
+
+    @property
     def directory_url(self) -> str:
         """The ACME directory as the host reaches it."""
         host = next((port.host for port in self.ports if port.container == 4001), 4001)
@@ -104,12 +106,6 @@ class Settings:
 
 def directory_url(port: int) -> str:
     return f"http://localhost:{port}/directory"
-
-
-def name_for(checkout: Path) -> str:
-    """A cluster name that is this checkout's own: KIND_CLUSTER=auto. Its directory's name is in it, for people to recognise."""
-    slug = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:20].strip("-") or "checkout"
-    return f"boulder-{slug}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:
@@ -136,12 +132,3 @@ def parse_offline(text: str) -> bool:
     if text not in ("true", "false"):
         raise Problem(f"BOULDER_K8S_OFFLINE={text} is neither true nor false.", "Set it to true, or unset it.")
     return text == "true"
-
-
-def own_directory(path: Path) -> Path:
-    """Makes a directory that git ignores whatever repository the project lies in; returns it."""
-    path.mkdir(parents=True, exist_ok=True)
-    ignore = path / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
-    return path

@@ -1,38 +1,85 @@
-"""Answers kept in JSON files, so that the next command need not ask again. A file that is not there or not written whole is no answer."""
+"""What this project remembers between two commands: a table of every file, and one rule of validity.
+
+An answer is kept as {"key": ..., "answer": ...}. It holds while its key is what it was; a file that is missing, cut short or of
+another key is no answer.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .files import write_whole
 
-def read(path: Path) -> dict:
-    """The object in a JSON file, empty when there is none that can be read."""
+
+@dataclass(frozen=True)
+class File:
+    """One remembered file. place: below .state/; key: what its answer depends on; until: when it is removed."""
+
+    place: str
+    key: str
+    until: str
+
+
+DOWN, IMAGES, NEVER = "`invoke down`", "`invoke down --images`", "never: what is old is not read"
+FILES = {
+    "cluster": File(
+        "clusters/{cluster}/cluster.json", "", DOWN
+    ),  # the node container and what it mounts: kind.py compares
+    "images": File("clusters/{cluster}/images.json", "the node container's id", DOWN),
+    "applied": File("clusters/{cluster}/applied.json", "the node container's id and the objects' digest", DOWN),
+    "applied-boulder": File("clusters/{cluster}/applied-boulder.json", "as `applied`", DOWN),
+    "route": File("clusters/{cluster}/route.json", "the node container's id and start", DOWN),
+    "engine": File("clusters/{cluster}/engine.json", "the node container's id and start", DOWN),
+    "overlay": File("clusters/{cluster}/overlay.json", "the digest of every file of the run overlay and of k8s/", DOWN),
+    "discovery": File("clusters/{cluster}/discovery.json", "the kubernetes package's version, which checks it", DOWN),
+    "volume": File("volumes/{cluster}.json", "", IMAGES),  # its node image and creation time: volume.py compares
+    "compose": File("compose/config.json", "the Compose files and the variables that they mention", NEVER),
+    "compose-next": File("compose/next.json", "as `compose`", NEVER),
+    "loaded": File("loaded.json", "", NEVER),  # what `images load` brought: image ids by reference
+    "versions": File("versions.json", "", NEVER),  # of kind and kubectl, by the executable's size and date
+}
+
+
+def path(state: Path, cluster: str, name: str) -> Path:
+    """Returns where a file of FILES lies. state: the directory .state."""
+    return state / FILES[name].place.format(cluster=cluster)
+
+
+def read(path: Path, key: Any = None) -> Any:
+    """Returns the answer that was kept under this key, or None."""
     try:
-        return json.loads(path.read_text())
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return record.get("answer") if isinstance(record, dict) and record.get("key") == key else None
+
+
+def write(path: Path, answer: Any, key: Any = None) -> None:
+    """Keeps an answer, a JSON value, under a key. Another command may write the same file at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps({"key": key, "answer": answer}))
+
+
+def remembered(path: Path, key: Any, ask: Callable[[], Any]) -> Any:
+    """Returns what `ask` answered when the key was the same; otherwise asks, and keeps the answer."""
+    known = read(path, key)
+    if known is not None:
+        return known
+    answer = ask()
+    with suppress(OSError):  # a full disk: the next command asks again
+        write(path, answer, key)
+    return answer
+
+
+def read_object(path: Path) -> dict:
+    """Returns the JSON object in a file that is not an answer, such as run.json; {} if there is none that can be read."""
+    try:
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-
-
-def write(path: Path, value: dict) -> None:
-    """Puts an object into a JSON file: all of it or, where that fails, nothing. Another command may write the same one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(value))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def remembered(path: Path, key: str, ask: Callable[[], Any]) -> Any:
-    """What `ask` answered when the key was the same; else what it answers now, kept in `path`. Answers are JSON values."""
-    known = read(path)
-    if known.get("key") == key and "answer" in known:
-        return known["answer"]
-    answer = ask()
-    write(path, {"key": key, "answer": answer})
-    return answer
+    return found if isinstance(found, dict) else {}

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
-from . import process
+from . import process, state
 from .errors import Problem, not_here
+from .files import own_directory
 from .progress import step
-from .settings import Settings, own_directory
+from .settings import Settings
 
 KIND = "0.33.0"
 KIND_RELEASE = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}"
@@ -159,14 +160,15 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
     key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[
         :16
     ]
-    memory = own_directory(settings.root / ".state") / "versions" / key
-    if memory.exists() and (known := memory.read_text()):  # empty: not written whole
-        return known
+    own_directory(settings.root / ".state")
+    path = settings.file("versions")
+    known = state.read(path) or {}
+    if key in known:
+        return known[key]
     try:
         match = re.search(pattern, process.run([executable, *arguments], timeout=30))
     except (OSError, process.Failed):
         match = None
     if match:
-        memory.parent.mkdir(exist_ok=True)
-        memory.write_text(match.group(1))
+        state.write(path, {**known, key: match.group(1)})
     return match.group(1) if match else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +16,7 @@ from typing import BinaryIO
 from ..host import process
 from ..host.errors import Problem, not_here
 from ..host.progress import note, step
+from ..host.settings import Settings
 
 REPOSITORY = "https://github.com/letsencrypt/boulder"
 # The revision that is cloned when there is no checkout, and that the manifests were measured with.
@@ -175,3 +178,24 @@ def unpack(path: Path, revision: str, pack: BinaryIO) -> Checkout:
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
     return Checkout(path)
+
+
+def name_for(checkout: Path) -> str:
+    """A cluster name that is this checkout's own: KIND_CLUSTER=auto. Its directory's name is in it, for people to recognise."""
+    slug = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:20].strip("-") or "checkout"
+    return f"boulder-{slug}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
+
+
+def cluster_name(environ: Mapping[str, str], root: Path) -> str:
+    """Returns what KIND_CLUSTER=auto stands for: a name of the checkout that the command means."""
+    return name_for(place(environ, current_directory(), root))
+
+
+def of_command(settings: Settings, environ: Mapping[str, str]) -> Checkout:
+    """Returns the checkout that a command means; says what does not work in a git worktree. Raises Problem as `find`."""
+    found = find(environ, current_directory(), settings.root, settings.offline, settings.known_checkout)
+    if outside := found.external_git_directory():
+        note(
+            f"{found.path} is a git worktree; git in the pod cannot see {outside}, so --generate fails here as it does under Compose"
+        )
+    return found

@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from ..cluster.kind import CHECKOUT_MOUNT
-from ..cluster.rollout import NAME
+from ..host.names import CHECKOUT_MOUNT, NAME, WORKLOAD_KINDS
 from .compose import extra_hosts, object_name
 from .differences import Difference
-from .workloads import WITHOUT_WORKLOAD, WORKLOAD_KINDS
+from .workloads import WITHOUT_WORKLOAD
 
 PART = "static"
 ABSENT = "absent"

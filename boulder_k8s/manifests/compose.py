@@ -43,7 +43,7 @@ def extra_hosts(service: dict) -> list[tuple[str, str]]:
     return [(name, address) for name, _, address in entries]
 
 
-def load(checkout: Path, config_next: bool) -> dict[str, Service]:
+def read_services(checkout: Path, config_next: bool) -> dict[str, Service]:
     """The services of t.sh's Compose project, or of tn.sh's, by their Compose names. Raises Problem as `document`."""
     return services(document(checkout, config_next))
 
@@ -104,14 +104,13 @@ VOLATILE = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID", "TERM
 ELSEWHERE = ("include", "extends", "env_file")  # keys that read files which `fingerprint` does not look at
 
 
-def remembered(checkout: Path, config_next: bool, directory: Path, environ: Mapping[str, str] = os.environ) -> dict:
+def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[str, str] = os.environ) -> dict:
     """As `document`, asking Compose (0.2 s) only when its files or the environment have changed.
 
-    directory: for what Compose said; it holds the answer for t.sh and that for tn.sh.
+    path: where the answer is kept.
     """
     if not (key := fingerprint(checkout, config_next, environ)):
         return document(checkout, config_next)
-    path = directory / ("next.json" if config_next else "config.json")
     return state.remembered(path, key, lambda: document(checkout, config_next))
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import yaml
-
-from .workloads import Loader
+from ..host.files import load_yaml
 
 FILE = Path(__file__).with_name("intended.yaml")
 
@@ -43,12 +41,12 @@ class Intended:
         )
 
 
-def load(path: Path = FILE) -> list[Intended]:
+def read_intended(path: Path = FILE) -> list[Intended]:
     """The list of intended differences."""
-    return [Intended(**entry) for entry in yaml.load(path.read_text(), Loader)]
+    return [Intended(**entry) for entry in load_yaml(path)]
 
 
-def sort_out(
+def partition(
     differences: Iterable[Difference], intended: list[Intended]
 ) -> tuple[list[Difference], list[tuple[Difference, Intended]]]:
     """Splits differences into those on no list and those that are meant, the latter with their entry."""
@@ -72,4 +70,4 @@ def as_markdown(intended: list[Intended]) -> str:
 
 
 if __name__ == "__main__":
-    print(as_markdown(load()), end="")
+    print(as_markdown(read_intended()), end="")

@@ -35,7 +35,7 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
     document: the resolved Compose file. objects: the rendered run overlay.
     """
     found = [item for item in compare.compare(document, objects) if not asked_for(item)]
-    drift, _ = differences.sort_out(found, differences.load())
+    drift, _ = differences.partition(found, differences.read_intended())
     depended = set() if environ.get(VARIABLE) == "note" else REFUSED
     refused = [item for item in drift if item.aspect.split()[0] in depended]
     for item in drift:

@@ -15,15 +15,19 @@ from pathlib import Path
 
 import yaml
 
-from ..cluster.kubectl import Kubectl
-from ..host import state
+from ..host import process, state
 from ..host.errors import Problem
-from ..host.settings import NAMESPACE, Settings
+from ..host.files import Loader, load_yaml
+from ..host.names import NAMESPACE, WORKLOAD_KINDS
+from ..host.settings import Settings
 from . import compose
 from .checkout import Checkout
 from .compose import Service
+from .overrides import Overrides
 from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
-from .workloads import WITHOUT_WORKLOAD, WORKLOAD_KINDS, Loader, Workload, load, workloads
+from .workloads import WITHOUT_WORKLOAD, Workload, workloads
+
+NONE = Overrides()
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,10 @@ def render(
     services: dict[str, Service],
     image_ids: dict[str, str],
     config_next: bool,
-    kubectl: Kubectl,
+    kubectl: Path,
     directory: Path,
     secrets: bool = True,
+    overrides: Overrides = NONE,
 ) -> Rendered:
     """Writes the run overlay into `directory` (made anew) and renders it; without `secrets` where generate.sh has not run yet.
 
@@ -77,7 +82,7 @@ def render(
     directory.mkdir(parents=True)
     overlay = "config-next" if config_next else "config"
     config_name = f"boulder-{overlay}"
-    config = configuration(settings.overrides.files(checkout.path / "test" / overlay))
+    config = configuration(overrides.files(checkout.path / "test" / overlay))
     config_maps = {
         config_name: {key: path for key, path, _ in config},
         "bmariadb-initdb": initdb(checkout),
@@ -117,7 +122,7 @@ def render(
         {"containerPort": port, "hostPort": port, "protocol": "TCP"}
         for port in sorted({port.container for port in settings.ports})
     ]
-    if target := settings.overrides.forward:
+    if target := overrides.relay_target:
         pod["initContainers"] = [{"name": "acme-client", "env": [{"name": "TARGET", "value": target}]}]
     for name, document in patches.items():
         write(directory / f"{name}-patch.yaml", document)
@@ -133,7 +138,7 @@ def render(
             # The real path: kustomize resolves links in its own working directory, and not in this one.
             "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
             "components": [os.path.relpath(settings.root / "k8s/components/acme-client", directory.resolve())]
-            if settings.overrides.forward
+            if overrides.relay_target
             else [],
             "generatorOptions": {"labels": {"app.kubernetes.io/part-of": "boulder"}},  # as the base's objects
             "configMapGenerator": [
@@ -149,14 +154,14 @@ def render(
     return rendered(settings.root, kubectl, directory)
 
 
-def rendered(root: Path, kubectl: Kubectl, directory: Path) -> Rendered:
+def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
     """`kubectl kustomize DIRECTORY`, or what it said last time (saves 0.2 s) when no file of it or of k8s/ has changed since."""
-    digest = hashlib.sha256(f"{kubectl.binary}".encode())
+    digest = hashlib.sha256(f"{kubectl}".encode())
     for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
         digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
 
     def ask() -> dict:
-        text = kubectl.kustomize(directory)
+        text = process.run([str(kubectl), "kustomize", str(directory)], timeout=60)
         return {"text": text, "objects": list(yaml.load_all(text, Loader))}
 
     return Rendered(**state.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
@@ -180,7 +185,7 @@ def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> li
 def deletions(services: dict[str, Service], root: Path) -> list[dict]:
     """Patches that take every object of a workload out again for which the checkout has no service."""
     absent = set(workloads()) - {workload.name for workload in running(services)}
-    found = [load(path) for name in sorted(absent) for path in sorted((root / "k8s/base" / name).glob("*-*.yaml"))]
+    found = [load_yaml(path) for name in sorted(absent) for path in sorted((root / "k8s/base" / name).glob("*-*.yaml"))]
     return [
         {
             "apiVersion": item["apiVersion"],

@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from ..host.errors import Problem
+from ..host.files import below
 from . import compose
-from .staging import below
 
 HOST = "host-gateway"  # Docker's own word for the host's address as containers reach it
 PUBLIC = "64.112.117.1"  # as in k8s/components/acme-client: the host's address in Compose's publicnet
@@ -63,7 +63,7 @@ class Overrides:
             hosts=tuple((name, found if address == HOST else address) for name, address in self.hosts),
         )
 
-    def over(self, document: dict) -> dict:
+    def apply_to(self, document: dict) -> dict:
         """The resolved Compose file as it would be had the user edited it. `document` itself stays as it is."""
         service = document["services"][BOULDER]
         named = {name for name, _ in self.hosts}
@@ -72,7 +72,7 @@ class Overrides:
             **service,
             "environment": {
                 **(service.get("environment") or {}),
-                **({"FAKE_DNS": PUBLIC if self.forward else self.fake_dns} if self.fake_dns else {}),
+                **({"FAKE_DNS": PUBLIC if self.relay_target else self.fake_dns} if self.fake_dns else {}),
             },
             "extra_hosts": [f"{name}={address}" for name, address in (*kept, *self.hosts)],
         }
@@ -83,7 +83,7 @@ class Overrides:
         return below(directory) | (below(self.config) if self.config else {})
 
     @property
-    def forward(self) -> str:
+    def relay_target(self) -> str:
         """Where a reserved FAKE_DNS is; empty for one of the internet's. Boulder's VA refuses reserved addresses, whatever its
         configuration, so names then resolve to PUBLIC, and k8s/components/acme-client passes on what comes there.
         """

@@ -56,11 +56,6 @@ def there(path: Path) -> bool:
         return False
 
 
-def below(directory: Path) -> dict[str, Path]:
-    """Every file below a directory, by its path there."""
-    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
-
-
 def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
     """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash, so they are made unique."""
     found = []

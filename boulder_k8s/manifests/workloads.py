@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from ..host.errors import Problem
+from ..host.files import load_yaml
+from ..host.names import WORKLOAD_KINDS
 from ..host.settings import ROOT
 from .compose import object_name
 
 # Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
 WITHOUT_WORKLOAD = {"bsetup"}
-WORKLOAD_KINDS = ("Deployment", "StatefulSet")
-
-Loader = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,12 @@ def workloads(root: Path = ROOT) -> dict[str, Workload]:
     """Every workload of the base, by name."""
     base = root / "k8s" / "base"
     renamed = {
-        image["name"]: image.get("newName", image["name"]) for image in load(base / "kustomization.yaml")["images"]
+        image["name"]: image.get("newName", image["name"]) for image in load_yaml(base / "kustomization.yaml")["images"]
     }
     found = {}
     for kind in WORKLOAD_KINDS:
         for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):
-            document = load(path)
+            document = load_yaml(path)
             name = document["metadata"]["name"]
             container = next(
                 item for item in document["spec"]["template"]["spec"]["containers"] if item["name"] == name
@@ -58,8 +53,3 @@ def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[st
             f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
         )
     return wanted
-
-
-def load(path: Path) -> dict:
-    """One YAML document."""
-    return yaml.load(path.read_text(), Loader)

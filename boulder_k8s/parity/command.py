@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..cluster.kind import Cluster
-from ..cluster.kubectl import Kubectl
-from ..commands import commands
 from ..host import docker, tools
 from ..host.errors import Problem
 from ..host.progress import note, shown
 from ..host.settings import Settings
+from ..manifests import checkout as checkouts
 from ..manifests import compare, compose, differences, overlay, staging
 from ..manifests.checkout import Checkout
 from ..run.directory import Run
@@ -25,26 +25,32 @@ PARTS = ("static", "probe", "results")
 RERUNS = 1
 
 
-def parity(
-    settings: Settings,
-    parts: Sequence[str] = PARTS,
-    arguments: Sequence[str] = ("--integration", "--verbose"),
-    config_next: bool = False,
-    as_json: bool = False,
-    reruns: int = RERUNS,
-    output: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-) -> int:
-    """Compares the checkout's Compose stack with this project's cluster; prints a report and returns its exit code (0, or 1
-    when something differs that is neither intended nor flaky).
+@dataclass(frozen=True)
+class ParityOptions:
+    """What is compared, and how.
 
-    arguments: test.sh's, for the part `results`. reruns: how often tests that differ are run again on both sides. output: a
-    directory for report.json, report.md, junit.xml and the logs (a new one below .runs/ when None). Raises Problem.
+    parts: of PARTS. arguments: test.sh's, for the part `results`. reruns: how often tests that differ are run again on both sides.
+    output: a directory for report.json, report.md, junit.xml and the logs; None: a new one below .runs/.
     """
+
+    parts: Sequence[str] = PARTS
+    arguments: Sequence[str] = ("--integration", "--verbose")
+    config_next: bool = False
+    as_json: bool = False
+    reruns: int = RERUNS
+    output: Path | None = None
+
+
+def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str] = os.environ) -> int:
+    """Compares the checkout's Compose stack with this project's cluster and prints a report; returns its exit code.
+
+    0, or 1 if anything differs that is neither intended nor flaky. Raises Problem if a part cannot be compared.
+    """
+    parts, config_next = options.parts, options.config_next
     if unknown := sorted(set(parts) - set(PARTS)):
         raise Problem(f"There is no part {', '.join(unknown)}.", f"The parts are {', '.join(PARTS)}.")
     cluster = Cluster(settings, tools.find(settings))
-    checkout = commands.find_checkout(settings, environ)
+    checkout = checkouts.of_command(settings, environ)
     both = environment(environ, checkout, settings.root)
     sides = (
         Compose(checkout, config_next, both),
@@ -56,28 +62,28 @@ def parity(
             f"A container {CONTAINER} is there: ./t.sh runs.",
             f"Wait until it ends, or remove it: docker rm --force {CONTAINER}.",
         )
-    directory = output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
+    directory = options.output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
     directory.mkdir(parents=True, exist_ok=True)
     report = Report(checkout.revision(), "config-next" if config_next else "config")
-    intended = differences.load()
+    intended = differences.read_intended()
     document = compose.document(checkout.path, config_next)
     if "static" in parts:
-        report.parts.append(static_part(settings, checkout, document, config_next, cluster.kubectl, intended))
+        report.parts.append(static_part(settings, checkout, document, config_next, cluster.tools.kubectl, intended))
     with sides[0].left_as_found() if needs_containers else nullcontext():
         if "probe" in parts:
             report.parts.append(probe_part(sides, document, directory, intended))
         if "results" in parts:
-            report.parts.append(results_part(sides, arguments, reruns, directory, intended))
+            report.parts.append(results_part(sides, options.arguments, options.reruns, directory, intended))
     (directory / "report.json").write_text(report.as_json())
     (directory / "report.md").write_text(report.as_markdown())
     (directory / "junit.xml").write_text(report.as_junit())
-    print(report.as_json() if as_json else report.as_text(), end="" if as_json else "\n")
+    print(report.as_json() if options.as_json else report.as_text(), end="" if options.as_json else "\n")
     note(f"the report and its logs are in {shown(directory)}")
     return report.exit_code
 
 
 def static_part(
-    settings: Settings, checkout: Checkout, document: dict, config_next: bool, kubectl: Kubectl, intended: list
+    settings: Settings, checkout: Checkout, document: dict, config_next: bool, kubectl: Path, intended: list
 ) -> Part:
     services = compose.services(document)
     rendered = overlay.render(
@@ -91,7 +97,7 @@ def static_part(
         secrets=not staging.needs_generate(checkout),
     )
     found = compare.compare(document, rendered.objects)
-    unlisted, listed = differences.sort_out(found, intended)
+    unlisted, listed = differences.partition(found, intended)
     return Part("static", compare.facts(document), unlisted, listed)
 
 
@@ -99,7 +105,7 @@ def probe_part(sides: Iterable, document: dict, directory: Path, intended: list)
     services = sorted(document["services"])
     names = sorted(names_of(document))
     one, other = (probe.take(side, services, names, directory) for side in sides)
-    unlisted, listed = differences.sort_out(probe.compare(one, other), intended)
+    unlisted, listed = differences.partition(probe.compare(one, other), intended)
     mute = sorted(subject for subject in one if "container" in one[subject] and subject.startswith("from "))
     notes = [f"ports could not be tried {subject}: {one[subject]['container']}" for subject in mute]
     return Part("probe", probe.facts(one), unlisted, listed, notes=notes)
@@ -139,6 +145,6 @@ def results_part(sides: Sequence, arguments: Sequence[str], reruns: int, directo
             break
     unsteady = results.flaky(rounds[0], rounds[1:])
     steady = [item for item in rounds[0] if item not in unsteady]
-    unlisted, listed = differences.sort_out(steady, intended)
+    unlisted, listed = differences.partition(steady, intended)
     compared = len({*found[0].tests, *found[1].tests, *found[0].markers, *found[1].markers}) + 1
     return Part("results", compared, unlisted, listed, unsteady, notes)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cluster.kind import Cluster
-from ..cluster.rollout import NAME
 from ..host import process
+from ..host.names import NAME, TESTS
 from ..host.progress import step
 from ..host.settings import Settings
 from ..manifests import compose
 from ..manifests.checkout import Checkout
-from ..run.runner import TESTS
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
 CONTAINER = "boulder_tests"  # t.sh's own name for it, so that neither runs beside the other
@@ -91,11 +90,10 @@ class Kubernetes:
         """The command line that runs `command` beside what runs in a service's container."""
         name = compose.object_name(service)
         pod = TESTS if service == "boulder" else self.pod(name)
-        return self.cluster.kubectl.command("exec", pod, f"--container={name}", "--", *command)
+        return self.cluster.kubectl.exec(pod, name, list(command))
 
     def pod(self, name: str) -> str:
-        found = self.cluster.kubectl.json("get", "pods", f"--selector={NAME}={name}")
-        return found["items"][0]["metadata"]["name"]
+        return self.cluster.api.list("Pod", labels=f"{NAME}={name}")[0]["metadata"]["name"]
 
 
 Orchestrator = Compose | Kubernetes

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import state
-from ..host.progress import note, overdue
-from ..host.settings import Settings, own_directory
+from ..host.files import own_directory
+from ..host.progress import note, overdue, shown
+from ..host.settings import Settings
 
 # Phases that show nothing of their own, and what is said when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -45,15 +46,19 @@ class Run:
             except FileExistsError:
                 path, number = settings.runs / f"{stem}-{number}", number + 1
         run = cls(path, {"cluster": settings.cluster, **record})
+        moved = False
         try:
             if prepared:
                 link = prepared.with_name(f"{prepared.name}.moved")
                 link.symlink_to(os.path.relpath(path, prepared.parent))  # first: what may fail for want of room
                 prepared.rename(path)
+                moved = True
                 link.replace(prepared)
-        except OSError:  # taken away meanwhile
-            prepared = None
-        run.begin() if prepared else run.prepare()
+        except OSError:  # taken away meanwhile; or the node has made it again, for a pod that was about to mount it
+            if moved:
+                (path / "pod.json").unlink(missing_ok=True)  # no pod waits in this directory
+                run.copy_programs()
+        run.begin() if moved else run.prepare()
         link = settings.runs / f".latest.{os.getpid()}"
         link.symlink_to(path.name)
         link.replace(settings.runs / "latest")
@@ -115,8 +120,8 @@ class Run:
         finally:
             self.record["phases"][name] = round(time.monotonic() - begun, 3)
 
-    def said(self, *names: str, seconds: float) -> str:
-        """Which of its files the supervisor has made, or makes within that time: the first of `names`, or "" for none."""
+    def wait_for_file(self, *names: str, seconds: float) -> str:
+        """Waits until the supervisor has made one of these files; returns the first that is there, "" after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             for name in names:
@@ -148,5 +153,26 @@ def prune(runs: Path, newest: Path) -> None:
 
 def goes_on(path: Path) -> bool:
     """Whether that run may not have ended yet. One that began a day ago and never said so was killed."""
-    record = state.read(path / "run.json")
+    record = state.read_object(path / "run.json")
     return "ended" not in record and time.time() - record.get("began", 0) < 86400
+
+
+def last_run(settings: Settings, started: bool = False) -> dict:
+    """Returns the newest run of this cluster, with `started` an `up` as well; {} if there is none.
+
+    directory, arguments, exit_code, failure; began: Unix time; seconds: None while it goes on.
+    """
+    left_out = [None] if started else [["up"], None]
+    for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
+        record = state.read_object(path / "run.json")
+        if record.get("cluster") == settings.cluster and record.get("arguments") not in left_out:
+            ended = record.get("ended")
+            return {
+                "directory": shown(path),
+                "arguments": record["arguments"],
+                "exit_code": record.get("exit_code"),
+                "failure": record.get("failure"),
+                "began": record["began"],
+                "seconds": round(ended - record["began"], 1) if ended else None,
+            }
+    return {}

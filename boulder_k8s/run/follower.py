@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 import time
 
+from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
-from ..host import docker, process
+from ..host import docker
 from ..host.errors import Problem
+from ..host.names import BOULDER, RUN_DIRECTORY
 from ..host.progress import note
 from ..host.signals import Signals
 from .directory import Run
 from .streams import Attachment, Outlet
 
-RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod
 STALL = 5.0  # seconds without delivery, though there is something to deliver, before the stream is opened anew
 PATIENCE = 180.0  # seconds for an API server that does not answer while the node runs
 UNDELIVERED = 2  # in place of 0: who reads the output must not take it for all
@@ -26,21 +26,14 @@ class Follower:
     """Delivers one run's streams and signals until its end is certain."""
 
     def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str) -> None:
-        self.kubectl = cluster.kubectl
+        self.api = cluster.api
         self.node = cluster.settings.node
         self.signals = signals
         self.run = run
         self.name = name
         self.outlets = [Outlet(descriptor, run.path / stream) for descriptor, stream in ((1, "stdout"), (2, "stderr"))]
-        self.command = self.kubectl.command(
-            "exec",
-            name,
-            "--container=boulder",
-            "--",
-            "python3",
-            f"{RUN_DIRECTORY}/pod/follow.py",
-            RUN_DIRECTORY,
-        )
+        follow = ["python3", f"{RUN_DIRECTORY}/pod/follow.py", RUN_DIRECTORY]
+        self.command = cluster.kubectl.exec(name, BOULDER, follow)
         self.sent = 0
         self.reconnects = 0
 
@@ -66,7 +59,7 @@ class Follower:
                 if reason := self.dead():
                     break
                 unanswered_since = None
-            except (process.Failed, subprocess.TimeoutExpired) as error:
+            except ApiError as error:
                 unanswered_since = unanswered_since or time.monotonic()
                 if reason := self.node_down() or (
                     "the API server does not answer" if time.monotonic() - unanswered_since > PATIENCE else ""
@@ -138,8 +131,8 @@ class Follower:
         return 0
 
     def dead(self) -> str:
-        """Why the run cannot end any more, or "" while its pod lives. Raises process.Failed when the API server does not answer."""
-        found = self.kubectl.find("get", "pod", self.name, timeout=10, patience=0)
+        """Why the run cannot end any more, or "" while its pod lives. Raises ApiError if the API server does not answer."""
+        found = self.api.find("Pod", self.name, timeout=10, patience=0)
         if found is None:
             return "deleted: its pod is gone"
         if self.run.exit_code() is not None:

@@ -1,8 +1,8 @@
-"""The next run's pod, started ahead behind the run that has just ended: a pod takes a second to start, Compose's container does not.
+"""The pod that waits: when a run ends, it starts the next run's pod, since a pod takes a second to start and Compose's container does not.
 
 It is the tests' pod but for its label, which no Service and nothing that looks for Boulder selects, and it has no command yet. A run
-takes it when a pod made now would be the very same; otherwise it is deleted and the run makes its own. Its run directory lies in
-`.runs/.standby/CLUSTER/` and becomes that of the next run.
+claims it if a pod made now would be the very same; otherwise it deletes it and makes its own. Its run directory lies in
+`.runs/.standby/CLUSTER/` and becomes that of the next run. BOULDER_K8S_STANDBY=false turns all of it off.
 """
 
 from __future__ import annotations
@@ -10,39 +10,42 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import secrets
 import shutil
-import sys
 from pathlib import Path, PurePosixPath
 
-from ..cluster.kubectl import Kubectl
-from ..cluster.rollout import NAME
-from ..host import process
-from ..host.settings import Settings, own_directory
+from ..cluster.api import Api
+from ..cluster.errors import ApiError, Unanswered
+from ..cluster.kind import Cluster
+from ..host.files import own_directory
+from ..host.names import BOULDER, NAME
+from ..host.settings import Settings
 from .directory import Run
 
+SWITCH = "BOULDER_K8S_STANDBY"
 STANDBY = "boulder-standby"
 DIGEST = "boulder-k8s/standby"  # annotation: what it was made from
 PATIENCE = 3.0  # seconds for it to be there: it was started before we would start one
 
 
-def directories(settings: Settings) -> Path:
-    """Where the run directories of this cluster's pods lie that no run has taken yet."""
-    return settings.runs / ".standby" / settings.cluster
+def wanted(cluster: Cluster) -> bool:
+    """Whether a pod may wait here: unless it is turned off, and if the engine follows a renamed directory for certain."""
+    return os.environ.get(SWITCH) != "false" and bool(cluster.record().get("same_kernel"))
 
 
 def find(settings: Settings) -> Path | None:
     """The run directory of the pod that waits, or None when there is none."""
-    found = [path.parent for path in directories(settings).glob("*/pod.json") if not path.parent.is_symlink()]
+    found = [path.parent for path in settings.standby.glob("*/pod.json") if not path.parent.is_symlink()]
     return found[0] if found else None
 
 
-def waits(pod: dict) -> bool:
+def is_standby(pod: dict) -> bool:
     """Whether a pod waits for a run. It is nobody's leftover."""
     return pod["metadata"].get("labels", {}).get(NAME) == STANDBY
 
 
-def awaits(run: Run) -> bool:
+def has_standby(run: Run) -> bool:
     """Whether a pod waits for this very run, in its directory."""
     return (run.path / "pod.json").exists()
 
@@ -59,43 +62,46 @@ def mounted_run(pod: dict) -> dict:
     return next(volume["hostPath"] for volume in pod["spec"]["volumes"] if volume["name"] == "run")
 
 
-def take(kubectl: Kubectl, run: Run, wanted: str) -> str:
+def claim(api: Api, run: Run, wanted: str) -> str:
     """Has the pod that waits in this run's directory run command.json, if it is the `wanted` one; returns its uid, or "".
 
     After "" no pod runs anything in this directory, now or later, and its programs are this version's.
     """
-    if not awaits(run):
+    if not has_standby(run):
         return ""
     pod = json.loads((run.path / "pod.json").read_text())["metadata"]
-    if pod["annotations"][DIGEST] == wanted and run.said("waiting", seconds=PATIENCE):
-        uid = join(kubectl, pod["name"], wanted)
+    if pod["annotations"][DIGEST] == wanted and run.wait_for_file("waiting", seconds=PATIENCE):
+        uid = join(api, pod["name"], wanted)
         go = run.path / "go"
         if uid:
             go.touch()
-            if run.said("started", "stale", seconds=PATIENCE) == "started":
+            if run.wait_for_file("started", "stale", seconds=PATIENCE) == "started":
                 return uid
             try:
                 go.unlink()
             except FileNotFoundError:  # it has taken it, and is slow
                 return uid
-    kubectl.run("delete", "pod", pod["name"], "--ignore-not-found", "--force", "--grace-period=0", "--wait=false")
+    api.delete("Pod", pod["name"], grace=0)
     run.copy_programs()
     return ""
 
 
-def join(kubectl: Kubectl, name: str, wanted: str) -> str:
-    """Gives the pod Boulder's label: from here on the Service boulder leads to it. Returns its uid, "" when it cannot be taken."""
-    label = f"/metadata/labels/{escape(NAME)}"
+def join(api: Api, name: str, wanted: str) -> str:
+    """Gives the pod Boulder's label: from here on the Service boulder leads to it. Returns its uid, "" if it cannot be claimed."""
+    label, annotation = (f"/metadata/{kind}/{escape(key)}" for kind, key in (("labels", NAME), ("annotations", DIGEST)))
     change = [
-        {"op": "test", "path": f"/metadata/annotations/{escape(DIGEST)}", "value": wanted},
+        {"op": "test", "path": annotation, "value": wanted},
         {"op": "test", "path": label, "value": STANDBY},
         {"op": "test", "path": "/status/phase", "value": "Running"},
-        {"op": "replace", "path": label, "value": "boulder"},
+        {"op": "replace", "path": label, "value": BOULDER},
     ]
-    words = ("patch", "pod", name, "--type=json", f"--patch={json.dumps(change)}", "--output=jsonpath={.metadata.uid}")
     try:
-        return kubectl.run(*words)
-    except process.Failed:  # not there, not ours, or ended
+        return api.patch("Pod", name, change)["metadata"]["uid"]
+    except Unanswered:  # it may have arrived all the same
+        found = api.find("Pod", name)
+        ours = found and found["metadata"].get("annotations", {}).get(DIGEST) == wanted
+        return found["metadata"]["uid"] if ours and not is_standby(found) else ""
+    except ApiError:  # not there, not ours, or ended
         return ""
 
 
@@ -104,27 +110,22 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def leave(kubectl: Kubectl, run: Run, ended: dict, uid: str, successor: dict | None) -> None:
-    """Deletes the pod of a run that has a record, and creates its successor if there is to be one; both behind us.
+def hand_over(api: Api, ended: dict, uid: str, successor: dict | None) -> None:
+    """Deletes the pod of a run that has a record, and creates its successor if there is one. Raises ApiError.
 
-    By force: nothing runs in the old one any more, so its name may be free before the node has tidied up. By its uid: another
-    command's pod may have the name meanwhile.
+    At once: nothing runs in the old one any more, so its name may be free before the node has tidied up. By its uid: another command's
+    pod may have the name meanwhile.
     """
-    pods = f"/api/v1/namespaces/{ended['metadata']['namespace']}/pods"
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
-    steps = [[kubectl.command("delete", f"--raw={pods}/{ended['metadata']['name']}", "-f", "-"), json.dumps(options)]]
+    api.delete("Pod", ended["metadata"]["name"], uid=uid, grace=0, patience=5)
     if successor:
-        steps.append([kubectl.command("create", f"--raw={pods}", "-f", "-"), json.dumps(successor)])
-    path = run.path / "behind.json"
-    path.write_text(json.dumps(steps))
-    process.leave([sys.executable, "-P", "-S", Path(__file__).with_name("detached.py"), path])
+        api.create(successor, patience=0)
 
 
 def prepare(settings: Settings, runs_mount: str, document: dict, made_from: str) -> dict:
     """The pod that waits for the next run, and its run directory; `runs_mount` is .runs as the node sees it. document: the tests' pod,
     made_from: its digest.
     """
-    path = directories(settings) / secrets.token_hex(4)
+    path = settings.standby / secrets.token_hex(4)
     shutil.rmtree(path.parent, ignore_errors=True)
     own_directory(settings.runs)
     path.mkdir(parents=True)

@@ -66,7 +66,7 @@ def test_invoke_bundle_packs_the_cluster_as_it_is_now(stack: Project, tmp_path: 
 
 
 def test_what_is_ours_alone_is_for_our_eyes_and_this_machine(stack: Project) -> None:
-    kubeconfig = ROOT / ".state" / CLUSTER / "kubeconfig"
+    kubeconfig = ROOT / ".state/clusters" / CLUSTER / "kubeconfig"
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert stat.S_IMODE(kubeconfig.parent.stat().st_mode) == 0o700
     shown = subprocess.run(

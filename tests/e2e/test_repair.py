@@ -63,7 +63,7 @@ def killed_at(project: Project, text: bytes, number: int) -> None:
         (b"kind create cluster", signal.SIGINT),
         (b"loading", signal.SIGKILL),
         (b"loading", signal.SIGTERM),
-        (b"kubectl apply", signal.SIGKILL),
+        (b"applying the manifests", signal.SIGKILL),
         (b"waiting for Boulder's dependencies", signal.SIGKILL),
     ],
 )
@@ -71,11 +71,11 @@ def test_an_interrupted_start_is_repaired_by_the_next_command(stack: Project, te
     if text == b"kind create cluster" or not node_exists():
         assert stack.invoke("down").returncode == 0
     elif text == b"loading":
-        (ROOT / ".state" / CLUSTER / "images.json").unlink(missing_ok=True)
+        (ROOT / ".state/clusters" / CLUSTER / "images.json").unlink(missing_ok=True)
     else:
         for kind in ("deployment/bjaeger", "statefulset/bvitess"):
             stack.kubectl("delete", kind, "--ignore-not-found")
-        (ROOT / ".state" / CLUSTER / "applied.json").unlink(missing_ok=True)
+        (ROOT / ".state/clusters" / CLUSTER / "applied.json").unlink(missing_ok=True)
     killed_at(stack, text, number)
     assert stack.run("--exit=5").returncode == 5
 

@@ -30,7 +30,7 @@ def from_nothing(project: Project) -> None:
     assert b" 0 failed" in result.stdout
     # Its DNS was ready before they began: tests do not wait for names as the entrypoint does.
     record = project.record()
-    begun = record["began"] + sum(record["phases"][name] for name in ("cluster", "images", "generate", "dependencies"))
+    begun = record["began"] + sum(record["phases"][name] for name in ("cluster", "images", "certificates", "dependencies"))
     ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}'
     shown = project.kubectl("get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "-o", ready)
     assert max(datetime.datetime.fromisoformat(time).timestamp() for time in shown.split()) <= begun + 1
@@ -199,7 +199,7 @@ def test_status_exec_render_and_run_on_a_running_stack(stack: Project) -> None:
     compared = subprocess.run(
         [
             ROOT / ".venv/bin/kubectl",
-            f"--kubeconfig={ROOT}/.state/{CLUSTER}/kubeconfig",
+            f"--kubeconfig={ROOT}/.state/clusters/{CLUSTER}/kubeconfig",
             f"--context=kind-{CLUSTER}",
             "diff",
             "--server-side",
@@ -226,7 +226,7 @@ def test_a_broken_configuration_is_named_with_its_log(stack: Project) -> None:
 def test_down_leaves_nothing(stack: Project) -> None:
     assert stack.invoke("down").returncode == 0
     assert subprocess.run(REMAINS, capture_output=True, text=True).stdout == ""
-    assert not (ROOT / ".state" / CLUSTER).exists()
+    assert not (ROOT / ".state/clusters" / CLUSTER).exists()
     status = subprocess.run(
         ["git", "-C", stack.checkout, "status", "--porcelain"], capture_output=True, text=True
     ).stdout

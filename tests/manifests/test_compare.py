@@ -41,7 +41,7 @@ def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def unlisted(document: dict, objects: list[dict]) -> list[tuple[str, str]]:
-    found, _ = differences.sort_out(compare.compare(document, objects), differences.load())
+    found, _ = differences.partition(compare.compare(document, objects), differences.read_intended())
     return [(item.subject, item.aspect) for item in found]
 
 

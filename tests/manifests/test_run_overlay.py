@@ -330,7 +330,7 @@ def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, t
 
 @pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
-    services = compose.load(checkout.path, config_next=False)
+    services = compose.read_services(checkout.path, config_next=False)
     overlay.check_services(services)
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build

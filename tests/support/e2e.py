@@ -96,7 +96,7 @@ class Project:
     def kubectl(self, *arguments: str) -> str:
         command = [
             ROOT / ".venv/bin/kubectl",
-            f"--kubeconfig={ROOT}/.state/{CLUSTER}/kubeconfig",
+            f"--kubeconfig={ROOT}/.state/clusters/{CLUSTER}/kubeconfig",
             f"--context=kind-{CLUSTER}",
             "--namespace=boulder",
             *arguments,

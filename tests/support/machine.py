@@ -10,16 +10,37 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.api_server import ApiServer
+
 FAKES = Path(__file__).parent / "fakes"
 
 
 @dataclass
 class Machine:
-    """The project's copy and the fakes. `state` holds files that tell the fakes how to behave (fakes/README.md)."""
+    """The project's copy, the fakes, and the API server of the cluster that `kind create` makes.
+
+    `state` holds files that tell the fakes how to behave (fakes/README.md).
+    """
 
     project: Path
     checkout: Path
     state: Path
+    api: ApiServer
+
+    def start_pod(self, pod: dict) -> None:
+        """What a pod's supervisor does in its run directory, up to the tests: those are the fake `kubectl exec`'s."""
+        mounted = [volume["hostPath"]["path"] for volume in pod["spec"].get("volumes", []) if volume["name"] == "run"]
+        if not mounted:
+            return
+        directory = self.project / ".runs" / mounted[0].removeprefix("/runs/")
+        (self.state / "pod.json").write_text(json.dumps(pod))
+        if pod["spec"]["containers"][0]["command"][-1] == "standby":
+            (directory / "waiting").touch()
+            while not (directory / "go").exists():
+                if self.api.stopping.wait(0.01):
+                    return
+            (directory / "go").unlink()
+        (directory / "started").touch()
 
     def environment(self, **more: str) -> dict[str, str]:
         return {

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.api_server import ApiServer
 from support.pods import FIXTURE, Pod
 from support.programs import Programs, on_path
 
+from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.settings import Port, Settings
 
 # The runs of `nohup ./check &` would inherit that these are ignored.
@@ -69,3 +71,16 @@ def settings(tmp_path: Path) -> Settings:
     """Settings of a project of the test's own; its host ports are none that anybody uses."""
     (tmp_path / "project").mkdir()
     return Settings(tmp_path / "project", "unit", "node:test", (Port(24911, 4001), Port(24913, 4003)))
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """A small API server, as of a new cluster."""
+    with ApiServer() as found:
+        yield found
+
+
+@pytest.fixture
+def api(server: ApiServer, tmp_path: Path) -> Api:
+    """Our door to it."""
+    return Api(server.write_kubeconfig(tmp_path / "kubeconfig"), "kind-unit", tmp_path / "discovery.json")

@@ -8,17 +8,21 @@ import re
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from support.api_server import ApiServer
 from support.programs import Programs
 
 from boulder_k8s.cluster import snapshot
+from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.kubectl import Kubectl
-from boulder_k8s.diagnose import bundle
+from boulder_k8s.diagnose import bundle, failure
 from boulder_k8s.host import tools
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
 from boulder_k8s.run.directory import Run
+from boulder_k8s.run.runner import keep_cluster_state
 
 KINDS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 
@@ -99,7 +103,7 @@ def test_no_secret_is_in_the_archive(settings: Settings, run: Run, programs: Pro
     ]
     settings.state.mkdir(parents=True)
     (settings.state / "kubeconfig").write_text(f"client-key-data: {secret}")
-    (settings.state / "overlay.json").write_text(json.dumps({"key": "", "answer": {"text": "", "objects": objects}}))
+    settings.file("overlay").write_text(json.dumps({"key": "", "answer": {"text": "", "objects": objects}}))
     (settings.state / "overlay/bredis-tls").mkdir(parents=True)
     (settings.state / "overlay/bredis-tls/key.pem").write_text(key("RSA PRIVATE KEY"))
     (run.path / "cluster").mkdir()
@@ -124,16 +128,16 @@ def test_no_secret_is_in_the_archive(settings: Settings, run: Run, programs: Pro
 def test_of_large_files_the_end_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "stdout"
     path.write_bytes(b"x" * 1000 + b"the end")
-    assert bundle.end(path, 7) == b"(1000 bytes before this were left out)\nthe end"
+    assert bundle.tail(path, 7) == b"(1000 bytes before this were left out)\nthe end"
 
 
 def test_a_failure_is_packed_and_an_interruption_is_not(settings: Settings, run: Run, programs: Programs) -> None:
     from boulder_k8s.host.errors import Interrupted, Problem
 
-    with pytest.raises(Interrupted), snapshot.packed(settings, run):
+    with pytest.raises(Interrupted), failure.packed(settings, run):
         raise Interrupted(2)
     assert not (run.path / bundle.NAME).exists()
-    with pytest.raises(Problem), snapshot.packed(settings, run), run.recorded():
+    with pytest.raises(Problem), failure.packed(settings, run), run.recorded():
         raise Problem("Not ready after 3 s: bconsul.", "Wait.")
     text = members(run.path / bundle.NAME)["summary.txt"].decode()
     assert text.startswith("Probably: Not ready after 3 s: bconsul.")
@@ -141,78 +145,76 @@ def test_a_failure_is_packed_and_an_interruption_is_not(settings: Settings, run:
 
 def test_tests_that_fail_are_packed_behind_the_wrapper(settings: Settings, run: Run, monkeypatch) -> None:
     left: list[list[str]] = []
-    monkeypatch.setattr(snapshot.process, "leave", lambda command, cwd: left.append(command))
-    with snapshot.packed(settings, run):
+    monkeypatch.setattr(failure.process, "spawn_detached", lambda command, cwd: left.append(command))
+    with failure.packed(settings, run):
         (run.path / "exitcode").write_text("1\n")
-        snapshot.collect(Kubectl(Path("/no/kubectl"), Path("/none"), "none"), run)
+        keep_cluster_state(SimpleNamespace(api=None, kubectl=None), run)
     assert left[0][1:] == ["-m", "boulder_k8s.diagnose.bundle", str(run.path), "unit"]
     assert not (run.path / bundle.NAME).exists()
     assert not (run.path / "cluster").exists()
     run.record["exit_code"] = 130  # interrupted
-    with snapshot.packed(settings, run):
+    with failure.packed(settings, run):
         pass
     run.record["exit_code"] = 0
-    with snapshot.packed(settings, run):
+    with failure.packed(settings, run):
         pass
     assert len(left) == 1
 
 
-PODS = {
-    "items": [
+@pytest.fixture
+def kubectl(programs: Programs, tmp_path: Path) -> Kubectl:
+    programs.answer("kubectl", "describe pods", "echo refused >&2; exit 1")
+    return Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
+
+
+def test_what_the_cluster_knew_is_kept(
+    api: Api, server: ApiServer, kubectl: Kubectl, tmp_path: Path, settings: Settings
+) -> None:
+    labels = {"app.kubernetes.io/part-of": "boulder"}
+    server.add(
         {
             "kind": "Pod",
-            "metadata": {"name": "bconsul-x", "managedFields": ["many"]},
-            "status": {
-                "containerStatuses": [
-                    {
-                        "name": "bconsul",
-                        "restartCount": 1,
-                        "state": {"running": {}},
-                        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "noon"}},
-                    }
-                ]
-            },
-        },
+            "metadata": {"name": "bconsul-x", "labels": labels},
+            "spec": {"containers": [{"name": "bconsul"}]},
+        }
+    )
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "noon"}
+    status = {
+        "name": "bconsul",
+        "restartCount": 1,
+        "state": {"running": {}},
+        "lastState": {"terminated": ended},
+    }
+    server.change("Pod", "bconsul-x", {"status": {"containerStatuses": [status]}})
+    server.say("bconsul-x", "bconsul", "hello", at="2026-01-01T00:00:01.000000000Z")
+    server.say("bconsul-x", "bconsul", "last words", at="2026-01-01T00:00:00.000000000Z", previous=True)
+    server.add(
         {
             "kind": "Event",
             "type": "Warning",
             "reason": "SystemOOM",
             "message": "victim: consul",
             "lastTimestamp": "2026-01-01T00:00:00Z",
-            "metadata": {},
+            "metadata": {"name": "e"},
             "involvedObject": {"kind": "Node", "name": "node"},
-        },
-    ]
-}
-
-
-def test_three_requests_tell_what_the_cluster_knew(programs: Programs, tmp_path: Path, settings: Settings) -> None:
-    kubectl = Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
-    (tmp_path / "objects").write_text(json.dumps(PODS))
-    programs.answer("kubectl", "get pods,events", f"cat {tmp_path}/objects")
-    programs.answer("kubectl", "describe pods", "echo refused >&2; exit 1")
-    programs.answer(
-        "kubectl", "--ignore-errors", "echo '[pod/bconsul-x/bconsul] T hello'; echo 'error: waiting to start'"
+        }
     )
-    programs.answer("kubectl", "--previous", "echo last words")
     found = tmp_path / "cluster"
-    snapshot.gather(kubectl, found)
-    assert (found / "bconsul-x.log").read_text() == "bconsul T hello\n"
-    assert (found / "bconsul-x.previous.log").read_text() == "last words\n"
+    snapshot.take(api, kubectl, found)
+    assert (found / "bconsul-x.log").read_text() == "bconsul 2026-01-01T00:00:01.000000000Z hello\n"
+    assert (found / "bconsul-x.previous.log").read_text() == "bconsul 2026-01-01T00:00:00.000000000Z last words\n"
     assert "SystemOOM Node/node: victim: consul" in (found / "events.txt").read_text()
     assert "refused" in (found / "missing.txt").read_text()
-    assert "error: waiting to start" in (found / "missing.txt").read_text()
-    assert len(programs.calls("kubectl")) == 4
     text = bundle.summary(settings, None, found)
     assert text.startswith("Probably: bconsul-x (bconsul) ended with 137 (OOMKilled) at noon, restarted 1 times.")
     assert "SystemOOM node: victim: consul" in text
 
 
-def test_a_cluster_that_does_not_answer_is_said(programs: Programs, tmp_path: Path) -> None:
-    kubectl = Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
-    programs.answer("kubectl", "", "echo connection was refused >&2; exit 1")
-    snapshot.gather(kubectl, tmp_path / "cluster")
-    assert (tmp_path / "cluster/missing.txt").read_text().count("refused") == 3
+def test_a_cluster_that_does_not_answer_is_said(api: Api, server: ApiServer, kubectl: Kubectl, tmp_path: Path) -> None:
+    server.stop()
+    snapshot.take(api, kubectl, tmp_path / "cluster")
+    missing = (tmp_path / "cluster/missing.txt").read_text()
+    assert "objects: the API server does not answer" in missing and "describe: " in missing
 
 
 def test_the_archive_is_readable_by_tar(settings: Settings, run: Run, programs: Programs) -> None:

@@ -15,7 +15,7 @@ from boulder_k8s.diagnose import machine as checks
 from boulder_k8s.diagnose import project
 from boulder_k8s.diagnose.doctor import CHECKS, Check, doctor, examine
 from boulder_k8s.diagnose.machine import FAIL, OK, WARNING, Machine
-from boulder_k8s.host import lock, tools
+from boulder_k8s.host import lock, state, tools
 from boulder_k8s.host.settings import Settings, parse_ports
 from boulder_k8s.host.tools import Tools
 
@@ -155,8 +155,7 @@ def test_the_clusters_trouble(machine: Machine, programs: Programs, checkout: Pa
     (programs.directory / "node").write_text(node(machine, str(checkout)))
     programs.answer("docker", "container inspect", "cat $cd/node")
     assert "half made" in found(machine, "cluster").found
-    machine.settings.state.mkdir(parents=True)
-    (machine.settings.state / "complete.json").write_text('{"node": "node-1"}')
+    state.write(machine.settings.file("cluster"), {"node": "node-1"})
     assert found(machine, "cluster").level == OK
     (programs.directory / "node").write_text(node(machine, "/gone"))
     assert (found(machine, "cluster").level, found(machine, "cluster").fix) == (FAIL, "invoke down")
@@ -212,11 +211,15 @@ def test_who_is_at_work_and_who_was_killed(machine: Machine) -> None:
     with lock.held(machine.settings, "invoke up"):
         check = found(machine, "lock")
         assert (check.level, "`invoke up` runs since" in check.found) == (WARNING, True)
-    assert found(machine, "lock").found == "no command is at work"
-    path = machine.settings.state.parent / "unit.lock"
+    assert found(machine, "lock").found == "idle"
+    path = machine.settings.lock
     path.write_text(json.dumps({"what": "./tk8s.sh", "pid": 1, "since": 0}))
     check = found(machine, "lock")
-    assert (check.level, "was killed" in check.found, path.read_text() != "") == (OK, True, True)
+    assert (check.level, "did not finish; the next one cleans up" in check.found, path.read_text() != "") == (
+        OK,
+        True,
+        True,
+    )
 
 
 def test_images_of_clusters_that_are_gone(machine: Machine, programs: Programs) -> None:

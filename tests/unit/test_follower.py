@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -19,17 +18,11 @@ from boulder_k8s.run import follower as module
 from boulder_k8s.run.follower import Follower, ending
 from boulder_k8s.run.streams import Outlet, record_window
 
-# A kubectl whose exec runs the follower here and misbehaves as told; `get` answers with a file's pod.
+# A kubectl whose exec runs the follower here and misbehaves as told.
 FAKE = """#!{python}
 import os, random, subprocess, sys, time
 run, mode = {run!r}, open({run!r} + "/mode").read()
 words = sys.argv[1:]
-if "get" in words:
-    try:
-        print(open(run + "/pod.json").read())
-    except FileNotFoundError:
-        sys.exit('Error from server (NotFound): pods "boulder-tests" not found')
-    sys.exit(0)
 offsets = words[-2:]
 if mode == "ends with 0 at once":
     sys.exit(0)
@@ -70,7 +63,9 @@ class Following:
         self.set(mode, state)
         self.signals = SimpleNamespace(received=[], arrived=threading.Event())
         cluster = SimpleNamespace(
-            kubectl=Kubectl(kubectl, Path("/nonexistent"), "none"), settings=SimpleNamespace(node="no-such-node")
+            api=SimpleNamespace(find=self.find),
+            kubectl=Kubectl(kubectl, Path("/nonexistent"), "none"),
+            settings=SimpleNamespace(node="no-such-node"),
         )
         self.follower = Follower(cluster, self.signals, pod.run, "boulder-tests")
         self.files = [pod.path / "delivered-out", pod.path / "delivered-err"]
@@ -79,10 +74,12 @@ class Following:
 
     def set(self, mode: str, state: dict | None) -> None:
         (self.pod.path / "mode").write_text(mode)
-        if state:
-            (self.pod.path / "pod.json").write_text(json.dumps(state))
-        else:
-            (self.pod.path / "pod.json").unlink(missing_ok=True)
+        self.state = state
+
+    def find(self, kind: str, name: str, **_: object) -> dict | None:
+        """What the API server knows of the pod."""
+        assert (kind, name) == ("Pod", "boulder-tests")
+        return self.state
 
     def send(self, number: int) -> None:
         self.signals.received.append(number)

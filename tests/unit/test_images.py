@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.programs import Programs
 
-from boulder_k8s.cluster import images, loaded
+from boulder_k8s.cluster import images
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.manifests.checkout import Checkout
@@ -114,10 +114,10 @@ def test_a_pinned_node_image_that_came_in_a_file_is_known_by_its_tag(engine: Pro
     have(engine, "node:test")  # sha256:n
     with pytest.raises(Problem, match="Image node:test@sha256:abc is not here"):
         images.ensure_node_image(pinned)
-    loaded.remember(settings, {"node:test@sha256:abc": "sha256:other"})
+    images.note_brought(settings, {"node:test@sha256:abc": "sha256:other"})
     with pytest.raises(Problem):
         images.ensure_node_image(pinned)
-    loaded.remember(settings, {"node:test@sha256:abc": "sha256:n"})
+    images.note_brought(settings, {"node:test@sha256:abc": "sha256:n"})
     assert images.ensure_node_image(pinned) == "node:test"
 
 
@@ -174,7 +174,7 @@ def test_a_stream_that_fails_is_a_problem_and_is_not_remembered(node, settings, 
     with pytest.raises(Problem, match="could not be loaded") as caught:
         images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
     assert said in caught.value.detail
-    assert not (settings.state / "images.json").exists()
+    assert not settings.file("images").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 from support import volumes
+from support.api_server import ApiServer
 from support.programs import Programs
 
 from boulder_k8s.cluster import network, volume
 from boulder_k8s.cluster.kind import Cluster
-from boulder_k8s.cluster.ports import check_ports
+from boulder_k8s.cluster.node import check_ports
+from boulder_k8s.host import state
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.settings import ROOT, Settings, parse_ports
 from boulder_k8s.host.tools import Tools
@@ -25,7 +27,7 @@ INSPECT = 'cat $cd/node 2>/dev/null || { echo "Error response from daemon: No su
 
 
 @pytest.fixture
-def machine(programs: Programs, settings: Settings, checkout: Path) -> Programs:
+def machine(programs: Programs, settings: Settings, checkout: Path, server: ApiServer) -> Programs:
     """No cluster yet; `kind create` makes the node that $cd/made describes."""
     shutil.copytree(ROOT / "k8s/cluster", settings.root / "k8s/cluster")
     programs.answer("docker", "container inspect", INSPECT)
@@ -33,14 +35,10 @@ def machine(programs: Programs, settings: Settings, checkout: Path) -> Programs:
     programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "CgroupVersion": "2"}'""")
     volumes.answer(programs)
     programs.answer("docker", "start unit-control-plane", "sed -i s/false/true/ $cd/node")
-    programs.answer("kind", "create cluster", f"cp $cd/made $cd/node; echo > {settings.kubeconfig}")
+    programs.answer("kind", "create cluster", f"cp $cd/made $cd/node; cp $cd/kubeconfig {settings.kubeconfig}")
     programs.answer("kind", "delete cluster", "rm -f $cd/node")
-    programs.answer("kind", "export kubeconfig", f"echo > {settings.kubeconfig}")
-    programs.answer("kubectl", "get --raw=/readyz", "echo ok")
-    corefile = json.dumps({"data": {"Corefile": ".:53 {\n    forward . /etc/resolv.conf\n}\n"}})
-    programs.answer("kubectl", "get configmap coredns", f"echo '{corefile}'")
-    programs.answer("kubectl", "replace -f -", "cat > $cd/replaced")
-    programs.answer("kubectl", "patch deployment coredns", "true")
+    programs.answer("kind", "export kubeconfig", f"cp $cd/kubeconfig {settings.kubeconfig}")
+    server.write_kubeconfig(programs.directory / "kubeconfig")
     describe(programs, "made", settings, checkout)
     return programs
 
@@ -78,8 +76,7 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     assert machine.called("kind", "create cluster") == 1
     for call in machine.calls("kind"):
         assert {"--name=unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
-    for call in machine.calls("kubectl"):
-        assert {"--context=kind-unit", f"--kubeconfig={cluster.settings.kubeconfig}"} <= set(call)
+    assert machine.calls("kubectl") == []
     assert cluster.settings.known_checkout == checkout
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     node = configuration["nodes"][0]
@@ -99,17 +96,17 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
 
 def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout: Path, machine: Programs) -> None:
     def known() -> dict:
-        return json.loads((cluster.settings.state / "images.json").read_text())
+        return json.loads(cluster.settings.file("images").read_text())
 
     cluster.ensure(Checkout(checkout), None)
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     mount = {"hostPath": "/volumes/boulder-k8s-unit/_data", "containerPath": "/var/lib/containerd"}
     assert mount in configuration["nodes"][0]["extraMounts"]
-    assert known() == {"node": "node-1", "images": {}}
+    assert known() == {"key": "node-1", "answer": {}}
     volume.remember(cluster.settings, {"redis:7": "sha256:r"})
     cluster.remove()
     cluster.ensure(Checkout(checkout), None)
-    assert known() == {"node": "node-1", "images": {"redis:7": "sha256:r"}}
+    assert known() == {"key": "node-1", "answer": {"redis:7": "sha256:r"}}
 
 
 def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:
@@ -119,13 +116,15 @@ def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout
     assert {"featureGates": {"EventedPLEG": True}}.items() <= patches[0].items()
 
 
-def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, machine: Programs) -> None:
-    corefile = json.loads((machine.directory / "replaced").read_text())["data"]["Corefile"]
-    assert corefile.startswith(".:53 {\n    forward . /etc/resolv.conf\n}\n")
-    assert corefile.endswith((ROOT / "k8s/cluster/consul.corefile").read_text())
-    machine.answer("kubectl", "get configmap coredns", "cat $cd/replaced")
+def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:
+    corefile = server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"]
+    assert corefile == ".:53 {\n}\n" + (ROOT / "k8s/cluster/consul.corefile").read_text()
     network.add_stub_zone(made.system, "consul:53 {\n}\n")
-    assert machine.called("kubectl", "replace") == 1
+    assert server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"] == corefile
+    coredns = server.find("Deployment", "coredns", "kube-system")["spec"]
+    container = coredns["template"]["spec"]["containers"][0]
+    assert (coredns["replicas"], container["readinessProbe"]) == (1, {"periodSeconds": 1})
+    assert container["image"] == "coredns"  # the rest is kubeadm's
 
 
 def test_a_stopped_node_is_started(made: Cluster, checkout: Path, machine: Programs, settings: Settings) -> None:
@@ -144,7 +143,7 @@ def test_a_lost_kubeconfig_is_written_again(made: Cluster, checkout: Path, setti
 
 @pytest.mark.parametrize("why", ["interrupted", "made by hand again", "unreadable record"])
 def test_a_half_made_cluster_is_made_again(made, checkout, machine, settings, why: str) -> None:
-    record = settings.state / "complete.json"
+    record = settings.file("cluster")
     if why == "interrupted":
         record.unlink()
     elif why == "unreadable record":
@@ -201,11 +200,9 @@ def test_a_checkout_that_was_replaced_under_the_same_name_is_refused(made, check
     refused(made, checkout, machine, "was replaced after cluster unit was made")
 
 
-@pytest.mark.parametrize("record", ["with another device number", "of an earlier version"])
-def test_after_a_start_of_the_machine_it_is_the_same_checkout(made, checkout: Path, record: str) -> None:
-    path = made.settings.state / "complete.json"
-    device = 1 if record == "with another device number" else checkout.stat().st_dev
-    path.write_text(json.dumps({"node": "node-1", "checkout": [device, checkout.stat().st_ino]}))
+def test_after_a_start_of_the_machine_it_is_the_same_checkout(made, checkout: Path) -> None:
+    record = {**made.record(), "checkout": [1, checkout.stat().st_ino]}  # another device number
+    state.write(made.settings.file("cluster"), record)
     made.ensure(Checkout(checkout), made.node())
     assert made.settings.known_checkout == checkout
 

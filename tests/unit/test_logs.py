@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from support.programs import Programs
+from support.api_server import ApiServer
+from support.pods import eventually
 
-from boulder_k8s.cluster import container_log
-from boulder_k8s.cluster.container_log import Position, Reader, Target
-from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.cluster import logs as container_log
+from boulder_k8s.cluster.api import Api
+from boulder_k8s.cluster.logs import Position, Reader, Target
 from boulder_k8s.commands import logs
 from boulder_k8s.commands.logs import Printer, Wanted, moment, together
 from boulder_k8s.host.errors import Problem
@@ -23,121 +23,98 @@ def line(second: int, text: str, fraction: str = "000000000") -> bytes:
     return f"2026-01-01T00:00:{second:02}.{fraction}Z {text}\n".encode()
 
 
-def taken(position: Position, *lines: bytes) -> list[bytes]:
-    return [item for item in lines if position.new(item)]
-
-
-def test_a_stream_taken_up_again_brings_no_line_twice_and_leaves_none_out() -> None:
-    position = Position()
-    assert position.arguments() == []
-    said = [line(second, f"line {second}") for second in range(10)]
-    assert taken(position, *said[:7]) == said[:7]
-    assert position.arguments() == ["--since-time=2026-01-01T00:00:04Z"]
-    assert taken(position, *said[4:]) == said[7:]
-
-
-def test_equal_lines_of_one_moment_are_counted() -> None:
-    position = Position()
-    same = line(5, "same")
-    assert taken(position, same, same) == [same, same]
-    position.arguments()
-    assert taken(position, same, same, same) == [same]
-
-
-def test_a_line_that_was_written_out_of_order_is_not_lost() -> None:
-    """stdout and stderr of a container have a writer each; their times may lie in the log the wrong way round."""
-    position = Position()
-    late, early = line(5, "late", "000000900"), line(5, "early", "000000100")
-    assert taken(position, late) == [late]
-    position.arguments()
-    assert taken(position, late, early) == [early]
-
-
-def test_what_is_older_than_since_or_than_the_tail_is_never_printed() -> None:
-    position = Position(since="2026-01-01T00:00:03.500000000Z")
-    assert position.arguments() == ["--since-time=2026-01-01T00:00:03Z"]
-    assert taken(position, line(3, "old"), line(4, "new")) == [line(4, "new")]
-    position = Position(tail=1)
-    assert position.arguments() == ["--tail=1"]
-    assert taken(position, line(5, "last")) == [line(5, "last")]
-    assert position.arguments() == ["--since-time=2026-01-01T00:00:03Z"]  # which is before the tail's first
-    assert taken(position, line(4, "before"), line(5, "last"), line(6, "next")) == [line(6, "next")]
-    assert Position(tail=0).new(line(1, "before it began")) is False
-
-
-def test_little_is_remembered() -> None:
-    position = Position()
-    for second in range(60):
-        taken(position, *(line(second, f"{number}", f"{number:09}") for number in range(100)))
-    assert len(position.recent) == 300
+TARGET = Target("p", "u", "c", "p-1")
+POD = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}}
 
 
 @pytest.fixture
-def kubectl(programs: Programs, tmp_path: Path) -> Kubectl:
-    (tmp_path / "status").write_text("0")
-    return Kubectl(programs.directory / "kubectl", tmp_path / "kubeconfig", "kind-unit")
+def p(server: ApiServer) -> ApiServer:
+    """A pod `p` with a container `c`."""
+    server.add(POD)
+    return server
 
 
-def test_a_container_is_read_across_cut_streams_and_restarts(
-    programs: Programs, kubectl, tmp_path, monkeypatch
-) -> None:
-    """The first stream is cut within a line, the second before the run's last line; then the container has restarted."""
+def say(server: ApiServer, second: int, text: str, fraction: str = "000000000", previous: bool = False) -> bytes:
+    """The line as it is read."""
+    said = line(second, text, fraction)
+    server.say("p", "c", text, at=said[:30].decode(), previous=previous)
+    return said
+
+
+def test_a_stream_that_is_opened_again_brings_no_line_twice_and_leaves_none_out(p: ApiServer, api: Api) -> None:
+    position = Position()
+    first = [say(p, 5, "same"), say(p, 5, "same"), say(p, 6, "one", "000000001")]
+    assert list(container_log.lines(api, TARGET, position)) == first
+    second = [say(p, 6, "two", "000000002"), say(p, 7, "three")]
+    assert list(container_log.lines(api, TARGET, position)) == second
+    assert p.asked("GET", "/log")[-1].query["sinceTime"] == "2026-01-01T00:00:06Z"
+
+
+def test_within_a_stream_lines_that_were_written_out_of_order_are_not_lost(p: ApiServer, api: Api) -> None:
+    """stdout and stderr of a container have a writer each; their times may lie in the log the wrong way round."""
+    said = [say(p, 5, "late", "000000900"), say(p, 5, "early", "000000100")]
+    assert list(container_log.lines(api, TARGET, Position())) == said
+
+
+def test_what_is_older_than_since_or_than_the_tail_is_never_printed(p: ApiServer, api: Api) -> None:
+    said = [say(p, 3, "old"), say(p, 4, "new")]
+    assert list(container_log.lines(api, TARGET, Position(since="2026-01-01T00:00:03.500000000Z"))) == said[1:]
+    position = Position(tail=1)
+    assert list(container_log.lines(api, TARGET, position)) == said[1:]
+    said += [say(p, 6, "next")]
+    assert list(container_log.lines(api, TARGET, position)) == said[2:]
+
+
+def status_of(count: int, code: int | None = None) -> dict:
+    last = {"lastState": {"terminated": {"exitCode": code}}} if code is not None else {}
+    return {"restartCount": count, "state": {"running": {}}, **last}
+
+
+def test_a_container_is_read_across_cut_streams_and_restarts(p: ApiServer, api: Api, monkeypatch) -> None:
     monkeypatch.setattr(container_log, "AGAIN", 0.05)
     monkeypatch.setattr(container_log, "GONE", 1.0)
-    said = [line(second, f"line {second}") for second in range(1, 7)]
-    (tmp_path / "first").write_bytes(said[0] + said[1][:-4])
-    (tmp_path / "second").write_bytes(b"".join(said[0:3]))
-    (tmp_path / "previous").write_bytes(b"".join(said[1:4]))
-    (tmp_path / "third").write_bytes(b"unable to retrieve container logs\n" + b"".join(said[4:6]))
-    programs.answer(
-        "kubectl",
-        "--follow",
-        f"""cd {tmp_path}; [ -e 1 ] || {{ touch 1; exec cat first; }}
-            [ -e 2 ] || {{ touch 2; cat second; echo 1 > status; exit 0; }}
-            cat third; rm -f status""",
-    )
-    programs.answer("kubectl", "--previous", f"cat {tmp_path}/previous")
-
-    def status() -> dict | None:
-        try:
-            count = int((tmp_path / "status").read_text() or 0)
-            last = {"lastState": {"terminated": {"exitCode": 137}}} if count else {}
-            return {"restartCount": count, "state": {"running": {}}, **last}
-        except FileNotFoundError:
-            return None
-
+    statuses: list[dict | None] = [status_of(0)]
     read: list[bytes] = []
     codes: list[int] = []
-    reader = Reader(kubectl, Target("p", "u", "c", "p-1"), Position(), status, read.append, codes.append)
+    reader = Reader(api, TARGET, Position(), lambda: statuses[-1], read.append, codes.append)
+    said = [say(p, 1, "one")]
     reader.start()
+    eventually(lambda: read == said, "the first line")
+    p.disconnect()
+    said += [say(p, 2, "two")]
+    eventually(lambda: read == said, "the second line")
+    p.stop()  # the container says its last words and is restarted while nobody can read
+    say(p, 1, "one", previous=True)
+    say(p, 2, "two", previous=True)
+    said += [say(p, 3, "last words", previous=True)]
+    p.logs["p", "c"].lines = []
+    said += [say(p, 4, "again")]
+    statuses.append(status_of(1, 137))
+    p.start()
+    eventually(lambda: read == said, "the lines of both runs")
+    statuses.append(None)
+    p.disconnect()
     reader.join(20)
     assert not reader.is_alive()
     assert (read, codes) == (said, [137])
-    assert [call[5:7] for call in programs.calls("kubectl")][0] == ["p", "--container=c"]
 
 
-def test_a_run_that_has_ended_is_read_once_and_its_end_is_told(programs: Programs, kubectl, monkeypatch) -> None:
+def test_a_run_that_has_ended_is_read_once_and_its_end_is_told(p: ApiServer, api: Api, monkeypatch) -> None:
     monkeypatch.setattr(container_log, "AGAIN", 0.02)
-    programs.answer("kubectl", "logs p", f"echo '{line(1, 'last words').decode().strip()}'")
+    monkeypatch.setattr(container_log, "GONE", 0.2)
+    said = say(p, 1, "last words")
     crashed = {"restartCount": 3, "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 7}}}
     read: list[bytes] = []
     codes: list[int] = []
     ended = threading.Event()
-    reader = Reader(
-        kubectl,
-        Target("p", "u", "c", "p-1"),
-        Position(),
-        lambda: None if ended.is_set() else crashed,
-        read.append,
-        codes.append,
-    )
-    monkeypatch.setattr(container_log, "GONE", 0.2)
+    reader = Reader(api, TARGET, Position(), lambda: None if ended.is_set() else crashed, read.append, codes.append)
     reader.start()
     time.sleep(1)
     ended.set()
     reader.join(20)
-    assert (read, codes, programs.called("kubectl", "logs p")) == ([line(1, "last words")], [7], 1)
-    assert programs.called("kubectl", "--follow") == 0  # what has begun since would be read in its place
+    requests = p.asked("GET", "/log")
+    assert (read, codes, len(requests)) == ([said], [7], 1)
+    assert "follow" not in requests[0].query  # what has begun since would be read in its place
 
 
 def pod(name: str, service: str, bare: bool = False, **status: object) -> dict:
@@ -195,22 +172,18 @@ def test_prefixes_are_aligned_and_coloured_only_on_a_terminal(capfdbinary: pytes
     )
 
 
-def test_a_log_that_cannot_be_read_is_said(programs: Programs, kubectl, monkeypatch, capfd) -> None:
-    """The kubelet says so on stdout, with exit code 0."""
-
-    class Cluster:
-        pass
-
-    cluster = Cluster()
-    cluster.kubectl = kubectl
-    pods = json.dumps({"items": [pod("bconsul-x", "bconsul"), pod("bminio-x", "bminio")]})
-    programs.answer("kubectl", "get pods", f"echo '{pods}'")
-    programs.answer("kubectl", "logs bconsul-x", "echo unable to retrieve container logs for containerd://x")
-    programs.answer("kubectl", "logs bminio-x", f"echo '{line(1, 'hello').decode().strip()}'")
-    assert logs.once(cluster, Wanted(), Printer(False, False), previous=False) == 1
+def test_a_log_that_cannot_be_read_is_said(server: ApiServer, api: Api, capfd) -> None:
+    for name, service in (("bconsul-x", "bconsul"), ("bminio-x", "bminio")):
+        labels = {"app.kubernetes.io/name": service, "app.kubernetes.io/part-of": "boulder"}
+        server.add(
+            {"kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {"containers": [{"name": service}]}}
+        )
+        server.say(name, service, "hello")
+    server.fail("GET", "/pods/bconsul-x/log", 400, times=None)
+    assert logs.once(SimpleNamespace(api=api), Wanted(), Printer(False, False), previous=False) == 1
     out, err = capfd.readouterr()
-    assert out == "bminio-1   | hello\n"
-    assert err == "boulder-k8s: bconsul-1: unable to retrieve container logs for containerd://x\n"
+    assert out == "bminio-x   | hello\n"
+    assert err.startswith("boulder-k8s: bconsul-x: ")
 
 
 def test_colours_follow_no_color_and_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

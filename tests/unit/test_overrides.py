@@ -31,9 +31,9 @@ def test_nothing_set_changes_nothing(tmp_path: Path) -> None:
         overrides = Overrides.read(environ).resolved(refused)
         assert overrides == Overrides()
         assert overrides.described() == {}
-        assert overrides.over(DOCUMENT) == DOCUMENT
+        assert overrides.apply_to(DOCUMENT) == DOCUMENT
         assert overrides.files(tmp_path) == {"va.json": tmp_path / "va.json"}
-        assert not overrides.forward
+        assert not overrides.relay_target
 
 
 def test_a_flag_counts_before_its_variable(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_overlay_that_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 def test_the_compose_file_reads_as_if_the_user_had_edited_it() -> None:
     overrides = Overrides.read({}, HOST, ["ca.example.org:10.77.0.80", f"client.example:{HOST}"])
-    document = overrides.resolved(lambda: "172.18.0.1").over(DOCUMENT)
+    document = overrides.resolved(lambda: "172.18.0.1").apply_to(DOCUMENT)
     assert document["services"]["boulder"] == {
         "environment": {"FAKE_DNS": PUBLIC, "UNSET": None},
         "extra_hosts": [
@@ -118,8 +118,8 @@ def test_the_overlays_files_replace_their_namesakes_and_others_are_added(tmp_pat
 )
 def test_names_resolve_to_an_address_that_boulder_does_not_refuse(address: str, resolved: str) -> None:
     overrides = Overrides.read({"FAKE_DNS": address})
-    assert overrides.over(DOCUMENT)["services"]["boulder"]["environment"]["FAKE_DNS"] == resolved
-    assert overrides.forward == ("" if resolved == address else address)
+    assert overrides.apply_to(DOCUMENT)["services"]["boulder"]["environment"]["FAKE_DNS"] == resolved
+    assert overrides.relay_target == ("" if resolved == address else address)
 
 
 def test_the_hosts_address_is_the_gateway_of_the_nodes_network(programs) -> None:

@@ -131,22 +131,24 @@ def changed(subject: str, aspect: str, value: str | None) -> dict:
     ],
 )
 def test_a_planted_difference_is_found_and_on_no_list(subject: str, aspect: str, value: str | None) -> None:
-    found, listed = differences.sort_out(probe.compare(REPORT, changed(subject, aspect, value)), differences.load())
+    found, listed = differences.partition(
+        probe.compare(REPORT, changed(subject, aspect, value)), differences.read_intended()
+    )
     assert [(item.subject, item.aspect) for item in found] == [(subject, aspect)]
     assert listed == []
 
 
 def test_an_intended_difference_keeps_its_reason_and_covers_no_other_part() -> None:
     names = probe.compare(REPORT, changed("environment", "HOSTNAME", "boulder-tests"))
-    found, listed = differences.sort_out(names, differences.load())
+    found, listed = differences.partition(names, differences.read_intended())
     assert found == []
     assert "pod by its name" in listed[0][1].reason
     entry = Intended("static", "environment", "HOSTNAME", "elsewhere")
-    assert differences.sort_out(names, [entry]) == (names, [])
+    assert differences.partition(names, [entry]) == (names, [])
 
 
 def test_every_intended_difference_has_a_reason_and_none_covers_everything() -> None:
-    for entry in differences.load():
+    for entry in differences.read_intended():
         assert len(entry.reason) > 20
         assert (entry.subject, entry.aspect) != ("*", "*")
 
@@ -200,7 +202,7 @@ def test_the_markdown_stays_small_enough_for_a_ci_summary() -> None:
 def test_the_docs_show_the_list_as_it_is() -> None:
     text = (ROOT / "docs/parity.md").read_text()
     shown = text.partition("<!-- python -m boulder_k8s.manifests.differences -->\n")[2].partition("<!-- end -->")[0]
-    assert shown == differences.as_markdown(differences.load())
+    assert shown == differences.as_markdown(differences.read_intended())
 
 
 class Here:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-from support.programs import Programs
+from support.api_server import ApiServer
 
 from boulder_k8s.cluster import rollout
-from boulder_k8s.cluster.kubectl import Kubectl
-from boulder_k8s.cluster.watch import watching
+from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.names import NAME
 
 
 def container(name: str = "bconsul", restarts: int = 0, ready: bool = False, last: dict | None = None, **state) -> dict:
@@ -23,7 +20,7 @@ def container(name: str = "bconsul", restarts: int = 0, ready: bool = False, las
 def pod(*containers: dict, init: tuple[dict, ...] = (), phase: str = "Pending", ready: bool = False, **status) -> dict:
     return {
         "kind": "Pod",
-        "metadata": {"name": "bconsul-5f7-x2", "labels": {rollout.NAME: "bconsul"}},
+        "metadata": {"name": "bconsul-5f7-x2", "labels": {NAME: "bconsul"}},
         "spec": {"containers": [{"name": "bconsul"}]},
         "status": {
             "phase": phase,
@@ -108,23 +105,6 @@ def workload(name: str = "bconsul", generation: int = 2, **status: int) -> dict:
     }
 
 
-@pytest.fixture
-def kubectl(programs: Programs) -> Kubectl:
-    path = programs.answer("kubectl", "logs", "echo the last line")
-    return Kubectl(path, Path("/nonexistent/kubeconfig"), "none")
-
-
-def tell(programs: Programs, workloads: list[dict], events: list[dict | str]) -> None:
-    """What `get deployments` answers, and the watches one after the other; the last one stays open."""
-    (programs.directory / "workloads").write_text(json.dumps({"items": workloads}))
-    programs.answer("kubectl", "get deployments,statefulsets", "cat $cd/workloads")
-    for number, event in enumerate(events, 1):
-        text = event if isinstance(event, str) else json.dumps({"type": "ADDED", "object": event}) + "\n"
-        (programs.directory / f"watch.{number}").write_text(text)
-    script = f"echo >> $cd/n; n=$(wc -l < $cd/n); cat $cd/watch.$n; [ $n -lt {len(events)} ] || exec sleep 1000"
-    programs.answer("kubectl", "get pods --watch", script)
-
-
 @pytest.mark.parametrize(
     ("status", "settled"),
     [
@@ -135,58 +115,67 @@ def tell(programs: Programs, workloads: list[dict], events: list[dict | str]) ->
         ({"readyReplicas": 0}, False),
     ],
 )
-def test_only_the_newest_template_counts(programs: Programs, kubectl: Kubectl, status: dict, settled: bool) -> None:
-    tell(programs, [workload(**status)], [""])
-    assert rollout.settled(rollout.objects(kubectl)) == ({"bconsul"} if settled else set())
+def test_only_the_newest_template_counts(status: dict, settled: bool) -> None:
+    assert rollout.settled([workload(**status)]) == ({"bconsul"} if settled else set())
 
 
-def test_what_is_settled_is_not_watched(programs: Programs, kubectl: Kubectl) -> None:
-    tell(programs, [workload()], [""])
-    rollout.wait(kubectl, ["bconsul"], 10, "it")
-    assert not programs.called("kubectl", "--watch")
+LABELS = {NAME: "bconsul"}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "bconsul"},
+    "spec": {
+        "replicas": 1,
+        "selector": {"matchLabels": LABELS},
+        "template": {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "bconsul", "image": "i"}]}},
+    },
+}
 
 
-def test_a_culprit_ends_the_wait_with_its_last_lines(programs: Programs, kubectl: Kubectl) -> None:
-    tell(programs, [workload(readyReplicas=0)], [pod(waiting("CrashLoopBackOff", restarts=2, last=CRASH))])
+def the_pod(server: ApiServer) -> str:
+    """The name of the workload's pod."""
+    return next(item["metadata"]["name"] for item in server.store.list("Pod", "boulder") if item["metadata"]["labels"])
+
+
+def test_what_is_settled_is_not_watched(api: Api, server: ApiServer) -> None:
+    server.add(DEPLOYMENT)
+    assert not rollout.wait(api, ["bconsul"], 10, "it")
+    assert not [request for request in server.asked("GET") if "watch" in request.query]
+
+
+def test_a_wait_ends_when_the_newest_template_is_ready(api: Api, server: ApiServer) -> None:
+    server.controller.delay = 0.5
+    server.add(DEPLOYMENT)
+    assert rollout.wait(api, ["bconsul"], 20, "it")
+    assert rollout.settled(rollout.objects(api)) == {"bconsul"}
+
+
+def test_a_culprit_ends_the_wait_with_its_last_lines(api: Api, server: ApiServer) -> None:
+    server.controller.crashes["bconsul"] = 1
+    server.add(DEPLOYMENT)
+    server.say(the_pod(server), "bconsul", "the last line")
     with pytest.raises(Problem) as caught:
-        rollout.wait(kubectl, ["bconsul"], 600, "it")
-    assert "bconsul-5f7-x2 (container bconsul) cannot start: ended 2 times" in caught.value.message
+        rollout.wait(api, ["bconsul"], 600, "it")
+    assert f"{the_pod(server)} (container bconsul) cannot start: ended 2 times" in caught.value.message
     assert caught.value.detail == "the last line"
     assert "invoke logs" in caught.value.fix
 
 
-def test_a_wait_that_takes_too_long_says_what_each_pod_waits_for(programs: Programs, kubectl: Kubectl) -> None:
-    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
-    tell(programs, [workload(readyReplicas=0)], [pod(conditions=[unscheduled])])
+def test_of_a_container_that_was_restarted_and_has_said_nothing_the_run_before_is_shown(api, server) -> None:
+    server.controller.crashes["bconsul"] = 1
+    server.add(DEPLOYMENT)
+    server.say(the_pod(server), "bconsul", "words before", previous=True)
     with pytest.raises(Problem) as caught:
-        rollout.wait(kubectl, ["bconsul"], 0.5, "it")
+        rollout.wait(api, ["bconsul"], 600, "it")
+    assert caught.value.detail == "words before"
+
+
+def test_a_wait_that_takes_too_long_says_what_each_pod_waits_for(api: Api, server: ApiServer) -> None:
+    server.controller.unready.add("bconsul")
+    server.add(DEPLOYMENT)
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    server.change("Pod", the_pod(server), {"status": {"conditions": [unscheduled]}})
+    with pytest.raises(Problem) as caught:
+        rollout.wait(api, ["bconsul"], 0.5, "it")
     assert caught.value.message == "Not ready after 0 s: bconsul."
-    assert "bconsul-5f7-x2: 0/1 nodes are available" in caught.value.detail
-
-
-def seen(kubectl: Kubectl, number: int) -> list[str]:
-    """The pods that a watch knows after `number` changes."""
-    with watching(kubectl) as watch:
-        for _ in range(number):
-            watch.take(watch.changes.get(timeout=5))
-        return sorted(watch.pods)
-
-
-def event(kind: str, name: str) -> str:
-    return json.dumps({"type": kind, "object": {"kind": "Pod", "metadata": {"name": name}}}) + "\n"
-
-
-def test_a_watch_knows_what_was_added_and_forgets_what_was_deleted(programs: Programs, kubectl: Kubectl) -> None:
-    error = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410}}) + "\n"
-    tell(programs, [], [event("ADDED", "a") + event("MODIFIED", "b") + event("DELETED", "a") + error])
-    assert seen(kubectl, 4) == ["b"]
-
-
-def test_a_watch_that_was_cut_begins_anew_with_what_is_there(programs: Programs, kubectl: Kubectl) -> None:
-    tell(programs, [], [event("ADDED", "a") + event("ADDED", "b"), event("ADDED", "b")])
-    assert seen(kubectl, 4) == ["b"]  # two, the end, and what the second connection lists
-
-
-def test_a_watch_that_was_cut_within_an_event_begins_anew(programs: Programs, kubectl: Kubectl) -> None:
-    tell(programs, [], [event("ADDED", "a") + event("ADDED", "b")[:30], event("ADDED", "b")])
-    assert seen(kubectl, 3) == ["b"]
+    assert f"{the_pod(server)}: 0/1 nodes are available" in caught.value.detail

@@ -6,35 +6,37 @@ import ast
 import copy
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import kubernetes_validate
 import pytest
-from support.programs import Programs
+from support.api_server import ApiServer
 
-from boulder_k8s.cluster.kind import Cluster
-from boulder_k8s.host.errors import Interrupted
-from boulder_k8s.host.process import Failed
+from boulder_k8s.cluster.api import Api
+from boulder_k8s.cluster.errors import Rejected
+from boulder_k8s.host.errors import Interrupted, Problem
+from boulder_k8s.host.files import load_yaml
+from boulder_k8s.host.names import SETUP, TESTS
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.host.signals import CAUGHT, Signals
-from boulder_k8s.host.tools import Tools
 from boulder_k8s.manifests.compose import Service, setup_command
 from boulder_k8s.manifests.overlay import Rendered
-from boulder_k8s.manifests.workloads import load
 from boulder_k8s.run.directory import Run
-from boulder_k8s.run.runner import SETUP, TESTS, Harness, pod
+from boulder_k8s.run.runner import Execution, Runner, pod
 
 
 @pytest.fixture
 def rendered() -> Rendered:
-    deployment = load(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
+    deployment = load_yaml(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
     deployment["metadata"]["namespace"] = "boulder"
     return Rendered("", [deployment])
 
 
 def made(rendered: Rendered, name: str, settings: Settings, environment: dict[str, str]) -> dict:
     run = Run.create(settings, ["t"], {})
-    document = pod(rendered, name, run, settings.runs, environment)
+    document = pod(Execution(rendered, run, name, [], 1, environment), settings.runs)
     kubernetes_validate.validate(document, "1.37", strict=True)
     volume = next(item for item in document["spec"]["volumes"] if item["name"] == "run")
     assert volume["hostPath"]["path"] == f"/runs/{run.path.name}"
@@ -141,37 +143,55 @@ def test_the_pods_programs_are_written_for_the_images_older_python() -> None:
 
 
 @pytest.fixture
-def harness(programs: Programs, settings: Settings, signals: Signals) -> Harness:
-    programs.answer(
-        "kubectl",
-        "create",
-        "echo >> $cd/tries; cat > $cd/pod; [ -e $cd/well ] || { cat $cd/why >&2; exit 1; }; cat $cd/pod",
-    )
-    return Harness(Cluster(settings, Tools(programs.directory / "kind", programs.directory / "kubectl")), signals)
+def runner(api: Api, settings: Settings, signals: Signals) -> Runner:
+    return Runner(SimpleNamespace(api=api, settings=settings), signals)
 
 
-@pytest.mark.parametrize(
-    ("why", "mended_by"),
-    [
-        ('Error from server (AlreadyExists): pods "boulder-tests" already exists', "delete pod boulder-tests"),
-        (
-            'Error from server (Forbidden): pods "bsetup" is forbidden: error looking up service account boulder/default: '
-            'serviceaccount "default" not found',
-            "wait serviceaccount/default",
-        ),
-    ],
-)
-def test_what_keeps_a_pod_from_being_created_is_mended(
-    harness: Harness, programs: Programs, why: str, mended_by: str
-) -> None:
-    (programs.directory / "why").write_text(why)
-    programs.answer("kubectl", mended_by, "touch $cd/well")
-    document = {"metadata": {"name": "boulder-tests", "namespace": "boulder", "uid": "uid-1"}}
-    assert harness.create(document) == "uid-1"
-    assert programs.called("kubectl", "create --raw=/api/v1/namespaces/boulder/pods") == 2
+DOCUMENT = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "boulder-tests", "namespace": "boulder"},
+    "spec": {"containers": [{"name": "boulder"}]},
+}
 
 
-def test_what_nothing_mends_is_raised(harness: Harness, programs: Programs) -> None:
-    (programs.directory / "why").write_text("Error from server (Invalid): no such field")
-    with pytest.raises(Failed, match="no such field"):
-        harness.create({"metadata": {"name": "boulder-tests", "namespace": "boulder"}})
+def test_a_pod_of_an_earlier_run_makes_room(runner: Runner, server: ApiServer) -> None:
+    before = server.add(DOCUMENT)["metadata"]["uid"]
+    server.controller.linger = 0.3
+    uid = runner.create(DOCUMENT)
+    assert uid != before
+    assert server.find("Pod", "boulder-tests")["metadata"]["uid"] == uid
+
+
+def test_a_namespace_that_is_so_new_that_it_has_no_account_is_waited_for(runner: Runner, server: ApiServer) -> None:
+    server.remove("ServiceAccount", "default")
+    server.fail("POST", "/pods", 403)
+    account = {"kind": "ServiceAccount", "metadata": {"name": "default"}}
+    threading.Timer(0.5, server.add, [account]).start()
+    assert runner.create(DOCUMENT) == server.find("Pod", "boulder-tests")["metadata"]["uid"]
+    assert len(server.asked("POST", "/pods")) == 2
+
+
+def test_what_nothing_mends_is_raised(runner: Runner, server: ApiServer) -> None:
+    server.fail("POST", "/pods", 422, times=None)
+    with pytest.raises(Rejected):
+        runner.create(DOCUMENT)
+    assert len(server.asked("POST", "/pods")) == 1
+
+
+def test_a_pod_that_does_not_go_is_named(runner: Runner, server: ApiServer) -> None:
+    server.add(DOCUMENT)
+    server.fail("DELETE", "/pods/boulder-tests", 422, times=None)
+    with pytest.raises(Problem, match="The pod boulder-tests of an earlier run cannot be deleted"):
+        runner.delete("boulder-tests")
+
+
+def test_a_pod_that_cannot_start_is_named_with_its_reason(runner, server, settings, monkeypatch) -> None:
+    server.controller.crashes["boulder-tests"] = 3
+    server.say("boulder-tests", "boulder", "no room")
+    uid = runner.create(DOCUMENT)
+    run = Run.create(settings, ["t"], {})
+    monkeypatch.setattr("boulder_k8s.run.runner.UNWATCHED", 0.05)
+    with pytest.raises(Problem, match="cannot start: ended 2 times") as caught:
+        runner.wait_for_start(run, "boulder-tests", uid, 10)
+    assert "no room" in caught.value.detail

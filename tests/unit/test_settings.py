@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from boulder_k8s.commands import cli
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.host.settings import NODE_IMAGE, Port, Settings, own_directory, parse_ports
+from boulder_k8s.host.files import own_directory
+from boulder_k8s.host.settings import NODE_IMAGE, Port, Settings, parse_ports
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_our_directories_are_ignored_by_git_and_an_ignore_file_of_the_users_stay
 
 def test_auto_names_a_cluster_after_the_checkout(tmp_path: Path) -> None:
     def named(checkout: Path) -> str:
-        return Settings.from_environment({"KIND_CLUSTER": "auto", "BOULDER_DIR": str(checkout)}).cluster
+        return cli.settings({"KIND_CLUSTER": "auto", "BOULDER_DIR": str(checkout)}).cluster
 
     one, other = tmp_path / "My Boulder!", tmp_path / "elsewhere/My Boulder!"
     assert re.fullmatch(r"boulder-my-boulder-[0-9a-f]{6}", named(one))

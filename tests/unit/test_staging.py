@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.files import below
 from boulder_k8s.manifests.checkout import Checkout
-from boulder_k8s.manifests.staging import MAXIMUM, SECRETS, below, configuration, mode, needs_generate, stage
+from boulder_k8s.manifests.staging import MAXIMUM, SECRETS, configuration, mode, needs_generate, stage
 
 
 def test_keys_are_unique_and_such_as_kubernetes_takes(tmp_path: Path) -> None:

@@ -10,27 +10,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from support.api_server import ApiServer
 from support.pods import Pod, eventually
-from support.programs import Programs
 
-from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.cluster.api import Api
+from boulder_k8s.host.files import load_yaml
+from boulder_k8s.host.names import TESTS
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests.overlay import Rendered
-from boulder_k8s.manifests.workloads import load
 from boulder_k8s.run import standby
 from boulder_k8s.run.directory import Run
-from boulder_k8s.run.runner import TESTS, pod
+from boulder_k8s.run.runner import Execution, pod
 
 BASIS = ["node", "started", {"boulder-tools": "sha256:1"}]
-
-
-@pytest.fixture
-def kubectl(programs: Programs) -> Kubectl:
-    programs.answer("kubectl", "patch pod boulder-tests", "[ ! -e $cd/gone ] || exit 1; printf uid-1")
-    programs.answer("kubectl", "delete pod boulder-tests", "")
-    return Kubectl(programs.directory / "kubectl", programs.directory / "kubeconfig", "kind-unit")
 
 
 @pytest.fixture
@@ -39,15 +34,15 @@ def document(settings: Settings) -> dict:
 
 
 def made(run: Run, settings: Settings, **environment: str) -> dict:
-    deployment = load(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
+    deployment = load_yaml(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
     deployment["metadata"]["namespace"] = "boulder"
-    return pod(Rendered("", [deployment]), TESTS, run, settings.runs, environment)
+    return pod(Execution(Rendered("", [deployment]), run, TESTS, [], 1, environment), settings.runs)
 
 
 @pytest.fixture
-def run(settings: Settings, document: dict) -> Run:
+def run(settings: Settings, document: dict, server: ApiServer) -> Run:
     """The next run, in whose directory a pod waits."""
-    standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
+    server.add(standby.prepare(settings, "/runs", document, standby.digest(document, BASIS)))
     run = Run.create(settings, ["t"], {}, standby.find(settings))
     (run.path / "waiting").touch()
     return run
@@ -66,16 +61,35 @@ def test_without_room_for_the_link_the_run_has_a_directory_of_its_own(
 
     monkeypatch.setattr(Path, "symlink_to", full)
     run = Run.create(settings, ["t"], {}, standby.find(settings))
-    assert not standby.awaits(run)
+    assert not standby.has_standby(run)
     assert (run.path / "signals").is_dir()
     assert standby.find(settings)  # for the next one
+
+
+def test_if_the_node_makes_the_directory_again_the_run_starts_a_pod_of_its_own(
+    settings: Settings, document: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """containerd makes a directory that a pod is about to mount: between our rename and the link in its place."""
+    standby.prepare(settings, "/runs", document, "digest")
+    place = standby.find(settings)
+    replace = Path.replace
+
+    def made_again(path: Path, target: Path) -> Path:
+        if path.name.endswith(".moved"):
+            place.mkdir()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", made_again)
+    run = Run.create(settings, ["t"], {"arguments": []}, place)
+    assert not standby.has_standby(run)
+    assert (run.path / "signals").is_dir() and (run.path / "run.json").exists()
 
 
 def test_it_is_the_tests_pod_but_for_its_label_and_its_wait(settings: Settings, document: dict) -> None:
     before = copy.deepcopy(document)
     waiting = standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     assert document == before
-    assert standby.waits(waiting) and not standby.waits(document)
+    assert standby.is_standby(waiting) and not standby.is_standby(document)
     directory = standby.find(settings)
     assert waiting["spec"]["containers"][0]["command"].pop() == "standby"
     assert standby.mounted_run(waiting)["path"] == f"/runs/.standby/unit/{directory.name}"
@@ -88,27 +102,43 @@ def test_its_directory_becomes_the_runs_and_the_node_still_finds_it(settings: Se
     standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
     place = standby.find(settings)
     run = Run.create(settings, ["t"], {"arguments": []}, place)
-    assert standby.awaits(run) and (run.path / "stdout").exists()
+    assert standby.has_standby(run) and (run.path / "stdout").exists()
     assert json.loads((run.path / "run.json").read_text())["arguments"] == []
     assert place.resolve() == run.path  # a pod that is about to mount it
     assert standby.find(settings) is None  # one run has it, no other
-    assert not standby.awaits(Run.create(settings, ["t"], {}, standby.find(settings)))
+    assert not standby.has_standby(Run.create(settings, ["t"], {}, standby.find(settings)))
 
 
 def test_one_that_was_taken_away_meanwhile_is_no_obstacle(settings: Settings, tmp_path: Path) -> None:
     run = Run.create(settings, ["t"], {}, tmp_path / "gone")
-    assert (run.path / "stdout").exists() and not standby.awaits(run)
+    assert (run.path / "stdout").exists() and not standby.has_standby(run)
 
 
-def test_it_is_taken_when_it_is_what_a_new_pod_would_be(kubectl: Kubectl, run: Run, settings: Settings) -> None:
+def uid(server: ApiServer) -> str:
+    return server.find("Pod", "boulder-tests")["metadata"]["uid"]
+
+
+def test_it_is_claimed_if_it_is_what_a_new_pod_would_be(api: Api, server: ApiServer, run: Run, settings) -> None:
     (run.path / "started").touch()
-    assert standby.take(kubectl, run, standby.digest(made(run, settings), BASIS)) == "uid-1"
+    assert standby.claim(api, run, standby.digest(made(run, settings), BASIS)) == uid(server)
     assert (run.path / "go").exists()
+    assert server.find("Pod", "boulder-tests")["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_claim_whose_answer_is_lost_is_looked_up(api, server, run: Run, settings: Settings, when: str) -> None:
+    """A JSON patch is asked once: its tests would not hold a second time."""
+    (run.path / "started").touch()
+    wanted = uid(server)
+    server.cut("PATCH", "/pods/boulder-tests", when)
+    claimed = standby.claim(api, run, standby.digest(made(run, settings), BASIS))
+    assert claimed == (wanted if when == "after" else "")
+    assert bool(server.find("Pod", "boulder-tests")) == (when == "after")
 
 
 @pytest.mark.parametrize("what", ["environment", "node", "image", "programs"])
 def test_another_pod_than_the_wanted_one_is_deleted(
-    kubectl: Kubectl, run: Run, settings: Settings, programs: Programs, monkeypatch, what: str
+    api: Api, server: ApiServer, run: Run, settings: Settings, monkeypatch, what: str
 ) -> None:
     environment, basis = {}, BASIS
     if what == "environment":
@@ -120,58 +150,66 @@ def test_another_pod_than_the_wanted_one_is_deleted(
     else:
         monkeypatch.setattr(standby, "__file__", str(run.path / "standby.py"))
         (run.path / "pod/supervisor.py").write_text("another\n")
-    refused(kubectl, run, standby.digest(made(run, settings, **environment), basis), programs)
+    refused(api, run, standby.digest(made(run, settings, **environment), basis), server)
     # The pod that is made instead begins with this version's programs.
     assert (run.path / "pod/supervisor.py").read_bytes() == (ROOT / "boulder_k8s/run/pod/supervisor.py").read_bytes()
 
 
-def test_one_that_the_cluster_does_not_have_is_not_waited_for(kubectl, run, settings, programs: Programs) -> None:
-    (programs.directory / "gone").touch()
-    refused(kubectl, run, standby.digest(made(run, settings), BASIS), programs)
+def test_one_that_the_cluster_does_not_have_is_not_waited_for(api, run, settings, server: ApiServer) -> None:
+    server.remove("Pod", "boulder-tests")
+    refused(api, run, standby.digest(made(run, settings), BASIS), server)
 
 
-def test_one_that_says_that_it_is_stale_is_deleted(kubectl, run, settings, programs: Programs) -> None:
+def test_one_that_has_ended_is_deleted(api, run, settings, server: ApiServer) -> None:
+    server.change("Pod", "boulder-tests", {"status": {"phase": "Failed"}})
+    refused(api, run, standby.digest(made(run, settings), BASIS), server)
+
+
+def test_one_that_says_that_it_is_stale_is_deleted(api, run, settings, server: ApiServer) -> None:
     (run.path / "stale").write_text("why\n")
-    refused(kubectl, run, standby.digest(made(run, settings), BASIS), programs)
+    refused(api, run, standby.digest(made(run, settings), BASIS), server)
 
 
 @pytest.mark.parametrize("missing", ["waiting", "started"])
-def test_one_that_does_not_answer_is_given_up(kubectl, run, settings, programs, monkeypatch, missing: str) -> None:
+def test_one_that_does_not_answer_is_given_up(api, run, settings, server, monkeypatch, missing: str) -> None:
     monkeypatch.setattr(standby, "PATIENCE", 0.1)
     (run.path / missing).unlink(missing_ok=True)
-    refused(kubectl, run, standby.digest(made(run, settings), BASIS), programs)
+    refused(api, run, standby.digest(made(run, settings), BASIS), server)
 
 
-def refused(kubectl: Kubectl, run: Run, wanted: str, programs: Programs) -> None:
-    assert standby.take(kubectl, run, wanted) == ""
+def refused(api: Api, run: Run, wanted: str, server: ApiServer) -> None:
+    assert standby.claim(api, run, wanted) == ""
     assert not (run.path / "go").exists()  # so that it does not begin after all
-    assert programs.called("kubectl", "delete pod boulder-tests --ignore-not-found --force") == 1
+    assert server.find("Pod", "boulder-tests") is None
 
 
-def test_one_that_has_begun_is_not_given_up(kubectl, run, settings, programs: Programs, monkeypatch) -> None:
+def test_one_that_has_begun_is_not_given_up(api, run, settings, server: ApiServer, monkeypatch) -> None:
     """It removed `go` and then took its time: another pod would run the tests a second time."""
     monkeypatch.setattr(standby, "PATIENCE", 0.2)
     watching = "while sleep .01; do rm $0/go && exit; done 2>/dev/null"
     child = subprocess.Popen(["bash", "-c", watching, run.path])
-    assert standby.take(kubectl, run, standby.digest(made(run, settings), BASIS)) == "uid-1"
+    assert standby.claim(api, run, standby.digest(made(run, settings), BASIS)) == uid(server)
     child.wait(5)
-    assert programs.called("kubectl", "delete") == 0
+    assert server.asked("DELETE") == []
 
 
-def test_what_an_ended_run_leaves_behind_it(programs: Programs, settings: Settings, document: dict) -> None:
-    """The old pod by its uid, then the new one; in a process that outlives the wrapper."""
-    programs.answer("kubectl", "delete --raw=", "cat > $cd/deleted")
-    programs.answer("kubectl", "create --raw=", "cat > $cd/created")
-    kubectl = Kubectl(programs.directory / "kubectl", programs.directory / "kubeconfig", "kind-unit")
-    run = Run.create(settings, ["t"], {})
+def test_when_a_run_ends_its_pod_goes_and_the_next_ones_is_made(api, server, settings, document: dict) -> None:
+    ended = server.add(document)["metadata"]["uid"]
     waiting = standby.prepare(settings, "/runs", document, standby.digest(document, BASIS))
-    standby.leave(kubectl, run, document, "uid-7", waiting)
-    created = programs.directory / "created"
-    eventually(lambda: created.exists() and created.read_text(), "the successor")
-    assert json.loads(created.read_text()) == waiting
-    assert json.loads((programs.directory / "deleted").read_text())["preconditions"] == {"uid": "uid-7"}
-    assert programs.called("kubectl", "delete --raw=/api/v1/namespaces/boulder/pods/boulder-tests") == 1
-    assert not (run.path / "behind.json").exists()
+    standby.hand_over(api, document, ended, waiting)
+    found = server.find("Pod", "boulder-tests")
+    assert standby.is_standby(found) and found["metadata"]["uid"] != ended
+    standby.hand_over(api, document, ended, None)  # of another command meanwhile: that uid is gone
+    assert server.find("Pod", "boulder-tests") == found
+
+
+def test_one_switch_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = SimpleNamespace(record=lambda: {"same_kernel": True})
+    assert standby.wanted(cluster)
+    monkeypatch.setenv("BOULDER_K8S_STANDBY", "false")
+    assert not standby.wanted(cluster)
+    monkeypatch.delenv("BOULDER_K8S_STANDBY")
+    assert not standby.wanted(SimpleNamespace(record=dict))  # an engine in a machine of its own
 
 
 MakePod = Callable[..., Pod]

@@ -8,6 +8,7 @@ import pytest
 
 from boulder_k8s.commands import status
 from boulder_k8s.host.settings import Settings
+from boulder_k8s.run.directory import last_run
 
 
 def workload(name: str, ready: bool = True, replicas: int = 1, env: list[dict] | None = None) -> dict:
@@ -59,7 +60,7 @@ def test_the_configuration_is_the_deployments() -> None:
 
 
 def test_the_last_run_is_this_clusters_newest_that_ran_tests(settings: Settings) -> None:
-    assert status.last_run(settings) == {}
+    assert last_run(settings) == {}
     runs = [
         (
             "20260101T000000Z-t",
@@ -72,7 +73,7 @@ def test_the_last_run_is_this_clusters_newest_that_ran_tests(settings: Settings)
         (settings.runs / name).mkdir(parents=True)
         (settings.runs / name / "run.json").write_text(json.dumps(record))
     (settings.runs / "20260104T000000Z-t").mkdir()  # of a wrapper that was killed early
-    found = status.last_run(settings)
+    found = last_run(settings)
     assert (found["arguments"], found["exit_code"], found["seconds"]) == (["-i"], 7, 2.5)
 
 

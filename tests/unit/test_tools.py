@@ -157,6 +157,5 @@ def test_a_version_that_was_not_written_whole_is_asked_for_again(programs: Progr
     """An empty memory: a full disk's, another wrapper's that is just writing, or an older boulder-k8s's."""
     monkeypatch.setenv("KUBECTL", str(is_kubectl(programs, "1.37.0")))
     tools.find_kubectl(settings)
-    for memory in (settings.root / ".state/versions").iterdir():
-        memory.write_text("")
+    settings.file("versions").write_text("")
     assert tools.find_kubectl(settings) == programs.directory / "kubectl"

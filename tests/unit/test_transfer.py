@@ -16,7 +16,7 @@ import pytest
 from support.programs import Programs
 
 from boulder_k8s.airgap import tarball, transfer
-from boulder_k8s.cluster import loaded
+from boulder_k8s.cluster import images
 from boulder_k8s.host import docker, tools
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
@@ -133,7 +133,7 @@ def test_the_other_machine_has_it_all_afterwards(
     with open(machine.directory / "given", "rb") as given:
         assert in_tar(given) == f"{NODE} redis:7\n"
     assert docker.image_ids(["node:test"]) == {"node:test": "sha256:n"}  # tagged: the file knows no tag of it
-    assert loaded.ids(other) == {NODE: "sha256:n", "redis:7": "sha256:r"}
+    assert images.brought(other) == {NODE: "sha256:n", "redis:7": "sha256:r"}
     kind = other.root / f".state/bin/kind-{tools.KIND}"
     assert kind.read_bytes() == (machine.directory / "kind").read_bytes()
     assert os.access(kind, os.X_OK)
@@ -205,7 +205,7 @@ def test_an_image_that_is_not_the_saved_one_is_refused(file: Path, other: Settin
     have(machine, "redis:7", "sha256:x", layers=("other",))
     with pytest.raises(Problem, match="redis:7 is not the one that was saved"):
         transfer.load(other, file, {})
-    assert loaded.ids(other) == {}
+    assert images.brought(other) == {}
 
 
 def test_another_image_store_has_other_ids_and_the_same_layers(file: Path, other: Settings, machine: Programs) -> None:
@@ -215,7 +215,7 @@ def test_another_image_store_has_other_ids_and_the_same_layers(file: Path, other
     have(machine, "sha256:m", "sha256:m", layers=("n",))
     machine.answer("docker", "image load", "cat > /dev/null; echo Loaded image ID: sha256:m")
     transfer.load(other, file, {})
-    assert loaded.ids(other) == {NODE: "sha256:m", "redis:7": "sha256:manifest"}
+    assert images.brought(other) == {NODE: "sha256:m", "redis:7": "sha256:manifest"}
     assert docker.image_ids(["node:test"]) == {"node:test": "sha256:m"}
 
 

@@ -45,7 +45,7 @@ def test_one_that_is_not_what_it_was_is_made_again(engine: Programs, settings: S
     elif change == "made anew by somebody else":
         (engine.directory / "volume").write_text("another time")
     else:
-        volume.record(settings).unlink()
+        settings.file("volume").unlink()
     volume.ensure(settings, settings.node_image)
     assert made(engine) == 2
     assert volume.images(settings) == {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.api_server import ApiServer
 from support.machine import FAKES, Machine, borrow_environment
 
 from boulder_k8s.host.settings import ROOT
@@ -46,7 +47,11 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         fake.write_text(f"#!{sys.executable}\n" + (FAKES / f"{tool}.py").read_text())
         fake.chmod(0o755)
     (state / "kubectl-real").symlink_to(Path(sys.prefix) / "bin/kubectl")
-    yield Machine(project, checkout, state)
+    with ApiServer() as api:
+        (state / "api-url").write_text(api.url)
+        found = Machine(project, checkout, state, api)
+        api.controller.on_pod.append(found.start_pod)
+        yield found
 
 
 @pytest.fixture(autouse=True)

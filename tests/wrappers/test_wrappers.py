@@ -52,7 +52,7 @@ def test_use_vitess_is_passed_only_if_it_is_set(machine: Machine) -> None:
 def test_every_call_names_its_cluster(machine: Machine) -> None:
     machine.run("-h", KIND_CLUSTER="mine")
     machine.run("-h", KIND_CLUSTER="mine")
-    kubeconfig = machine.project / ".state/mine/kubeconfig"
+    kubeconfig = machine.project / ".state/clusters/mine/kubeconfig"
     for call in machine.calls("kubectl"):
         assert call[0] in ("kustomize", "version") or {f"--kubeconfig={kubeconfig}", "--context=kind-mine"} <= set(
             call
@@ -88,7 +88,7 @@ def test_a_directory_that_is_gone_is_said(machine: Machine, tmp_path: Path) -> N
 def test_what_sudo_left_is_said(machine: Machine) -> None:
     """A file that only root may read; raised here, since these tests may be root's."""
     script = """
-from boulder_k8s.__main__ import guarded
+from boulder_k8s.commands.cli import guarded
 def action(settings, signals):
     raise PermissionError(13, "Permission denied", str(settings.state))
 raise SystemExit(guarded(action))
@@ -337,3 +337,22 @@ def test_static_parity_touches_neither_composes_stack_nor_the_cluster(machine: M
     assert "static:" in result.stdout
     assert [call for call in machine.calls("docker") if call[0] == "compose" and "config" not in call] == []
     assert machine.calls("kind") == [["version"]]
+
+
+def test_a_run_claims_the_pod_that_waits(machine: Machine) -> None:
+    def record() -> dict:
+        return json.loads((machine.project / ".runs/latest/run.json").read_text())
+
+    assert machine.run("t").returncode == 0
+    assert record()["standby"] is False
+    waiting = machine.api.find("Pod", "boulder-tests")
+    assert waiting["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder-standby"
+    machine.tell("exit-code", "7")
+    assert machine.run("t").returncode == 7
+    assert record()["standby"] is True
+    assert len(machine.api.asked("PATCH", "/pods/boulder-tests")) == 1
+    assert machine.api.find("Pod", "boulder-tests")["metadata"]["uid"] != waiting["metadata"]["uid"]  # the next one's
+    assert machine.run("t", USE_VITESS="true").returncode == 7  # another pod than the one that waits
+    assert record()["standby"] is False
+    assert machine.run("t", BOULDER_K8S_STANDBY="false").returncode == 7
+    assert machine.api.find("Pod", "boulder-tests") is None

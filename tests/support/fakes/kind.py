@@ -35,6 +35,11 @@ elif words[:2] == ["create", "cluster"]:
         json.dump(
             {"Id": "node-1", "State": {"Running": True}, "Mounts": mounts, "HostConfig": {"PortBindings": ports}}, file
         )
-    open(option("kubeconfig"), "w").close()
+    context = f"kind-{option('name')}"
+    with open(option("kubeconfig"), "w") as file:
+        cluster = {"name": context, "cluster": {"server": open(f"{STATE}/api-url").read()}}
+        user = {"name": context, "user": {}}
+        both = {"name": context, "context": {"cluster": context, "user": context}}
+        json.dump({"clusters": [cluster], "users": [user], "contexts": [both]}, file)
 elif words[:2] == ["delete", "cluster"] and os.path.exists(f"{STATE}/node"):
     os.remove(f"{STATE}/node")

@@ -1,0 +1,25 @@
+"""`invoke down`: `docker compose down --volumes`."""
+
+from __future__ import annotations
+
+from ..cluster import volume
+from ..cluster.kind import Cluster
+from ..host import tools
+from ..host.lock import held
+from ..host.progress import note
+from ..host.settings import Settings
+
+
+def down(settings: Settings, drop_images: bool = False) -> None:
+    """Removes the cluster, its databases and its kubeconfig; does nothing if there is nothing.
+
+    drop_images: also the volume that keeps the node's images for the next cluster. Raises Problem if the cluster is not ours.
+    """
+    cluster = Cluster(settings, tools.find(settings))
+    with held(settings, "invoke down"):
+        if cluster.node() is None and not settings.state.exists():
+            note(f"there is no cluster {settings.cluster}")
+        else:
+            cluster.remove()
+        if drop_images:
+            volume.remove(settings)

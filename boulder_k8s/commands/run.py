@@ -1,0 +1,89 @@
+"""`invoke run`, and what `test` shares with it: `docker compose run --rm boulder PROGRAM`."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..cluster.errors import ApiError
+from ..diagnose.failure import packed
+from ..host import process
+from ..host.errors import Problem
+from ..host.names import BOULDER, TESTS
+from ..host.progress import note, shown
+from ..host.settings import Settings
+from ..host.signals import Signals
+from ..manifests.compose import setup_command, words
+from ..run import standby
+from ..run.directory import Run
+from ..run.runner import Execution
+from . import deployment
+from .arguments import Options
+from .stack import Stack, explained, working
+
+
+def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:
+    """`docker compose run --rm boulder PROGRAM`: returns its exit code. Raises Problem if it cannot be started."""
+    if not program:
+        raise Problem("There is no command to run.", "Write it behind two dashes: invoke run -- go test ./va")
+    what = " ".join(["invoke run --", *program])[:200]
+    return in_fresh_pod(settings, signals, Program(what, program, ["run", *program]), options)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs after entrypoint.sh. what: the command as the user gave it. words: the program and its arguments. arguments: what of
+    them goes to run.json and into the run directory's name.
+    """
+
+    what: str
+    words: list[str]
+    arguments: list[str]
+
+
+def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options: Options) -> int:
+    """Runs a program in a fresh pod, as entrypoint.sh starts it; returns its exit code. Raises Problem if it cannot be started."""
+    environ, config_next = options.environ, options.config_next
+    # `docker compose run -e USE_VITESS`
+    passed = {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}
+    with working(settings, program.what, signals, options) as (stack, runner):
+        run = Run.create(
+            settings,
+            [("tn" if config_next else "t"), *program.arguments],
+            {
+                "arguments": program.arguments,
+                "config_next": config_next,
+                "environment": passed,
+                "checkout": str(stack.checkout.path),
+            },
+            standby.find(settings),
+        )
+        with packed(settings, run), run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
+            # Beside the work: git looks at every file.
+            pool.submit(lambda: run.record.update(revision=stack.checkout.revision()))
+            rendered = stack.bring_up(runner, run, options.timeout)
+            run.record["versions"] = stack.versions()
+            with run.phase("stop boulder"):
+                deployment.remove_leftovers(stack, runner, run)
+                deployment.stop(stack)
+            entrypoint = words(stack.services[BOULDER], "entrypoint")
+            commands = [setup_command(stack.services), [*entrypoint, *program.words]]
+            order = Execution(rendered, run, TESTS, commands, options.timeout, passed, stack.basis())
+            try:
+                code = runner.execute(order)
+            finally:
+                give_back(stack, signals)
+            run.record["exit_code"] = code
+        if code:
+            note(f"exit code {code}; everything about this run is in {shown(run.path)}")
+        return code
+
+
+def give_back(stack: Stack, signals: Signals) -> None:
+    """Starts the Boulder again that the tests' pod took the place of. Failing at it does not change the tests' verdict."""
+    with signals.deferred():
+        try:
+            deployment.restore(stack, patience=10)
+        except (ApiError, process.Failed, subprocess.TimeoutExpired) as error:
+            note(f"the running Boulder could not be started again; the next command does it ({error})")

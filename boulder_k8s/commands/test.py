@@ -1,0 +1,40 @@
+"""`tk8s.sh` and `tnk8s.sh`: Boulder's test.sh in a fresh pod."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NoReturn
+
+from ..host.errors import Problem
+from ..host.settings import Settings
+from ..host.signals import Signals
+from ..manifests import checkout
+from .arguments import Options
+from .run import Program, in_fresh_pod
+
+
+def test(settings: Settings, signals: Signals, arguments: list[str], options: Options) -> int:
+    """`./t.sh ARGUMENTS`, or ./tn.sh with config_next: returns test.sh's exit code. Raises Problem if the tests cannot be started."""
+    wrapper, extra = ("./tnk8s.sh", ["-n"]) if options.config_next else ("./tk8s.sh", [])
+    program = Program(" ".join([wrapper, *arguments]), ["./test.sh", *extra, *arguments], arguments)
+    return in_fresh_pod(settings, signals, program, options)
+
+
+def hand_over_to_compose(
+    settings: Settings, arguments: list[str], config_next: bool, environ: Mapping[str, str] = os.environ
+) -> NoReturn:
+    """Becomes the checkout's own t.sh, or tn.sh, with the environment as the user has it (BOULDER_CI_ORCH=compose).
+
+    Raises Problem if that cannot be started.
+    """
+    script = checkout.of_command(settings, environ).path / ("tn.sh" if config_next else "t.sh")
+    own = str(settings.root)  # what tk8s.sh put in front
+    path = [part for part in environ.get("PYTHONPATH", "").split(":") if part and part != own]
+    kept = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "BOULDER_K8S_WRAPPER")}
+    try:
+        os.execve(script, [str(script), *arguments], {**kept, **({"PYTHONPATH": ":".join(path)} if path else {})})
+    except OSError as error:
+        raise Problem(
+            f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."
+        ) from error

@@ -1,0 +1,53 @@
+"""`invoke up`: `docker compose up --detach`."""
+
+from __future__ import annotations
+
+import time
+
+from ..diagnose.failure import packed
+from ..host.errors import Problem
+from ..host.progress import note, step
+from ..host.settings import Settings
+from ..host.signals import Signals
+from ..run.directory import Run
+from . import deployment
+from .arguments import Options
+from .stack import explained, working
+
+
+def up(settings: Settings, signals: Signals, options: Options) -> None:
+    """Starts Boulder and its dependencies; returns when the ACME directory answers on the host.
+
+    options.timeout: seconds, for the dependencies and again for Boulder. Raises Problem with the name of what failed and its last log
+    lines.
+    """
+    with working(settings, "invoke up", signals, options) as (stack, runner):
+        record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
+        run = Run.create(settings, ["up"], record)
+        with packed(settings, run), run.recorded(), explained(stack, run):
+            rendered = stack.bring_up(runner, run, options.timeout)
+            deployment.remove_leftovers(stack, runner, run)
+            deployment.start(stack, rendered, options.timeout)
+            wait_for_directory(settings, 30)
+        note(f"Boulder is up: {settings.directory_url}")
+
+
+def wait_for_directory(settings: Settings, timeout: float) -> None:
+    """Waits until the host reaches the ACME directory. Raises Problem after `timeout` seconds."""
+    import urllib.request  # here, not on top: a run of the tests asks nothing over HTTP (25 ms)
+
+    deadline = time.monotonic() + timeout
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # localhost is never behind a proxy
+    with step(f"waiting for {settings.directory_url}"):
+        while True:
+            try:
+                with opener.open(settings.directory_url, timeout=5):
+                    return
+            except OSError as error:  # urllib's errors are OSErrors
+                if time.monotonic() > deadline:
+                    raise Problem(
+                        f"Boulder is ready, but {settings.directory_url} does not answer: {error}.",
+                        "See whether a firewall or proxy stands between, and `docker port " + settings.node + "`.",
+                        check="proxy",
+                    ) from error
+                time.sleep(0.2)

@@ -1,0 +1,45 @@
+"""Files: read as YAML, found below a directory, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_yaml(path: Path) -> Any:
+    """Returns the one YAML document in a file."""
+    return yaml.load(path.read_text(), Loader)
+
+
+def below(directory: Path) -> dict[str, Path]:
+    """Returns every file below a directory, by its path there."""
+    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def write_whole(path: Path, data: str | bytes, mode: int | None = None) -> None:
+    """Writes a file beside `path`, then renames it: a reader sees the old content or the new, never a part.
+
+    mode: permissions, such as 0o600. Raises OSError; then `path` is as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.touch(mode if mode is not None else 0o666)
+        partial.write_bytes(data.encode() if isinstance(data, str) else data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def own_directory(path: Path) -> Path:
+    """Makes a directory that git ignores, whatever repository the project lies in; returns it."""
+    path.mkdir(parents=True, exist_ok=True)
+    ignore = path / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return path

@@ -1,0 +1,16 @@
+"""Names that code, YAML and tests share."""
+
+NAMESPACE = "boulder"
+BOULDER = "boulder"  # the Compose service, its Deployment and its container
+TESTS = "boulder-tests"  # t.sh's `--name boulder_tests`
+SETUP = "bsetup"  # the Compose service that runs generate.sh
+
+NAME = "app.kubernetes.io/name"  # the label that Services and workloads select by
+PART_OF = "app.kubernetes.io/part-of=boulder"  # selects every object of k8s/base
+WORKLOAD_KINDS = ("Deployment", "StatefulSet")
+
+# On the node; k8s/base and k8s/cluster name the same paths.
+CHECKOUT_MOUNT = "/boulder"
+RUNS_MOUNT = "/runs"
+STATIC_PODS_MOUNT = "/static-pods"
+RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod

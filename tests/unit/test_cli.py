@@ -1,0 +1,76 @@
+"""What a command ends with: two lines and an exit code, whatever went wrong; 1 only if tests have failed."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from boulder_k8s.cluster.errors import Unanswered
+from boulder_k8s.commands import cli
+from boulder_k8s.host.errors import Interrupted, Problem
+from boulder_k8s.host.process import Failed
+from boulder_k8s.host.settings import ROOT
+from boulder_k8s.host.signals import CAUGHT
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ended(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    def action(*_: object) -> None:
+        raise error
+
+    code = cli.guarded(action)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return code, captured.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("error", "wrong", "advice"),
+    [
+        (Problem("It is wrong.", "Do this.", "words"), "It is wrong.", "Do this."),
+        (Failed(["/usr/bin/docker", "ps"], 125, "no such thing"), "docker ended with 125.", "Run the command again"),
+        (subprocess.TimeoutExpired(["docker", "ps"], 60), "docker did not answer within 60 s.", "`invoke doctor`"),
+        (Unanswered("the API server does not answer: refused"), "API server", "`invoke doctor`"),
+        (PermissionError(errno.EACCES, "denied", str(ROOT / "x")), "cannot be read or written by you", "sudo chown"),
+        (PermissionError(errno.EACCES, "denied", "/elsewhere/x"), "cannot be read or written by you", "Make it yours"),
+        (OSError(errno.ENOSPC, "No space left", "/x"), "The disk is full: /x", "Make room"),
+    ],
+)
+def test_two_lines_say_what_is_wrong_and_what_to_do(capsys, error: Exception, wrong: str, advice: str) -> None:
+    code, lines = ended(error, capsys)
+    assert code == 2
+    assert wrong in lines[-2] and advice in lines[-1]
+    assert all(line.startswith("boulder-k8s: ") for line in lines[-2:])
+
+
+def test_a_problem_may_have_an_exit_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(Problem("generate.sh ended with 42.", "Mend it.", exit_code=42), capsys)[0] == 42
+
+
+def test_a_defect_is_no_failed_test(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (RuntimeError("ours"), OSError(errno.EIO, "Input/output error"), PermissionError()):
+        code, lines = ended(error, capsys)
+        assert code == 2
+        assert "this is a defect of boulder-k8s" in lines[-2] and "report it" in lines[-1]
+
+
+def test_an_interruption_is_128_and_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(Interrupted(15), capsys)[0] == 143
+
+
+def test_advice_says_where_invoke_is_to_those_who_type_elsewhere(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f".venv/bin/invoke in {ROOT}" in ended(Problem("No.", "Run `invoke up`."), capsys)[1][-1]
+    monkeypatch.chdir(ROOT)
+    assert str(ROOT) not in ended(Problem("No.", "Run `invoke up`."), capsys)[1][-1]

@@ -1,0 +1,77 @@
+"""`invoke exec` and `shell`: which pod, which words, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.api_server import ApiServer
+
+from boulder_k8s.commands import exec as module
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.tools import Tools
+
+
+class Became(BaseException):
+    """The process would be another program now."""
+
+
+@pytest.fixture
+def settings(settings: Settings, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A cluster that runs."""
+    settings.state.mkdir(parents=True)
+    server.write_kubeconfig(settings.kubeconfig)
+    monkeypatch.setattr(module.tools, "find", lambda _: Tools(Path("/kind"), Path("/kubectl")))
+    monkeypatch.setattr(module.Cluster, "require_running", lambda _: None)
+
+    def become(_: str, words: list[str]) -> None:
+        raise Became(words)
+
+    monkeypatch.setattr(os, "execv", become)
+    return settings
+
+
+def add(server: ApiServer, name: str, service: str) -> None:
+    labels = {"app.kubernetes.io/name": service}
+    server.add(
+        {"kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {"containers": [{"name": service}]}}
+    )
+
+
+def words(settings: Settings, service: str, *command: str) -> list[str]:
+    with pytest.raises(Became) as caught:
+        module.execute(settings, service, list(command))
+    return caught.value.args[0]
+
+
+def test_the_command_runs_in_the_services_container(settings: Settings, server: ApiServer) -> None:
+    add(server, "bredis-1-0", "bredis-1")
+    found = words(settings, "bredis_1", "redis-cli", "a b")
+    assert found[0] == "/kubectl"
+    assert {f"--kubeconfig={settings.kubeconfig}", "--context=kind-unit", "--namespace=boulder"} <= set(found)
+    assert found[found.index("exec") :] == [
+        *("exec", "bredis-1-0", "--container=bredis-1", "--stdin", "--", "redis-cli", "a b"),
+    ]
+
+
+def test_while_tests_run_boulder_is_their_pod(settings: Settings, server: ApiServer, capsys) -> None:
+    add(server, "boulder-7d-x", "boulder")
+    add(server, "boulder-tests", "boulder")
+    assert "boulder-tests" in words(settings, "boulder", "true")
+    assert "tests are running" in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_run_or_is_none_is_refused(settings: Settings, server: ApiServer) -> None:
+    for service, command, match in (
+        ("bconsul", ["true"], "bconsul does not run"),
+        ("nothing", ["true"], "There is no service nothing"),
+        ("bconsul", [], "There is no command to run"),
+    ):
+        with pytest.raises(Problem, match=match):
+            module.execute(settings, service, command)
+    add(server, "bconsul-x", "bconsul")
+    server.change("Pod", "bconsul-x", {"status": {"phase": "Pending"}})
+    with pytest.raises(Problem, match="does not run"):
+        module.execute(settings, "bconsul", ["true"])

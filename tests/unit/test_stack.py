@@ -1,0 +1,185 @@
+"""The stack on a cluster: what is applied and when again, and the Boulder that a run takes the place of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.api_server import ApiServer
+
+from boulder_k8s.cluster import rollout
+from boulder_k8s.cluster.api import Api
+from boulder_k8s.cluster.errors import Rejected
+from boulder_k8s.commands import deployment
+from boulder_k8s.commands.run import give_back
+from boulder_k8s.commands.stack import Stack, explained
+from boulder_k8s.host import state
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.names import BOULDER, NAME
+from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.signals import Signals
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.overlay import Rendered
+from boulder_k8s.manifests.overrides import Overrides
+from boulder_k8s.run.directory import Run
+
+
+def workload(name: str, replicas: int = 1) -> dict:
+    labels = {NAME: name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": name}]}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "boulder", "labels": labels},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+@pytest.fixture
+def stack(settings: Settings, api: Api, tmp_path: Path) -> Stack:
+    settings.state.mkdir(parents=True)
+    cluster = SimpleNamespace(api=api, settings=settings, kubectl=None)
+    found = Stack(settings, cluster, Checkout(tmp_path), False, Overrides(), {"services": {}}, {})
+    found.node_id, found.node_started = "node-1", "noon"
+    return found
+
+
+def applied(server: ApiServer) -> int:
+    return len(server.asked("PATCH", "/deployments/"))
+
+
+def test_what_is_there_is_not_applied_again(stack: Stack, server: ApiServer) -> None:
+    objects = [workload("bconsul")]
+    stack.apply("applied", objects)
+    assert applied(server) == 1
+    stack.known = stack.observe()
+    stack.apply("applied", objects)
+    assert applied(server) == 1
+
+
+@pytest.mark.parametrize("what", ["another object", "another node", "deleted by hand", "record lost"])
+def test_what_differs_is_applied_again(stack: Stack, server: ApiServer, what: str) -> None:
+    objects = [workload("bconsul")]
+    stack.apply("applied", objects)
+    if what == "another object":
+        objects = [workload("bconsul"), workload("bjaeger")]
+    elif what == "another node":
+        stack.node_id = "node-2"
+    elif what == "deleted by hand":
+        server.remove("Deployment", "bconsul")
+    else:
+        stack.settings.file("applied").write_text("{")
+    stack.known = stack.observe()
+    stack.apply("applied", objects)
+    assert applied(server) == 1 + len(objects)
+    assert server.find("Deployment", objects[-1]["metadata"]["name"])
+
+
+def test_an_apply_that_fails_is_not_remembered(stack: Stack, server: ApiServer) -> None:
+    server.fail("PATCH", "/deployments/", 422)
+    with pytest.raises(Rejected):
+        stack.apply("applied", [workload("bconsul")])
+    assert not stack.settings.file("applied").exists()
+
+
+def test_what_holds_for_a_start_of_the_node_is_asked_once_for_each(stack: Stack) -> None:
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        return "28.0"
+
+    assert [stack.once_a_start("engine", ask) for _ in range(3)] == ["28.0"] * 3
+    assert len(asked) == 1
+    stack.node_started = "evening"
+    stack.once_a_start("engine", ask)
+    assert len(asked) == 2
+
+
+def test_an_api_server_that_does_not_answer_is_no_knowledge(stack: Stack, server: ApiServer) -> None:
+    server.stop()
+    assert stack.observe() is None
+
+
+def replicas(server: ApiServer) -> int:
+    return server.find("Deployment", BOULDER)["spec"]["replicas"]
+
+
+def test_a_run_takes_boulders_place_and_gives_it_back(stack: Stack, server: ApiServer) -> None:
+    server.add(workload(BOULDER, replicas=2))
+    server.controller.linger = 0.3
+    deployment.stop(stack)
+    assert replicas(server) == 0
+    assert not [pod for pod in server.store.list("Pod", "boulder") if pod["metadata"]["labels"].get(NAME) == BOULDER]
+    deployment.restore(stack)
+    assert replicas(server) == 2
+    assert deployment.REPLICAS not in server.find("Deployment", BOULDER)["metadata"].get("annotations", {})
+
+
+def test_a_boulder_that_a_killed_run_stopped_is_given_back_by_the_next(stack: Stack, server: ApiServer) -> None:
+    server.add(workload(BOULDER))
+    deployment.stop(stack)
+    stack.known = stack.observe()  # the next command
+    deployment.stop(stack)
+    deployment.restore(stack)
+    assert replicas(server) == 1
+
+
+def test_without_a_boulder_nothing_is_asked_for_it(stack: Stack, server: ApiServer) -> None:
+    stack.known = []
+    deployment.stop(stack)
+    deployment.restore(stack)
+    assert server.requests == []
+
+
+def test_a_boulder_that_does_not_end_is_named(stack: Stack, server: ApiServer, monkeypatch) -> None:
+    server.add(workload(BOULDER))
+    monkeypatch.setattr(deployment, "wait_until_gone", lambda *_, **__: False)
+    with pytest.raises(Problem, match="did not end within 60 s"):
+        deployment.stop(stack)
+
+
+def test_a_boulder_that_cannot_be_given_back_changes_no_verdict(
+    stack: Stack, server: ApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.fail("GET", "/deployments/boulder", 422)
+    give_back(stack, Signals())
+    assert "could not be started again; the next command does it" in capsys.readouterr().err
+
+
+def test_up_gives_a_stopped_boulder_its_replicas(stack: Stack, server: ApiServer) -> None:
+    server.add(workload(BOULDER))
+    deployment.stop(stack)
+    deployment.start(stack, Rendered("", [workload(BOULDER, replicas=0)]), 20)
+    assert replicas(server) == 1
+
+
+def test_a_leftover_pod_is_deleted_and_one_that_waits_is_not(stack: Stack, settings: Settings) -> None:
+    deleted: list[str] = []
+    runner = SimpleNamespace(delete=deleted.append)
+    run = Run.create(settings, ["t"], {})
+    pods = [{"kind": "Pod", "metadata": {"name": name, "labels": {}}} for name in ("boulder-tests", "bsetup")]
+    stack.known = pods
+    deployment.remove_leftovers(stack, runner, run)
+    assert deleted == ["bsetup", "boulder-tests"]
+    deleted.clear()
+    pods[0]["metadata"]["labels"][NAME] = "boulder-standby"
+    deployment.remove_leftovers(stack, runner, run)
+    assert deleted == ["bsetup"]
+    deleted.clear()
+    (run.path / "pod.json").touch()  # its own pod waits: the other is being deleted
+    stack.known = [{"kind": "Pod", "metadata": {"name": "boulder-tests", "labels": {}}}]
+    deployment.remove_leftovers(stack, runner, run)
+    assert deleted == []
+
+
+def test_an_image_that_the_node_has_lost_is_loaded_next_time(stack: Stack, settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr("boulder_k8s.commands.stack.keep_cluster_state", lambda *_: None)
+    state.write(settings.file("images"), {"redis:7": "sha256:r"}, "node-1")
+    run = Run.create(settings, ["t"], {})
+    with pytest.raises(Problem), explained(stack, run):
+        raise rollout.failure(
+            stack.cluster.api, rollout.Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False)
+        )
+    assert not settings.file("images").exists()
