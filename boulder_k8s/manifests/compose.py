@@ -99,9 +99,16 @@ def services(document: dict) -> dict[str, Service]:
     }
 
 
-# Set anew by every shell or terminal, and nothing that a Compose file asks for.
-VOLATILE = {"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES", "WINDOWID", "TERM_SESSION_ID", "BOULDER_K8S_WRAPPER"}
-ELSEWHERE = ("include", "extends", "env_file")  # keys that read files which `fingerprint` does not look at
+# A variable that a Compose file mentions: $NAME, ${NAME...}; or a name without a value, as `environment` may list it.
+# https://docs.docker.com/reference/compose-file/interpolation/
+MENTIONED = re.compile(r"\$\{?([A-Za-z_]\w*)|^\s*(?:-\s*)?[\"']?([A-Za-z_]\w*)[\"']?\s*:?\s*(?:#.*)?$", re.MULTILINE)
+DECIDING = ("COMPOSE_", "DOCKER_")  # what these begin tells Compose itself what to do
+ELSEWHERE = (
+    "include",
+    "extends",
+    "env_file",
+    "label_file",
+)  # keys that read files which `fingerprint` does not look at
 
 
 def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[str, str] = os.environ) -> dict:
@@ -118,15 +125,18 @@ def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -
     """What Compose's answer depends on, hashed; empty where it reads files that only it knows of."""
     if any(name in environ for name in ("COMPOSE_FILE", "COMPOSE_ENV_FILES")):
         return ""
+    mentioned = {"HOME"}  # what ~ is
     digest = hashlib.sha256(f"{checkout} {config_next} {shutil.which('docker')}".encode())
     names = [*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"]
     for path in sorted(path for path in names if path.is_file()):
         content = path.read_bytes()
         if any(re.search(rb"^[\s-]*" + word.encode() + rb"\s*:", content, re.MULTILINE) for word in ELSEWHERE):
             return ""
-        digest.update(json.dumps([path.name, content.decode(errors="replace")]).encode())
-    kept = sorted((key, value) for key, value in environ.items() if key not in VOLATILE)
-    digest.update(json.dumps(kept).encode())
+        text = content.decode(errors="replace")
+        mentioned.update(*MENTIONED.findall(text))
+        digest.update(json.dumps([path.name, text]).encode())
+    kept = {key: value for key, value in environ.items() if key in mentioned or key.startswith(DECIDING)}
+    digest.update(json.dumps(sorted(kept.items())).encode())
     return digest.hexdigest()
 
 

@@ -13,6 +13,7 @@ from support.e2e import ROOT, Project, free_port, remove_all
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.timeout(1200))  # every command has a limit of its own
 
 
 @pytest.fixture(scope="session")

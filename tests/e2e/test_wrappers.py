@@ -30,7 +30,9 @@ def from_nothing(project: Project) -> None:
     assert b" 0 failed" in result.stdout
     # Its DNS was ready before they began: tests do not wait for names as the entrypoint does.
     record = project.record()
-    begun = record["began"] + sum(record["phases"][name] for name in ("cluster", "images", "certificates", "dependencies"))
+    begun = record["began"] + sum(
+        record["phases"][name] for name in ("cluster", "images", "certificates", "dependencies")
+    )
     ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}'
     shown = project.kubectl("get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "-o", ready)
     assert max(datetime.datetime.fromisoformat(time).timestamp() for time in shown.split()) <= begun + 1

@@ -1,4 +1,4 @@
-"""The CI workflow: a GitHub workflow by its schema, and Boulder's own matrix row by row."""
+"""The CI workflows: GitHub workflows by their schema, and Boulder's own matrix row by row."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,8 @@ BOULDERS = [
 ]
 
 
-def test_github_would_take_it() -> None:
+@pytest.mark.parametrize("workflow", sorted(WORKFLOW.parent.glob("*.yml")), ids=lambda path: path.stem)
+def test_github_would_take_it(workflow: Path) -> None:
     result = subprocess.run(
         [
             sys.executable,
@@ -34,12 +36,19 @@ def test_github_would_take_it() -> None:
             "check_jsonschema",
             "--builtin-schema",
             "vendor.github-workflows",
-            str(WORKFLOW),
+            str(workflow),
         ],
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_push_is_checked_with_no_more_rights_than_reading() -> None:
+    document = yaml.safe_load((WORKFLOW.parent / "check.yml").read_text())
+    assert {"push", "pull_request"} <= set(document[True])  # YAML 1.1 reads `on` so
+    assert document["permissions"] == {"contents": "read"}
+    assert any(step.get("run") == "./check" for step in document["jobs"]["check"]["steps"])
 
 
 def test_its_rows_are_boulders_with_one_word_swapped() -> None:

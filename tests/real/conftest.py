@@ -13,6 +13,7 @@ from support.real import PUBLISHED, Boulder, free_ports, is_boulder
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.real)
+        item.add_marker(pytest.mark.timeout(3600))  # every command has a limit of its own
 
 
 @pytest.fixture(scope="session")

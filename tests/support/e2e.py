@@ -22,7 +22,7 @@ CLUSTER = f"boulder-e2e-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
 # Wrappers started by `nohup ./check &` would inherit that these are ignored.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
-LIMIT = 240  # seconds; a test that needs more hangs
+LIMIT = 240  # seconds; a command that needs more hangs
 
 
 def free_port() -> int:

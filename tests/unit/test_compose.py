@@ -86,7 +86,7 @@ def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Progra
     programs.answer("docker", "config", """printf '{"services": {"boulder": {"image": "a"}}}'""")
     checkout, memory = tmp_path / "checkout", tmp_path / "memory"
     checkout.mkdir()
-    (checkout / "docker-compose.yml").write_text("services: {}\n")
+    (checkout / "docker-compose.yml").write_text("services:\n  a:\n    image: x:${BOULDER_TOOLS_TAG:-latest}\n")
     environ = {"BOULDER_TOOLS_TAG": "1", "PWD": "/a"}
 
     def asked(config_next: bool = False, **more: str) -> int:
@@ -98,8 +98,15 @@ def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Progra
     assert [asked(), asked(), asked(PWD="/b")] == [1, 0, 0]
     assert [asked(config_next=True), asked(config_next=True), asked()] == [1, 0, 0]
     assert [asked(BOULDER_TOOLS_TAG="2"), asked(BOULDER_TOOLS_TAG="2")] == [1, 0]
-    (checkout / "docker-compose.override.yml").write_text("services: {}\n")
+    asked()
+    assert [asked(TERM_SESSION_ID="1", SSH_TTY="/dev/pts/1", OTHER="x"), asked(COMPOSE_PROFILES="p")] == [0, 1]
+    assert [asked(DOCKER_CONFIG="/d"), asked(HOME="/h")] == [1, 1]
+    override = "services:\n  a:\n    environment:\n      - BARE\n      - X=$PWD\n  b:\n    environment:\n      OTHER:\n"
+    (checkout / "docker-compose.override.yml").write_text(override)
     assert [asked(), asked()] == [1, 0]
+    assert [asked(BARE="1"), asked(PWD="/b"), asked(OTHER="1"), asked(TERM="xterm")] == [1, 1, 1, 1]
+    asked()
+    assert asked(TERM="xterm") == 0
     (checkout / ".env").write_text("X=1\n")
     assert asked() == 1
     (memory / "False.json").write_text('{"key"')
