@@ -25,7 +25,7 @@ from ..host.signals import Signals
 from ..manifests import checkout, compose, drift, overlay, staging
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
-from ..manifests.overlay import Rendered
+from ..manifests.overlay import Rendered, RenderOptions
 from ..manifests.overrides import PUBLIC, Overrides
 from ..run.directory import Run
 from ..run.runner import Execution, Runner, keep_cluster_state
@@ -168,14 +168,16 @@ class Stack:
         """The run overlay of the checkout as it is now; without its Secrets if generate.sh has not run yet."""
         return overlay.render(
             self.settings,
-            self.checkout,
-            self.services,
-            self.image_ids or {},
-            self.config_next,
-            self.cluster.tools.kubectl,
-            self.settings.state / "overlay",
-            secrets,
-            self.overrides,
+            RenderOptions(
+                self.checkout,
+                self.services,
+                self.cluster.tools.kubectl,
+                self.settings.state / "overlay",
+                self.config_next,
+                self.image_ids or {},
+                secrets,
+                self.overrides,
+            ),
         )
 
     def apply(self, name: str, objects: list[dict]) -> None:

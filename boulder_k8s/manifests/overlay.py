@@ -10,24 +10,48 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from ..host import process, state
 from ..host.errors import Problem
-from ..host.files import Loader, load_yaml
-from ..host.names import NAMESPACE, WORKLOAD_KINDS
+from ..host.files import Loader
+from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
-from . import compose
+from . import patches
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
 from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
 from .workloads import WITHOUT_WORKLOAD, Workload, workloads
 
-NONE = Overrides()
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What is rendered, from what, and where.
+
+    checkout: its files fill the ConfigMaps and Secrets. services: of its Compose file, with the overrides applied.
+    config_next: test/config-next (tn.sh) in place of test/config. image_ids: the engine's id of each image; an image rebuilt under
+    its old tag rolls its pods through it. kubectl: the executable. directory: where the run overlay is written, made anew; what
+    kubectl answered is kept beside it. secrets: False if generate.sh has not run yet. overrides: what the user changes of Boulder.
+    """
+
+    checkout: Checkout
+    services: dict[str, Service]
+    kubectl: Path
+    directory: Path
+    config_next: bool = False
+    image_ids: Mapping[str, str] = field(default_factory=dict)
+    secrets: bool = True
+    overrides: Overrides = Overrides()
+
+    @property
+    def overlay(self) -> str:
+        """The directory of k8s/overlays, and of the checkout's test/."""
+        return "config-next" if self.config_next else "config"
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ def check_services(services: dict[str, Service]) -> None:
             f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
             "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
         )
-    if "boulder" not in given:
+    if BOULDER not in given:
         raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
 
 
@@ -61,28 +85,15 @@ def running(services: dict[str, Service]) -> list[Workload]:
     return [workload for workload in workloads().values() if workload.name in given]
 
 
-def render(
-    settings: Settings,
-    checkout: Checkout,
-    services: dict[str, Service],
-    image_ids: dict[str, str],
-    config_next: bool,
-    kubectl: Path,
-    directory: Path,
-    secrets: bool = True,
-    overrides: Overrides = NONE,
-) -> Rendered:
-    """Writes the run overlay into `directory` (made anew) and renders it; without `secrets` where generate.sh has not run yet.
-
-    image_ids: the engine's id of each image; an image rebuilt under its old tag rolls its pods through it. Raises Problem
-    for configuration that Kubernetes cannot carry.
-    """
-    check_services(services)
+def render(settings: Settings, options: RenderOptions) -> Rendered:
+    """Writes the run overlay and renders it. Raises Problem for configuration that Kubernetes cannot carry."""
+    check_services(options.services)
+    directory = options.directory
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    overlay = "config-next" if config_next else "config"
-    config_name = f"boulder-{overlay}"
-    config = configuration(overrides.files(checkout.path / "test" / overlay))
+    checkout, services = options.checkout, options.services
+    config_name = f"boulder-{options.overlay}"
+    config = configuration(options.overrides.files(checkout.path / "test" / options.overlay))
     config_maps = {
         config_name: {key: path for key, path, _ in config},
         "bmariadb-initdb": initdb(checkout),
@@ -93,53 +104,27 @@ def render(
     }
     tls = {
         name: {key: checkout.path / path for key, path in files.items()}
-        for name, files in (wanted(SECRETS, services) if secrets else ())
+        for name, files in (wanted(SECRETS, services) if options.secrets else ())
     }
-    patches = {
-        workload.name: patch(workload.kind, workload.name, service_of(services, workload.name), image_ids)
-        for workload in running(services)
-    }
-    pod = patches["boulder"]["spec"]["template"]["spec"]
-    pod["volumes"] = [
-        {
-            "name": "config",
-            "projected": {
-                "sources": [
-                    {
-                        "configMap": {
-                            "name": config_name,
-                            "items": [
-                                {"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config
-                            ],
-                        }
-                    }
-                ]
-            },
-        }
-    ]
-    pod["hostAliases"] = host_aliases(service_of(services, "boulder"))
-    pod["containers"][0]["ports"] = [
-        {"containerPort": port, "hostPort": port, "protocol": "TCP"}
-        for port in sorted({port.container for port in settings.ports})
-    ]
-    if target := overrides.relay_target:
-        pod["initContainers"] = [{"name": "acme-client", "env": [{"name": "TARGET", "value": target}]}]
-    for name, document in patches.items():
+    boulder = patches.BoulderPod(
+        config_name,
+        [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config],
+        (port.container for port in settings.ports),
+        options.overrides.relay_target,
+    )
+    documents = all_patches(settings.root / "k8s/base", options, boulder)
+    for name, document in documents.items():
         write(directory / f"{name}-patch.yaml", document)
-    for number, document in enumerate(deletions(services, settings.root)):
-        patches[f"absent-{number}"] = document
-        write(directory / f"absent-{number}-patch.yaml", document)
+    # The real path: kustomize resolves links in its own working directory, and not in this one.
+    ours = os.path.relpath(settings.root / "k8s", directory.resolve())
     write(
         directory / "kustomization.yaml",
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "namespace": NAMESPACE,
-            # The real path: kustomize resolves links in its own working directory, and not in this one.
-            "resources": [os.path.relpath(settings.root / "k8s/overlays" / overlay, directory.resolve())],
-            "components": [os.path.relpath(settings.root / "k8s/components/acme-client", directory.resolve())]
-            if overrides.relay_target
-            else [],
+            "resources": [f"{ours}/overlays/{options.overlay}"],
+            "components": [f"{ours}/components/acme-client"] if boulder.relay_target else [],
             "generatorOptions": {"labels": {"app.kubernetes.io/part-of": "boulder"}},  # as the base's objects
             "configMapGenerator": [
                 {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
@@ -148,10 +133,23 @@ def render(
                 {"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()
             ],
             "images": image_overrides(services),
-            "patches": [{"path": f"{name}-patch.yaml"} for name in patches],
+            "patches": [{"path": f"{name}-patch.yaml"} for name in documents],
         },
     )
-    return rendered(settings.root, kubectl, directory)
+    return rendered(settings.root, options.kubectl, directory)
+
+
+def all_patches(base: Path, options: RenderOptions, boulder: patches.BoulderPod) -> dict[str, dict]:
+    """Returns the run overlay's patches by the name of their files."""
+    found = {}
+    for workload in running(options.services):
+        service = service_of(options.services, workload.name)
+        found[workload.name] = patches.of_workload(workload, service, options.image_ids.get(service.image, ""))
+    patches.add_boulder(found[BOULDER], service_of(options.services, BOULDER), boulder)
+    absent = [
+        document for name in sorted(set(workloads()) - set(found)) for document in patches.without_workload(base, name)
+    ]
+    return found | {f"absent-{number}": document for number, document in enumerate(absent)}
 
 
 def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
@@ -182,57 +180,8 @@ def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> li
     return [item for item in files.items() if any(name.startswith(item[0].rpartition("-")[0]) for name in names)]
 
 
-def deletions(services: dict[str, Service], root: Path) -> list[dict]:
-    """Patches that take every object of a workload out again for which the checkout has no service."""
-    absent = set(workloads()) - {workload.name for workload in running(services)}
-    found = [load_yaml(path) for name in sorted(absent) for path in sorted((root / "k8s/base" / name).glob("*-*.yaml"))]
-    return [
-        {
-            "apiVersion": item["apiVersion"],
-            "kind": item["kind"],
-            "metadata": {
-                "name": item["metadata"]["name"],
-                **({} if item["kind"] == "PersistentVolume" else {"namespace": NAMESPACE}),
-            },
-            "$patch": "delete",
-        }
-        for item in found
-    ]
-
-
 def service_of(services: dict[str, Service], workload: str) -> Service:
     return next(service for service in services.values() if service.object_name == workload)
-
-
-def patch(kind: str, name: str, service: Service, image_ids: dict[str, str]) -> dict:
-    """What the checkout's Compose file sets for a workload."""
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "template": {
-                "metadata": {"annotations": {"boulder-k8s/image-id": image_ids.get(service.image, "")}},
-                "spec": {
-                    "containers": [
-                        {
-                            "name": name,
-                            "env": [{"name": key, "value": value} for key, value in service.environment.items()],
-                        }
-                    ]
-                },
-            }
-        },
-    }
-
-
-def host_aliases(service: Service) -> list[dict]:
-    """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
-    names: dict[str, list[str]] = {}
-    for host, address in compose.extra_hosts(service.document):
-        if address[:1].isdigit() or ":" in address:
-            names.setdefault(address, []).append(host)
-    return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]
 
 
 def image_overrides(services: dict[str, Service]) -> list[dict]:

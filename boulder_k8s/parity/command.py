@@ -16,6 +16,7 @@ from ..host.settings import Settings
 from ..manifests import checkout as checkouts
 from ..manifests import compare, compose, differences, overlay, staging
 from ..manifests.checkout import Checkout
+from ..manifests.overlay import RenderOptions
 from ..run.directory import Run
 from . import probe, results
 from .orchestrators import CONTAINER, Compose, Kubernetes, environment
@@ -88,13 +89,14 @@ def static_part(
     services = compose.services(document)
     rendered = overlay.render(
         settings,
-        checkout,
-        services,
-        {},
-        config_next,
-        kubectl,
-        settings.state / "parity-overlay",
-        secrets=not staging.needs_generate(checkout),
+        RenderOptions(
+            checkout,
+            services,
+            kubectl,
+            settings.state / "parity-overlay",
+            config_next,
+            secrets=not staging.needs_generate(checkout),
+        ),
     )
     found = compare.compare(document, rendered.objects)
     unlisted, listed = differences.partition(found, intended)

@@ -15,6 +15,7 @@ from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT, Port, Settings
 from boulder_k8s.manifests import compare, compose, differences, drift, overlay
 from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.overlay import RenderOptions
 
 Side = tuple[dict, list[dict]]
 
@@ -29,13 +30,14 @@ def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     settings = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(14003, 4003)))
     rendered = overlay.render(
         settings,
-        Checkout(path),
-        compose.services(document),
-        {},
-        config_next,
-        KUBECTL,
-        ROOT / ".state" / "static-test" / request.param,
-        secrets=False,
+        RenderOptions(
+            Checkout(path),
+            compose.services(document),
+            KUBECTL,
+            ROOT / ".state" / "static-test" / request.param,
+            config_next,
+            secrets=False,
+        ),
     )
     return document, rendered.objects
 
@@ -189,13 +191,9 @@ def test_extra_hosts_tags_and_environment_are_followed(side: Side, tmp_path: Pat
     document = compose.document(path, False)
     rendered = overlay.render(
         SETTINGS,
-        Checkout(path),
-        compose.services(document),
-        {},
-        False,
-        KUBECTL,
-        ROOT / ".state/static-test/o",
-        secrets=False,
+        RenderOptions(
+            Checkout(path), compose.services(document), KUBECTL, ROOT / ".state/static-test/o", secrets=False
+        ),
     )
     found = [item for item in unlisted(document, rendered.objects) if not item[1].startswith("port ")]
     assert found == []

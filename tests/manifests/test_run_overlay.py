@@ -10,15 +10,16 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from support.rendering import KUBECTL, SETTINGS
+from support.rendering import KUBECTL, SETTINGS, kustomize
 
 from boulder_k8s.airgap import pins
-from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.host.settings import ROOT
+from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests import compose, overlay
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
+from boulder_k8s.manifests.overlay import RenderOptions
 from boulder_k8s.manifests.overrides import PUBLIC, Overrides
 from boulder_k8s.manifests.staging import SECRETS
 from boulder_k8s.manifests.workloads import workloads
@@ -68,9 +69,14 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def render(
-    checkout: Checkout, tmp_path: Path, ids: dict[str, str] | None = None, config_next: bool = False
+    checkout: Checkout,
+    tmp_path: Path,
+    services: dict[str, Service] = SERVICES,
+    settings: Settings = SETTINGS,
+    **options,
 ) -> overlay.Rendered:
-    return overlay.render(SETTINGS, checkout, SERVICES, ids or {}, config_next, KUBECTL, tmp_path / "overlay")
+    """The run overlay of the services above; options: of RenderOptions."""
+    return overlay.render(settings, RenderOptions(checkout, services, KUBECTL, tmp_path / "overlay", **options))
 
 
 def test_everything_is_labelled_as_part_of_boulder(checkout: Checkout, tmp_path: Path) -> None:
@@ -182,7 +188,7 @@ def test_images_and_environment_are_composes(checkout: Checkout, tmp_path: Path)
 
 def test_a_rebuilt_image_and_changed_configuration_roll_their_own_pods_only(checkout: Checkout, tmp_path: Path) -> None:
     def templates(ids: dict[str, str]) -> dict[str, dict]:
-        objects = render(checkout, tmp_path, ids).objects
+        objects = render(checkout, tmp_path, image_ids=ids).objects
         return {
             item["metadata"]["name"]: item["spec"]["template"]
             for item in objects
@@ -206,8 +212,7 @@ def test_an_overlay_of_the_configuration_reaches_boulders_pod_alone_and_goes_wit
     (mine / "proxysql/new").write_text("new\n")
 
     def rendered(overrides: Overrides) -> overlay.Rendered:
-        settings = replace(SETTINGS, overrides=overrides)
-        return overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "overlay")
+        return render(checkout, tmp_path, overrides=overrides)
 
     def templates(found: overlay.Rendered) -> dict[str, dict]:
         return {item["metadata"]["name"]: item["spec"] for item in found.objects if item["kind"].endswith("Set")} | {
@@ -230,8 +235,7 @@ def test_an_overlay_of_the_configuration_reaches_boulders_pod_alone_and_goes_wit
 
 def test_a_client_at_a_reserved_address_is_reached_through_a_sidecar(checkout: Checkout, tmp_path: Path) -> None:
     def rendered(fake_dns: str) -> overlay.Rendered:
-        settings = replace(SETTINGS, overrides=Overrides(fake_dns))
-        return overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "overlay")
+        return render(checkout, tmp_path, overrides=Overrides(fake_dns))
 
     found = rendered("172.18.0.1")
     for item in found.objects:
@@ -295,8 +299,8 @@ def test_kustomize_is_asked_again_only_when_a_file_has_changed(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    original = Kubectl.kustomize
-    monkeypatch.setattr(Kubectl, "kustomize", lambda self, directory: calls.append(1) or original(self, directory))
+    original = process.run
+    monkeypatch.setattr(process, "run", lambda command, **options: calls.append(1) or original(command, **options))
 
     def asked(change: str = "") -> int:
         before = len(calls)
@@ -321,7 +325,7 @@ def test_kustomize_is_asked_again_only_when_a_file_has_changed(
 def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, tmp_path: Path) -> None:
     older = {name: item for name, item in SERVICES.items() if name not in ("bminio", "bredis_2")}
     shutil.rmtree(checkout.path / "test/minio")
-    rendered = overlay.render(SETTINGS, checkout, older, {}, False, KUBECTL, tmp_path / "o", secrets=False)
+    rendered = render(checkout, tmp_path, older, secrets=False)
     names = {(item["kind"], item["metadata"]["name"]) for item in rendered.objects}
     assert not {name for _, name in names if "minio" in name or name == "bredis-2"}
     assert {("StatefulSet", "bredis-1"), ("Service", "boulder-mariadb"), ("StatefulSet", "bmariadb")} <= names
@@ -343,11 +347,10 @@ def test_the_checkouts_images_win_over_the_bases_digests(checkout: Checkout, tmp
     digest = f"sha256:{'a' * 64}"
     names = {workload.image for workload in workloads().values()}
     base.write_text(pins.pinned(base.read_text(), {name: {"newTag": None, "digest": digest} for name in names}))
-    plain = KUBECTL.kustomize(tmp_path / "k8s/overlays/config")
+    plain = kustomize(tmp_path / "k8s/overlays/config")
     assert f"image: hashicorp/consul:1.22.6@{digest}\n" in plain
     assert plain.count(f"@{digest}") == sum(line.strip(" -").startswith("image: ") for line in plain.splitlines())
-    settings = replace(SETTINGS, root=tmp_path)
-    rendered = overlay.render(settings, checkout, SERVICES, {}, False, KUBECTL, tmp_path / "o", secrets=False)
+    rendered = render(checkout, tmp_path, settings=replace(SETTINGS, root=tmp_path), secrets=False)
     assert "image: hashicorp/consul:1.22.6\n" in rendered.text
     assert digest not in rendered.text
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import yaml
 
-from boulder_k8s.cluster.kubectl import Kubectl
 from boulder_k8s.host.settings import ROOT, Port, Settings
 
 OVERLAYS = ("config", "config-next")
-KUBECTL = Kubectl(Path(sys.executable).parent / "kubectl", Path("/nonexistent"), "none")
+KUBECTL = Path(sys.executable).with_name("kubectl")
 SETTINGS = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(18055, 8055)))
 
 
 @cache
 def rendered(overlay: str) -> list[dict]:
-    text = subprocess.run(
-        [KUBECTL.binary, "kustomize", ROOT / "k8s/overlays" / overlay], check=True, capture_output=True, text=True
-    ).stdout
-    return list(yaml.safe_load_all(text))
+    return list(yaml.safe_load_all(kustomize(ROOT / "k8s/overlays" / overlay)))
+
+
+def kustomize(directory: Path) -> str:
+    return subprocess.run([KUBECTL, "kustomize", directory], check=True, capture_output=True, text=True).stdout

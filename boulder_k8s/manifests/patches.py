@@ -1,0 +1,84 @@
+"""The run overlay's patches: what the checkout's Compose file sets for each workload of k8s/base, and what goes without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..host.files import load_yaml
+from ..host.names import NAMESPACE
+from . import compose
+from .compose import Service
+from .workloads import Workload
+
+
+@dataclass(frozen=True)
+class BoulderPod:
+    """What Boulder's pod gets beyond the other workloads' patches.
+
+    config_map: its configuration's ConfigMap. items: of the projected volume, as Kubernetes spells them. ports: published on the
+    node. relay_target: the ACME client's address for k8s/components/acme-client; empty without the component.
+    """
+
+    config_map: str
+    items: list[dict]
+    ports: Iterable[int]
+    relay_target: str = ""
+
+
+def of_workload(workload: Workload, service: Service, image_id: str) -> dict:
+    """Returns the patch that every workload gets: the environment, and the image's id, so that a rebuilt image rolls its pods."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": workload.kind,
+        "metadata": {"name": workload.name, "namespace": NAMESPACE},
+        "spec": {
+            "template": {
+                "metadata": {"annotations": {"boulder-k8s/image-id": image_id}},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": workload.name,
+                            "env": [{"name": key, "value": value} for key, value in service.environment.items()],
+                        }
+                    ]
+                },
+            }
+        },
+    }
+
+
+def add_boulder(patch: dict, service: Service, boulder: BoulderPod) -> None:
+    """Adds to the patch of the Deployment boulder what only its pod has."""
+    pod = patch["spec"]["template"]["spec"]
+    config_map = {"name": boulder.config_map, "items": boulder.items}
+    pod["volumes"] = [{"name": "config", "projected": {"sources": [{"configMap": config_map}]}}]
+    pod["hostAliases"] = host_aliases(service)
+    pod["containers"][0]["ports"] = [
+        {"containerPort": port, "hostPort": port, "protocol": "TCP"} for port in sorted(set(boulder.ports))
+    ]
+    if boulder.relay_target:
+        target = {"name": "TARGET", "value": boulder.relay_target}
+        pod["initContainers"] = [{"name": "acme-client", "env": [target]}]
+
+
+def host_aliases(service: Service) -> list[dict]:
+    """The service's extra_hosts. A name whose address only Docker knows (host-gateway) is left out; drift.py names it."""
+    names: dict[str, list[str]] = {}
+    for host, address in compose.extra_hosts(service.document):
+        if address[:1].isdigit() or ":" in address:
+            names.setdefault(address, []).append(host)
+    return [{"ip": address, "hostnames": hosts} for address, hosts in names.items()]
+
+
+def without_workload(base: Path, name: str) -> list[dict]:
+    """Returns patches that take every object of a workload's directory in k8s/base out again."""
+    objects = [load_yaml(path) for path in sorted((base / name).glob("*-*.yaml"))]
+    return [deletion(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in objects]
+
+
+def deletion(version: str, kind: str, name: str) -> dict:
+    """Returns the patch that takes one object out."""
+    namespace = {} if kind == "PersistentVolume" else {"namespace": NAMESPACE}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **namespace}, "$patch": "delete"}
