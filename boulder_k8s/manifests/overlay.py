@@ -25,7 +25,7 @@ from . import patches
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
-from .staging import CONFIG_MAPS, SECRETS, configuration, mode, stage
+from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
 from .workloads import WITHOUT_WORKLOAD, Workload, workloads
 
 
@@ -92,22 +92,13 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     checkout, services = options.checkout, options.services
-    config_name = f"boulder-{options.overlay}"
     config = configuration(options.overrides.files(checkout.path / "test" / options.overlay))
     config_maps = {
-        config_name: {key: path for key, path, _ in config},
-        "bmariadb-initdb": initdb(checkout),
-        **{
-            name: {key: checkout.path / path for key, path in files.items()}
-            for name, files in wanted(CONFIG_MAPS, services)
-        },
+        BOULDER_CONFIG: {key: path for key, path, _ in config},
+        **{name: files_of(checkout, name) for name in (INITDB, *CONFIG_MAPS) if is_mounted(name, services)},
     }
-    tls = {
-        name: {key: checkout.path / path for key, path in files.items()}
-        for name, files in (wanted(SECRETS, services) if options.secrets else ())
-    }
+    tls = {name: files_of(checkout, name) for name in SECRETS if options.secrets and is_mounted(name, services)}
     boulder = patches.BoulderPod(
-        config_name,
         [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config],
         (port.container for port in settings.ports),
         options.overrides.relay_target,
@@ -125,12 +116,9 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
             "namespace": NAMESPACE,
             "resources": [f"{ours}/overlays/{options.overlay}"],
             "components": [f"{ours}/components/acme-client"] if boulder.relay_target else [],
-            "generatorOptions": {"labels": {"app.kubernetes.io/part-of": "boulder"}},  # as the base's objects
-            "configMapGenerator": [
-                {"name": name, "files": stage(directory, name, files)} for name, files in config_maps.items()
-            ],
+            "configMapGenerator": [replacement(directory, name, files) for name, files in config_maps.items()],
             "secretGenerator": [
-                {"name": name, "type": "Opaque", "files": stage(directory, name, files)} for name, files in tls.items()
+                {**replacement(directory, name, files), "type": "Opaque"} for name, files in tls.items()
             ],
             "images": image_overrides(services),
             "patches": [{"path": f"{name}-patch.yaml"} for name in documents],
@@ -149,7 +137,17 @@ def all_patches(base: Path, options: RenderOptions, boulder: patches.BoulderPod)
     absent = [
         document for name in sorted(set(workloads()) - set(found)) for document in patches.without_workload(base, name)
     ]
+    for kind, names in (("ConfigMap", (INITDB, *CONFIG_MAPS)), ("Secret", SECRETS)):
+        absent += [patches.deletion("v1", kind, name) for name in names if not is_mounted(name, options.services)]
     return found | {f"absent-{number}": document for number, document in enumerate(absent)}
+
+
+def replacement(directory: Path, name: str, files: dict[str, Path]) -> dict:
+    """Stages files; returns the generator that puts them in place of what k8s/ declares under this name.
+
+    kustomize keeps the declaration's labels and annotations, and writes the new hash into every reference.
+    """
+    return {"name": name, "behavior": "replace", "files": stage(directory, name, files)}
 
 
 def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
@@ -165,19 +163,10 @@ def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
     return Rendered(**state.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
 
 
-def initdb(checkout: Checkout) -> dict[str, Path]:
-    """What MariaDB's image runs of sa/db (https://hub.docker.com/_/mariadb): an editor's backup beside it, x.sql~, has a name that
-    Kubernetes refuses.
-    """
-    run = {".sh", ".sql", ".gz", ".xz", ".zst"}
-    files = sorted(path for path in (checkout.path / "sa/db").iterdir() if path.is_file() and path.name[0] != ".")
-    return {path.name: path for path in files if path.suffix in run}
-
-
-def wanted(files: dict[str, dict[str, str]], services: dict[str, Service]) -> list[tuple[str, dict[str, str]]]:
-    """Those ConfigMaps or Secrets whose service the checkout has: bredis-config is that of bredis-1 and bredis-2."""
-    names = [workload.name for workload in running(services)]
-    return [item for item in files.items() if any(name.startswith(item[0].rpartition("-")[0]) for name in names)]
+def is_mounted(name: str, services: dict[str, Service]) -> bool:
+    """Whether a workload of the checkout mounts a declared object: bredis-config is bredis-1's and bredis-2's."""
+    owner = name.rpartition("-")[0]
+    return any(workload.name.startswith(owner) for workload in running(services))
 
 
 def service_of(services: dict[str, Service], workload: str) -> Service:

@@ -10,6 +10,7 @@ from ..host.files import load_yaml
 from ..host.names import NAMESPACE
 from . import compose
 from .compose import Service
+from .staging import BOULDER_CONFIG
 from .workloads import Workload
 
 
@@ -17,11 +18,10 @@ from .workloads import Workload
 class BoulderPod:
     """What Boulder's pod gets beyond the other workloads' patches.
 
-    config_map: its configuration's ConfigMap. items: of the projected volume, as Kubernetes spells them. ports: published on the
-    node. relay_target: the ACME client's address for k8s/components/acme-client; empty without the component.
+    items: of its configuration's projected volume, as Kubernetes spells them. ports: published on the node. relay_target: the ACME
+    client's address for k8s/components/acme-client; empty without the component.
     """
 
-    config_map: str
     items: list[dict]
     ports: Iterable[int]
     relay_target: str = ""
@@ -52,7 +52,7 @@ def of_workload(workload: Workload, service: Service, image_id: str) -> dict:
 def add_boulder(patch: dict, service: Service, boulder: BoulderPod) -> None:
     """Adds to the patch of the Deployment boulder what only its pod has."""
     pod = patch["spec"]["template"]["spec"]
-    config_map = {"name": boulder.config_map, "items": boulder.items}
+    config_map = {"name": BOULDER_CONFIG, "items": boulder.items}
     pod["volumes"] = [{"name": "config", "projected": {"sources": [{"configMap": config_map}]}}]
     pod["hostAliases"] = host_aliases(service)
     pod["containers"][0]["ports"] = [

@@ -12,6 +12,8 @@ from .checkout import Checkout
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
 
+BOULDER_CONFIG = "boulder-config"  # k8s/overlays declares it; the user may lay files over those of the checkout
+INITDB = "bmariadb-initdb"  # k8s/base declares it and the following
 # Object name -> {key: file of the checkout}; what the services mount of ./test in docker-compose.yml.
 CONFIG_MAPS = {
     "bproxysql-config": {"proxysql.cnf": "test/proxysql/proxysql.cnf"},
@@ -34,6 +36,22 @@ SECRETS = {
         "key.pem": f"{PKI}/consul.boulder/key.pem",
     },
 }
+
+
+def files_of(checkout: Checkout, name: str) -> dict[str, Path]:
+    """Returns the files of the checkout that fill a ConfigMap or Secret which k8s/base declares, by their keys."""
+    if name == INITDB:
+        return initdb(checkout)
+    return {key: checkout.path / path for key, path in (CONFIG_MAPS | SECRETS)[name].items()}
+
+
+def initdb(checkout: Checkout) -> dict[str, Path]:
+    """What MariaDB's image runs of sa/db (https://hub.docker.com/_/mariadb): an editor's backup beside it, x.sql~, has a name that
+    Kubernetes refuses.
+    """
+    run = {".sh", ".sql", ".gz", ".xz", ".zst"}
+    files = sorted(path for path in (checkout.path / "sa/db").iterdir() if path.is_file() and path.name[0] != ".")
+    return {path.name: path for path in files if path.suffix in run}
 
 
 def needs_generate(checkout: Checkout) -> bool:

@@ -8,7 +8,7 @@ import re
 import kubernetes_validate
 import pytest
 import yaml
-from support.rendering import OVERLAYS, rendered
+from support.rendering import OVERLAYS, pods, rendered
 
 from boulder_k8s.host.settings import ROOT
 
@@ -63,10 +63,7 @@ def of_kind(overlay: str, *kinds: str) -> list[dict]:
 
 
 def pod_specs(overlay: str) -> dict[str, dict]:
-    return {
-        item["metadata"]["name"]: item["spec"]["template"]["spec"]
-        for item in of_kind(overlay, "Deployment", "StatefulSet")
-    }
+    return pods(rendered(overlay))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -164,27 +161,6 @@ def test_pods_get_nothing_that_compose_does_not_give(overlay: str) -> None:
                 ("bpkimetal", "socket-directory"): {"CHOWN"},
             }
             assert added == allowed.get((name, container["name"]), set()), (name, container["name"])
-
-
-def test_overlays_differ_in_boulders_configuration_and_environment_alone() -> None:
-    def others(overlay: str) -> list[dict]:
-        return [
-            item for item in rendered(overlay) if (item["kind"], item["metadata"]["name"]) != ("Deployment", "boulder")
-        ]
-
-    assert others("config") == others("config-next")
-    specs = [pod_specs(overlay)["boulder"] for overlay in OVERLAYS]
-    environments = [{item["name"]: item["value"] for item in spec["containers"][0]["env"]} for spec in specs]
-    assert {name for name in environments[0] if environments[0][name] != environments[1][name]} == {
-        "BOULDER_CONFIG_DIR",
-        "GOCACHE",
-    }
-    assert set(environments[0]) == set(environments[1])
-    for spec, environment, overlay in zip(specs, environments, OVERLAYS, strict=True):
-        mounts = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
-        assert mounts.pop(f"/boulder/test/{overlay}") == "config-files"
-        assert environment["BOULDER_CONFIG_DIR"] == f"test/{overlay}"
-        assert set(mounts) == {"/boulder", "/root/.cache/go-build", "/var/lib/softhsm/tokens", "/var/run/pkimetal"}
 
 
 def test_pkimetal_has_no_network() -> None:

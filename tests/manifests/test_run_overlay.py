@@ -10,7 +10,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from support.rendering import KUBECTL, SETTINGS, kustomize
+from support import rendering
+from support.rendering import KUBECTL, OVERLAYS, SETTINGS, SOURCE, declared, kustomize, references
 
 from boulder_k8s.airgap import pins
 from boulder_k8s.host import process
@@ -126,6 +127,38 @@ def mounted(rendered: overlay.Rendered, workload: str) -> dict[str, bytes]:
                             path = mount["mountPath"] if "subPath" in mount else f"{mount['mountPath']}/{item['path']}"
                             files[path] = data[item["key"]]
     return files
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_checkout_fills_everything_that_is_declared(checkout: Checkout, tmp_path: Path, name: str) -> None:
+    """Each with files of the place that it names, and under a name of its own: none stays what the overlay declares."""
+    plain = declared(rendering.rendered(name))
+    assert len(plain) == 9
+    found = render(checkout, tmp_path, config_next=name == "config-next").objects
+    filled = declared(found)
+    assert filled.keys() == plain.keys()
+    for key, item in filled.items():
+        assert item["metadata"]["name"] != plain[key]["metadata"]["name"]
+        assert item["metadata"]["labels"] == plain[key]["metadata"]["labels"]
+        source = item["metadata"]["annotations"][SOURCE]
+        assert source == plain[key]["metadata"]["annotations"][SOURCE]
+        place = checkout.path / source
+        files = [path for path in ([place] if place.is_file() else place.rglob("*")) if path.is_file()]
+        assert contents(item), key
+        assert set(contents(item).values()) <= {path.read_bytes() for path in files}, key
+    names = {(item["kind"], item["metadata"]["name"]) for item in found}
+    used = {reference for item in found for reference in references(item) if reference[0] in ("ConfigMap", "Secret")}
+    assert used <= names
+    assert {name for kind, name in names if kind in ("ConfigMap", "Secret")} == {name for _, name in used}
+
+
+def test_before_generate_sh_the_secrets_stay_as_they_are_declared(checkout: Checkout, tmp_path: Path) -> None:
+    """A checkout's keys are no part of what is rendered then, and what is rendered is whole."""
+    found = render(checkout, tmp_path, secrets=False).objects
+    secrets = [item for item in found if item["kind"] == "Secret"]
+    assert secrets == [item for item in rendering.rendered("config") if item["kind"] == "Secret"]
+    assert {item["metadata"]["name"].rpartition("-")[0] for item in secrets} == {"bredis-tls", "bconsul-tls"}
+    assert all(contents(item) for item in declared(found).values() if item["kind"] == "ConfigMap")
 
 
 @pytest.mark.parametrize("directory", ["config", "config-next"])
@@ -322,14 +355,25 @@ def test_kustomize_is_asked_again_only_when_a_file_has_changed(
     assert asked() == 1
 
 
-def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, tmp_path: Path) -> None:
-    older = {name: item for name, item in SERVICES.items() if name not in ("bminio", "bredis_2")}
-    shutil.rmtree(checkout.path / "test/minio")
-    rendered = render(checkout, tmp_path, older, secrets=False)
+@pytest.mark.parametrize("secrets", [True, False])
+def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, tmp_path: Path, secrets: bool) -> None:
+    """Nor is what is declared for it alone."""
+    older = {name: item for name, item in SERVICES.items() if name not in ("bminio", "bredis_2", "bconsul")}
+    for path in ("test/minio", "test/consul", "test/certs/ipki/consul.boulder"):
+        shutil.rmtree(checkout.path / path)
+    rendered = render(checkout, tmp_path, older, secrets=secrets)
     names = {(item["kind"], item["metadata"]["name"]) for item in rendered.objects}
-    assert not {name for _, name in names if "minio" in name or name == "bredis-2"}
+    assert not {name for _, name in names if "minio" in name or "consul" in name or name == "bredis-2"}
     assert {("StatefulSet", "bredis-1"), ("Service", "boulder-mariadb"), ("StatefulSet", "bmariadb")} <= names
+    assert {"bredis-config", "bredis-tls", "bmariadb-initdb"} <= declared(rendered.objects).keys()
     assert [workload.name for workload in overlay.running(older) if "redis" in workload.name] == ["bredis-1"]
+
+
+def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, tmp_path: Path) -> None:
+    older = {name: item for name, item in SERVICES.items() if "redis" not in name and name != "bmariadb"}
+    shutil.rmtree(checkout.path / "sa/db")
+    found = render(checkout, tmp_path, older).objects
+    assert not [item for item in found if "redis" in item["metadata"]["name"] or "mariadb" in item["metadata"]["name"]]
 
 
 @pytest.mark.usefixtures("docker_compose")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from boulder_k8s.host.settings import ROOT, Port, Settings
 OVERLAYS = ("config", "config-next")
 KUBECTL = Path(sys.executable).with_name("kubectl")
 SETTINGS = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(18055, 8055)))
+SOURCE = "boulder-k8s/source"  # the annotation that says which part of a checkout fills an object
+# The fields of envFrom and valueFrom that name an object.
+REFERENCES = {
+    "configMapRef": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "secretRef": "Secret",
+    "secretKeyRef": "Secret",
+}
 
 
 @cache
@@ -23,3 +32,56 @@ def rendered(overlay: str) -> list[dict]:
 
 def kustomize(directory: Path) -> str:
     return subprocess.run([KUBECTL, "kustomize", directory], check=True, capture_output=True, text=True).stdout
+
+
+def pods(objects: Iterable[dict]) -> dict[str, dict]:
+    """The pods of the workloads, by the workload's name."""
+    return {
+        item["metadata"]["name"]: item["spec"]["template"]["spec"]
+        for item in objects
+        if item["kind"] in ("Deployment", "StatefulSet")
+    }
+
+
+def declared(objects: Iterable[dict]) -> dict[str, dict]:
+    """The ConfigMaps and Secrets that a checkout fills, by the name before its hash."""
+    return {
+        item["metadata"]["name"].rpartition("-")[0]: item
+        for item in objects
+        if item["kind"] in ("ConfigMap", "Secret") and SOURCE in item["metadata"].get("annotations", {})
+    }
+
+
+def references(item: dict) -> Iterator[tuple[str, str]]:
+    """(kind, name) of every object that a workload's pods refer to, and that a StatefulSet itself does."""
+    if item["kind"] == "StatefulSet":
+        yield "Service", item["spec"]["serviceName"]
+    if item["kind"] not in ("Deployment", "StatefulSet"):
+        return
+    pod = item["spec"]["template"]["spec"]
+    for field, kind in (
+        ("serviceAccountName", "ServiceAccount"),
+        ("priorityClassName", "PriorityClass"),
+        ("runtimeClassName", "RuntimeClass"),
+    ):
+        if field in pod:
+            yield kind, pod[field]
+    yield from (("Secret", secret["name"]) for secret in pod.get("imagePullSecrets", ()))
+    volumes = {volume["name"] for volume in pod.get("volumes", ())}
+    for container in [*pod.get("initContainers", ()), *pod["containers"]]:
+        # A mount of no volume of the pod is one of a StatefulSet's claims.
+        mounts = (mount["name"] for mount in container.get("volumeMounts", ()))
+        yield from (("PersistentVolumeClaim", name) for name in mounts if name not in volumes)
+        sources = [entry.get("valueFrom", {}) for entry in container.get("env", ())] + container.get("envFrom", [])
+        for source in sources:
+            for field, reference in source.items():
+                if kind := REFERENCES.get(field):
+                    yield kind, reference["name"]
+    for volume in pod.get("volumes", ()):
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]
+        for source in (volume, *volume.get("projected", {}).get("sources", ())):
+            if "configMap" in source:
+                yield "ConfigMap", source["configMap"]["name"]
+            if "secret" in source:
+                yield "Secret", source["secret"].get("secretName") or source["secret"]["name"]

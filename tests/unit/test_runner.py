@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import kubernetes_validate
 import pytest
 from support.api_server import ApiServer
+from support.rendering import rendered as plain
 
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.errors import Rejected
 from boulder_k8s.host.errors import Interrupted, Problem
-from boulder_k8s.host.files import load_yaml
 from boulder_k8s.host.names import SETUP, TESTS
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.host.signals import CAUGHT, Signals
@@ -29,9 +29,7 @@ from boulder_k8s.run.runner import Execution, Runner, pod
 
 @pytest.fixture
 def rendered() -> Rendered:
-    deployment = load_yaml(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
-    deployment["metadata"]["namespace"] = "boulder"
-    return Rendered("", [deployment])
+    return Rendered("", copy.deepcopy(plain("config")))
 
 
 def made(rendered: Rendered, name: str, settings: Settings, environment: dict[str, str]) -> dict:

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import pytest
 from support.api_server import ApiServer
 from support.pods import Pod, eventually
+from support.rendering import rendered
 
 from boulder_k8s.cluster.api import Api
-from boulder_k8s.host.files import load_yaml
 from boulder_k8s.host.names import TESTS
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests.overlay import Rendered
@@ -34,9 +34,7 @@ def document(settings: Settings) -> dict:
 
 
 def made(run: Run, settings: Settings, **environment: str) -> dict:
-    deployment = load_yaml(ROOT / "k8s/base/boulder/boulder-deployment.yaml")
-    deployment["metadata"]["namespace"] = "boulder"
-    return pod(Execution(Rendered("", [deployment]), run, TESTS, [], 1, environment), settings.runs)
+    return pod(Execution(Rendered("", rendered("config")), run, TESTS, [], 1, environment), settings.runs)
 
 
 @pytest.fixture
