@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from ..host.names import CHECKOUT_MOUNT, NAME, WORKLOAD_KINDS
-from .compose import extra_hosts, object_name
-from .differences import Difference
+from ..host.names import CHECKOUT_MOUNT
+from . import networks
+from .compose import object_name
+from .differences import ABSENT, Difference, Fact
+from .objects import Manifests
 from .workloads import WITHOUT_WORKLOAD
 
 PART = "static"
-ABSENT = "absent"
 # Keys of a service that the comparison below looks at; `build`: Compose itself builds; `profiles`: which commands start it.
 KNOWN = {"build", "profiles", "image", "entrypoint", "command", "environment", "volumes", "networks", "network_mode"}
 KNOWN |= {"ports", "healthcheck", "depends_on", "extra_hosts", "dns", "user", "working_dir"}
 PROBES = ("startupProbe", "readinessProbe")
-
-Fact = tuple[str, tuple[str, str]]  # an aspect, and what Compose and Kubernetes say of it
-
-
-class Manifests:
-    """The manifests, found by kind and name."""
-
-    def __init__(self, objects: list[dict]) -> None:
-        self.objects = objects
-        self.workloads = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
-        self.services = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
-        self.config_maps = {item["metadata"]["name"]: item for item in objects if item["kind"] == "ConfigMap"}
-
-    def pod(self, name: str) -> dict:
-        return self.workloads[name]["spec"]["template"]["spec"]
-
-    def container(self, name: str) -> dict:
-        return next(item for item in self.pod(name)["containers"] if item["name"] == name)
-
-    def scripts(self, name: str) -> str:
-        """The text of the ConfigMaps that a pod's init containers mount: what makes its addresses."""
-        names = {volume["configMap"]["name"] for volume in self.pod(name).get("volumes", []) if "configMap" in volume}
-        return "\n".join(text for item in names for text in self.config_maps.get(item, {}).get("data", {}).values())
 
 
 def compare(document: dict, objects: list[dict]) -> list[Difference]:
@@ -88,9 +65,9 @@ def of_service(service: dict, name: str, rendered: Manifests, document: dict, ch
     yield "healthcheck", (words(((service.get("healthcheck") or {}).get("test") or [""])[1:]), probe(container))
     yield from environment(service, container)
     yield from mounts(service, name, rendered, checkout)
-    yield from published(service, container)
-    yield from networks(service, name, rendered, document)
-    yield from hosts(service, pod)
+    yield from networks.published(service, container)
+    yield from networks.networks(service, name, rendered, document)
+    yield from networks.hosts(service, pod)
     yield from dependencies(service, name, rendered)
 
 
@@ -144,70 +121,6 @@ def relative(volume: dict, checkout: str) -> str:
     if source.is_relative_to(checkout):
         return str(PurePosixPath(CHECKOUT_MOUNT) / source.relative_to(checkout))
     return f"{source} (outside the checkout)"
-
-
-def published(service: dict, container: dict) -> Iterator[Fact]:
-    """Ports that the host answers on. Which port of the host is BOULDER_PORTS' to say."""
-    given = {str(port["target"]) for port in service.get("ports") or [] if port.get("published")}
-    made = {str(port["hostPort"]) for port in container.get("ports", []) if "hostPort" in port}
-    for port in sorted({*given, *made}):
-        yield f"port {port}", tuple("published" if port in side else ABSENT for side in (given, made))
-
-
-def networks(service: dict, name: str, rendered: Manifests, document: dict) -> Iterator[Fact]:
-    if service.get("network_mode"):
-        isolated = any(
-            item["kind"] == "NetworkPolicy"
-            and item["spec"]["podSelector"].get("matchLabels", {}).get(NAME) == name
-            and set(item["spec"].get("policyTypes", ())) == {"Ingress", "Egress"}
-            and not item["spec"].get("ingress")
-            and not item["spec"].get("egress")
-            for item in rendered.objects
-        )
-        yield "network_mode", (service["network_mode"], "none" if isolated else ABSENT)
-        return
-    for network, given in (service.get("networks") or {}).items():
-        given = given or {}
-        configured = (document["networks"].get(network, {}).get("ipam") or {}).get("config") or [{}]
-        subnet = configured[0].get("subnet", ABSENT)
-        address = given.get("ipv4_address")
-        clusters = rendered.services.get(name, {}).get("spec", {}).get("clusterIP", ABSENT)
-        if network == "bouldernet":
-            yield (
-                "address",
-                (
-                    address or configured[0].get("ip_range", ABSENT),
-                    clusters if address else within(clusters, configured[0].get("ip_range")),
-                ),
-            )
-            for alias in given.get("aliases") or []:
-                selector = rendered.services.get(alias, {}).get("spec", {}).get("selector", {})
-                yield f"alias {alias}", ("present", "present" if name in selector.values() else ABSENT)
-        elif address:
-            prefix = subnet.partition("/")[2]
-            yield (
-                f"address in {network}",
-                (
-                    f"{address}/{prefix}",
-                    f"{address}/{prefix}" if f"{address}/{prefix}" in rendered.scripts(name) else ABSENT,
-                ),
-            )
-        else:
-            yield f"network {network}", ("present", ABSENT)
-
-
-def within(address: str, network: str | None) -> str:
-    """The network if the address lies in it: Compose gives any of its addresses."""
-    if network and address != ABSENT and ipaddress.ip_address(address) in ipaddress.ip_network(network):
-        return network
-    return address
-
-
-def hosts(service: dict, pod: dict) -> Iterator[Fact]:
-    given = dict(extra_hosts(service))
-    made = {host: item["ip"] for item in pod.get("hostAliases", []) for host in item["hostnames"]}
-    for host in sorted({*given, *made}):
-        yield f"extra_hosts {host}", (given.get(host, ABSENT), made.get(host, ABSENT))
 
 
 def dependencies(service: dict, name: str, rendered: Manifests) -> Iterator[Fact]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..host.files import load_yaml
 
+ABSENT = "absent"
+Fact = tuple[str, tuple[str, str]]  # an aspect, and what Compose and Kubernetes say of it
 FILE = Path(__file__).with_name("intended.yaml")
 
 

@@ -51,7 +51,7 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
 
 def asked_for(item: Difference) -> bool:
     """Whether it is a port that BOULDER_PORTS publishes beyond those of docker-compose.yml."""
-    return item.aspect.startswith("port ") and item.compose == compare.ABSENT
+    return item.aspect.startswith("port ") and item.compose == differences.ABSENT
 
 
 def short(item: Difference) -> str:

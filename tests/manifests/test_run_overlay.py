@@ -83,7 +83,9 @@ def render(
 @pytest.mark.parametrize("fake_dns", ["", "172.18.0.1"])
 def test_everything_is_labelled_as_part_of_boulder(checkout: Checkout, tmp_path: Path, fake_dns: str) -> None:
     for item in render(checkout, tmp_path, overrides=Overrides(fake_dns)).objects:
-        assert item["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") == "boulder", item["metadata"]["name"]
+        assert item["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") == "boulder", item["metadata"][
+            "name"
+        ]
 
 
 def test_an_editors_backup_beside_the_schema_is_left_out(checkout: Checkout, tmp_path: Path) -> None:
