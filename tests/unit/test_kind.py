@@ -113,7 +113,6 @@ def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout
     machine.answer("docker", "info", """echo '{"ServerVersion": "24.0.0", "CgroupVersion": "1"}'""")
     patches = [yaml.safe_load(text) for text in cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]]
     assert {"failCgroupV1": False}.items() <= patches[-1].items()
-    assert {"featureGates": {"EventedPLEG": True}}.items() <= patches[0].items()
 
 
 def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:
