@@ -11,7 +11,6 @@ both at its end. Nothing here decides whether a test passes.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -51,10 +50,9 @@ def bare_cluster() -> float:
     configuration = ROOT / ".state" / "bench-kind.yaml"
     configuration.write_text(yaml.safe_dump(document))
     kind = next(iter(sorted((ROOT / ".state/bin").glob("kind*"))), Path("kind"))
-    image = ["--image", os.environ["KIND_NODE_IMAGE"]] if "KIND_NODE_IMAGE" in os.environ else []
     kubeconfig = ROOT / ".state" / "bench.kubeconfig"
     named = ["--name", BARE, "--kubeconfig", str(kubeconfig)]
-    taken = seconds(str(kind), "create", "cluster", *named, *image, "--config", str(configuration))
+    taken = seconds(str(kind), "create", "cluster", *named, "--config", str(configuration))
     seconds(str(kind), "delete", "cluster", *named)
     return taken
 

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
 from ..host import docker, process, state
 from ..host.errors import Problem
-from ..host.files import load_yaml, own_directory
-from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
+from ..host.files import own_directory
+from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import images, network, volume
+from . import configuration, images, network, volume
 from .api import Api
 from .kubectl import Kubectl
 from .node import check_ports, identity, mounts, published
@@ -171,13 +169,9 @@ class Cluster:
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
         self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
-        # A copy: the mount must not hold on to files of this project's, which git may want to replace.
-        patches = self.settings.root / "k8s/cluster/static-pods"
-        shutil.copytree(patches, self.settings.state / patches.name, dirs_exist_ok=True)
-        configuration = self.settings.state / "kind.yaml"
-        configuration.write_text(yaml.safe_dump(self.configuration(checkout, kept), sort_keys=False))
+        path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
-            self.kind("create", "cluster", f"--config={configuration}", f"--image={node_image}")
+            self.kind("create", "cluster", f"--config={path}")
             self.api.forget()
             network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
@@ -191,38 +185,6 @@ class Cluster:
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""
         return state.read(self.settings.file("cluster")) or {}
-
-    def configuration(self, checkout: Checkout, kept: Path | None) -> dict:
-        """k8s/cluster/kind.yaml with what depends on the machine and the checkout. kept: the volume for the node's images."""
-        document = load_yaml(self.settings.root / "k8s/cluster/kind.yaml")
-        document["nodes"][0] |= {
-            "extraMounts": [
-                {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
-                {"hostPath": str(self.settings.runs), "containerPath": RUNS_MOUNT},
-                {
-                    "hostPath": str(self.settings.state / "static-pods"),
-                    "containerPath": STATIC_PODS_MOUNT,
-                    "readOnly": True,
-                },
-                *([{"hostPath": str(kept), "containerPath": volume.DIRECTORY}] if kept else []),
-            ],
-            "extraPortMappings": [
-                {"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container}
-                for port in self.settings.ports
-            ],
-        }
-        if docker.engine().cgroup_v1:
-            # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
-            document.setdefault("kubeadmConfigPatches", []).append(
-                yaml.safe_dump(
-                    {
-                        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-                        "kind": "KubeletConfiguration",
-                        "failCgroupV1": False,
-                    }
-                )
-            )
-        return document
 
     def wait_for_api(self, timeout: float = 120) -> None:
         """Waits until the API server answers. Raises Problem after `timeout` seconds."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from . import state
 from .errors import Problem
+from .files import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE_IMAGE = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 DEFAULT_PORTS = "4001,4003"  # docker-compose.yml, services.boulder.ports
 
 
@@ -49,7 +49,7 @@ class Settings:
         return cls(
             root,
             cluster,
-            environ.get("KIND_NODE_IMAGE") or NODE_IMAGE,
+            environ.get("KIND_NODE_IMAGE") or pinned_node_image(root),
             parse_ports(environ.get("BOULDER_PORTS") or DEFAULT_PORTS),
             parse_offline(environ.get("BOULDER_K8S_OFFLINE") or "false"),
         )
@@ -106,6 +106,11 @@ class Settings:
 
 def directory_url(port: int) -> str:
     return f"http://localhost:{port}/directory"
+
+
+def pinned_node_image(root: Path) -> str:
+    """Returns the node image, with its digest, of k8s/cluster/kind.yaml. root: this project's directory."""
+    return load_yaml(root / "k8s/cluster/kind.yaml")["nodes"][0]["image"]
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:

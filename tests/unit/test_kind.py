@@ -88,6 +88,12 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     }
     assert static_pods in node["extraMounts"]
     assert any("directory: /static-pods\n" in text for text in configuration["kubeadmConfigPatches"])
+    patches = ROOT / "k8s/cluster/static-pods"
+    copies = {path.name: path.read_bytes() for path in (cluster.settings.state / "static-pods").iterdir()}
+    assert copies == {path.name: path.read_bytes() for path in patches.iterdir()}
+    assert configuration["containerdConfigPatches"]
+    assert node["image"] == "node:test"  # KIND_NODE_IMAGE, or the tag of a pinned image that came in an archive
+    assert not [word for call in machine.calls("kind") for word in call if word.startswith("--image")]
     assert {port["listenAddress"] for port in node["extraPortMappings"]} == {"127.0.0.1"}
     assert [port["hostPort"] for port in node["extraPortMappings"]] == [24911, 24913]
     assert configuration["networking"]["serviceSubnet"] == "10.77.0.0/16"
@@ -111,8 +117,11 @@ def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout:
 
 def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:
     machine.answer("docker", "info", """echo '{"ServerVersion": "24.0.0", "CgroupVersion": "1"}'""")
-    patches = [yaml.safe_load(text) for text in cluster.configuration(Checkout(checkout), None)["kubeadmConfigPatches"]]
+    cluster.ensure(Checkout(checkout), cluster.node())
+    configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
+    patches = [yaml.safe_load(text) for text in configuration["kubeadmConfigPatches"]]
     assert {"failCgroupV1": False}.items() <= patches[-1].items()
+    assert [patch["kind"] for patch in patches] == ["ClusterConfiguration", "InitConfiguration", "KubeletConfiguration"]
 
 
 def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:

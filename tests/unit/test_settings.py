@@ -10,7 +10,7 @@ import pytest
 from boulder_k8s.commands import cli
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.files import own_directory
-from boulder_k8s.host.settings import NODE_IMAGE, Port, Settings, parse_ports
+from boulder_k8s.host.settings import ROOT, Port, Settings, parse_ports, pinned_node_image
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_nothing_set_means_composes_ports_and_the_pinned_node() -> None:
     settings = Settings.from_environment({})
     assert (settings.cluster, settings.node, settings.context) == ("boulder", "boulder-control-plane", "kind-boulder")
     assert settings.ports == (Port(4001, 4001), Port(4003, 4003))
-    assert settings.node_image == NODE_IMAGE
-    assert "@sha256:" in NODE_IMAGE
+    assert settings.node_image == pinned_node_image(ROOT)
+    assert "@sha256:" in settings.node_image
     assert not settings.offline
     empty = {"KIND_CLUSTER": "", "BOULDER_PORTS": "", "KIND_NODE_IMAGE": "", "BOULDER_K8S_OFFLINE": ""}
     assert Settings.from_environment(empty) == settings
