@@ -16,6 +16,8 @@ from .compose import object_name
 # Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
 WITHOUT_WORKLOAD = {"bsetup"}
 
+IMAGES = Path("k8s/base/images/kustomization.yaml")
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -23,16 +25,14 @@ class Workload:
 
     name: str
     kind: str
-    image: str  # with the name that k8s/base/kustomization.yaml gives it, without a tag
+    image: str  # with the name that k8s/base/images gives it, without a tag
 
 
 @cache
 def workloads(root: Path = ROOT) -> dict[str, Workload]:
     """Every workload of the base, by name."""
     base = root / "k8s" / "base"
-    renamed = {
-        image["name"]: image.get("newName", image["name"]) for image in load_yaml(base / "kustomization.yaml")["images"]
-    }
+    renamed = {image["name"]: image.get("newName", image["name"]) for image in load_yaml(root / IMAGES)["images"]}
     found = {}
     for kind in WORKLOAD_KINDS:
         for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):

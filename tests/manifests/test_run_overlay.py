@@ -13,7 +13,6 @@ import yaml
 from support import rendering
 from support.rendering import KUBECTL, OVERLAYS, SETTINGS, SOURCE, declared, kustomize, references
 
-from boulder_k8s.airgap import pins
 from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT, Settings
@@ -23,7 +22,7 @@ from boulder_k8s.manifests.compose import Service
 from boulder_k8s.manifests.overlay import RenderOptions
 from boulder_k8s.manifests.overrides import PUBLIC, Overrides
 from boulder_k8s.manifests.staging import SECRETS
-from boulder_k8s.manifests.workloads import workloads
+from boulder_k8s.manifests.workloads import IMAGES
 
 
 def service(name: str, image: str, environment: dict[str, str] | None = None) -> Service:
@@ -390,10 +389,11 @@ def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) 
 def test_the_checkouts_images_win_over_the_bases_digests(checkout: Checkout, tmp_path: Path) -> None:
     """The node has images by their tags: a digest that stayed from the base would not be found there."""
     shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
-    base = tmp_path / "k8s/base/kustomization.yaml"
     digest = f"sha256:{'a' * 64}"
-    names = {workload.image for workload in workloads().values()}
-    base.write_text(pins.pinned(base.read_text(), {name: {"newTag": None, "digest": digest} for name in names}))
+    images = yaml.safe_load((tmp_path / IMAGES).read_text())
+    for image in images["images"]:
+        image["digest"] = digest
+    (tmp_path / IMAGES).write_text(yaml.safe_dump(images))
     plain = kustomize(tmp_path / "k8s/overlays/config")
     assert f"image: hashicorp/consul:1.22.6@{digest}\n" in plain
     assert plain.count(f"@{digest}") == sum(line.strip(" -").startswith("image: ") for line in plain.splitlines())

@@ -1,4 +1,4 @@
-"""Digests in k8s/base/kustomization.yaml: those that a registry gave, at their place in a file that people write."""
+"""Digests in k8s/base/images: those that a registry gave."""
 
 from __future__ import annotations
 
@@ -13,42 +13,14 @@ from support.programs import Programs
 from boulder_k8s.airgap import pins
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests.compose import Service
-from boulder_k8s.manifests.workloads import workloads
+from boulder_k8s.manifests.workloads import IMAGES, workloads
 
-BASE = (ROOT / "k8s/base/kustomization.yaml").read_text()
+BASE = (ROOT / IMAGES).read_text()
 DIGEST = f"sha256:{'a' * 64}"
 
 
 def images(text: str) -> dict[str, dict]:
     return {item.get("newName", item["name"]): item for item in yaml.safe_load(text)["images"]}
-
-
-def test_tag_and_digest_are_written_and_nothing_else_changes() -> None:
-    known = {
-        "redis": {"newTag": "1.10", "digest": DIGEST},
-        "hashicorp/consul": {"newTag": "2.0.0", "digest": DIGEST},
-        "minio/minio": {"newTag": None, "digest": DIGEST},
-        "mariadb": {"newName": "elsewhere/mariadb", "newTag": "11", "digest": DIGEST},
-    }
-    text = pins.pinned(BASE, known)
-    expected = images(BASE)
-    expected["redis"] |= {"newTag": "1.10", "digest": DIGEST}
-    expected["hashicorp/consul"] |= {"newTag": "2.0.0", "digest": DIGEST}
-    expected["minio/minio"] |= {"digest": DIGEST}
-    expected["elsewhere/mariadb"] = {"name": "mariadb", **known["mariadb"]}
-    del expected["mariadb"]
-    assert images(text) == expected
-    assert [line for line in text.splitlines() if line.startswith("#")] == [
-        line for line in BASE.splitlines() if line.startswith("#")
-    ]
-    assert len(text.splitlines()) == len(BASE.splitlines()) + 5
-    assert pins.pinned(text, known) == text
-
-
-def test_an_older_digest_is_replaced_and_the_comment_behind_it_stays() -> None:
-    text = "images:\n- name: redis\n  digest: sha256:old # why\n  newTag: '7'\n\n# the end\n"
-    new = pins.pinned(text, {"redis": {"newTag": "8", "digest": DIGEST}})
-    assert new == f"images:\n- name: redis\n  digest: {DIGEST} # why\n  newTag: '8'\n\n# the end\n"
 
 
 @pytest.fixture
@@ -85,13 +57,13 @@ def test_an_image_that_moved_is_followed(project: Programs, settings: Settings, 
         lambda _: [{"name": "redis", "newName": "hashicorp/consul", "newTag": "1"}],
     )
     pins.pin(settings)
-    found = images((settings.root / "k8s/base/kustomization.yaml").read_text())["hashicorp/consul"]
+    found = images((settings.root / IMAGES).read_text())["hashicorp/consul"]
     assert found == {"name": "redis", "newName": "hashicorp/consul", "newTag": "1", "digest": DIGEST}
 
 
 def test_only_an_image_whose_registry_told_its_digest_is_pinned(project, settings: Settings, capsys) -> None:
     pins.pin(settings)
-    text = (settings.root / "k8s/base/kustomization.yaml").read_text()
+    text = (settings.root / IMAGES).read_text()
     before, after = images(BASE), images(text)
     assert after.pop("hashicorp/consul") == {
         "name": "consul",
@@ -104,15 +76,24 @@ def test_only_an_image_whose_registry_told_its_digest_is_pinned(project, setting
     said = capsys.readouterr().err
     assert "redis:1: no registry's digest is known; left as it is" in said
     assert "minio/minio:1: no registry's digest is known; left as it is" in said  # not in the engine at all
+    assert text.startswith(BASE[: BASE.index("apiVersion")])  # the words for people
     pins.pin(settings)
     assert "stays as it is" in capsys.readouterr().err
+
+
+def test_an_older_pin_is_replaced(project, settings: Settings) -> None:
+    pins.pin(settings)
+    newer = f"sha256:{'b' * 64}"
+    inspected(project, "hashicorp/consul:1", f"hashicorp/consul@{newer}")
+    pins.pin(settings)
+    assert images((settings.root / IMAGES).read_text())["hashicorp/consul"]["digest"] == newer
 
 
 def test_a_digest_that_containerds_store_made_up_itself_is_not_written(project, settings: Settings) -> None:
     store(project, "io.containerd.snapshotter.v1")
     project.answer("docker", "manifest inspect", "echo no such manifest >&2; exit 1")
     pins.pin(settings)
-    path = settings.root / "k8s/base/kustomization.yaml"
+    path = settings.root / IMAGES
     assert path.read_text() == BASE
     project.answer("docker", f"manifest inspect hashicorp/consul@{DIGEST}", "echo {}")
     pins.pin(settings)
