@@ -12,7 +12,9 @@ from .commands.test import hand_over_to_compose, test
 
 
 def main(words: list[str]) -> int:
-    """Runs one command; returns its exit code. words: the verb, then the command's arguments."""
+    """Runs one command; returns its exit code. words: the verb (test, test-next, run or run-next), then the command's
+    arguments.
+    """
     verb, arguments_ = words[0], words[1:]
     config_next = verb.endswith("-next")
     orchestrator = os.environ.get("BOULDER_CI_ORCH") or "k8s"

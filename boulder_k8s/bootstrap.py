@@ -1,8 +1,8 @@
-"""Sets up .venv with the pinned dependencies (requirements.txt). Standard library only: it runs before anything is installed.
+"""Sets up .venv with the pinned dependencies (requirements.txt). Runs before anything is installed: standard library only.
 
     python3 boulder_k8s/bootstrap.py [--dev] [--from FILE]
 
-FILE: what `invoke images save` wrote; the packages come from it and not from an index.
+FILE: what `invoke images save` wrote; the packages then come from it and not from an index.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str]) -> int:
-    """Makes .venv or brings it up to date, with `--dev` for ./check too, `--from FILE` without an index; returns the exit code.
+    """Makes .venv or brings it up to date; returns the exit code. If another process does the same, waits for it.
 
-    A second one at the same time waits for the first.
+    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index.
     """
     if sys.version_info < (3, 11):
         print(
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def unpack(names: list[str], directory: str) -> int:
-    """Puts the wheels of the archive that is named first into `directory`; returns the exit code. pip checks them."""
+    """Puts the wheels of the archive `names[0]` into `directory`; returns the exit code. pip checks the wheels."""
     try:
         with tarfile.open(names[0], "r:") as archive:
             wheels = [member for member in archive if member.name.startswith("wheels/")]
@@ -64,24 +64,25 @@ def unpack(names: list[str], directory: str) -> int:
 
 
 def fits(python: Path, complete: Path) -> bool:
-    """Whether .venv is for the Python that it leads to, which is the machine's: that of another version does not find its packages.
+    """Returns whether .venv belongs to the Python to which it links: packages installed for another version would not
+    be found.
 
-    Notes in `complete` which one that is, so that the wrappers need not start it to know.
+    Notes that Python in `complete`, so that the wrappers can compare it without starting it.
     """
     program = os.path.realpath(python)
     if os.path.exists(program) and complete.read_text().strip() != program:
         look = "import os, sys, sysconfig; sys.exit(not os.path.isdir(sysconfig.get_path('purelib')))"
         if subprocess.run([python, "-I", "-c", look]).returncode:
             return False
-        with contextlib.suppress(OSError):  # root's, and used by somebody else
+        with contextlib.suppress(OSError):  # .venv belongs to root, and another user uses it
             complete.write_text(f"{program}\n")
     return os.path.exists(program)
 
 
 def install(requirements: str, mark: str, source: list[str] | None = None) -> int:
-    """Installs a file of pinned requirements into .venv unless `mark` in it is newer; returns the exit code.
+    """Installs a file of pinned requirements into .venv, unless the file `mark` in it is newer; returns the exit code.
 
-    source: pip's options for where the packages come from; an index when there are none.
+    source: pip's options that name where the packages come from; None means an index.
     """
     venv, pins, complete = ROOT / ".venv", ROOT / requirements, ROOT / ".venv" / mark
     python = venv / "bin/python"
@@ -90,7 +91,8 @@ def install(requirements: str, mark: str, source: list[str] | None = None) -> in
     if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
         print(
             "boulder-k8s: .venv is not set up or not up to date, and nothing is fetched offline.\n"
-            "boulder-k8s: Run `python3 boulder_k8s/bootstrap.py --from FILE`, FILE being what `invoke images save FILE` wrote (docs/airgapped.md).",
+            "boulder-k8s: Run `python3 boulder_k8s/bootstrap.py --from FILE`; "
+            "`invoke images save FILE` makes it (docs/airgapped.md).",
             file=sys.stderr,
         )
         return 2

@@ -1,4 +1,4 @@
-"""A tar file whose last member says how large every other one is and what its SHA-256 is. Nothing is held in memory.
+"""A tar file whose last member lists the size and the SHA-256 of every other one. Nothing is held in memory.
 
 The same members make the same file, byte for byte.
 """
@@ -25,14 +25,16 @@ FORMAT = 1
 
 @dataclass
 class Writer:
-    """Writes members one after the other; `file` must be one that can be sought in."""
+    """Writes members one after the other. file: must allow seeking."""
 
     file: BinaryIO
     files: dict[str, dict] = field(default_factory=dict)
 
     @contextmanager
     def member(self, name: str, said: Said = silent) -> Iterator[Sink]:
-        """Adds what the block writes, however much it turns out to be."""
+        """Adds a member; yields a Sink, to which the block writes its content. said: gets the progress.
+        Raises OSError.
+        """
         start = self.file.tell()
         self.file.write(header(name, 0))
         sink = Sink(self.file.write, said)
@@ -45,12 +47,15 @@ class Writer:
         self.files[name] = {"size": sink.size, "sha256": sink.digest.hexdigest()}
 
     def add(self, name: str, source: BinaryIO) -> None:
-        """Adds everything that `source` has to give."""
+        """Adds a member with everything that is left in `source`. Raises OSError."""
         with self.member(name) as sink:
             shutil.copyfileobj(source, sink, PIECE)
 
     def add_tar(self, name: str, source: BinaryIO, said: Said = silent) -> None:
-        """Adds the tar that `source` gives, without what differs from one time to the next: dates and owners."""
+        """Adds the tar in `source` as a member, without what differs each time it is made: dates and owners.
+
+        said: gets the progress. Raises tarfile.TarError if it is not a whole tar, or OSError.
+        """
         with (
             self.member(name, said) as sink,
             tarfile.open(fileobj=source, mode="r|", bufsize=PIECE) as old,
@@ -63,14 +68,14 @@ class Writer:
                 new.addfile(info, old.extractfile(info) if info.isreg() else None)
 
     def finish(self, facts: dict) -> None:
-        """Adds the manifest, which is `facts` and every member's checksum, and ends the archive."""
+        """Adds the manifest, which is `facts` and every member's checksum, and ends the archive. Raises OSError."""
         text = json.dumps({"format": FORMAT, **facts, "files": self.files}, indent=2) + "\n"
         self.add(MANIFEST, io.BytesIO(text.encode()))
         self.file.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
 def header(name: str, size: int) -> bytes:
-    """A member's header; its length depends on the name alone."""
+    """Returns a member's header. Its length depends only on the name."""
     info = tarfile.TarInfo(name)
     info.size = size
     return info.tobuf(tarfile.GNU_FORMAT)
@@ -78,7 +83,10 @@ def header(name: str, size: int) -> bytes:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Writer]:
-    """Writes an archive that is at `path` once it is whole. Raises Problem where no file can be made."""
+    """Yields the writer of an archive, which appears at `path` after the block, whole.
+
+    Raises Problem if the file cannot be made, or OSError later.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         file = open(partial, "xb")
@@ -94,20 +102,22 @@ def writing(path: Path) -> Iterator[Writer]:
 
 @dataclass
 class Reader:
-    """An archive that is whole as far as its members' names and its manifest say."""
+    """An open archive with a valid manifest. Only `verify` reads the members' content."""
 
     path: Path
     tar: tarfile.TarFile
     manifest: dict
 
     def member(self, name: str) -> BinaryIO:
+        """Returns the content of a member. Raises KeyError if there is no such member."""
         return self.tar.extractfile(name)
 
     def names(self) -> list[str]:
+        """Returns the names of the members, without the manifest."""
         return list(self.manifest["files"])
 
     def verify(self, said: Said = silent) -> None:
-        """Reads every member. Raises Problem naming the first that is not as it was written."""
+        """Reads every member. Raises Problem naming the first that is missing or changed. said: gets the progress."""
         for name, wanted in self.manifest["files"].items():
             sink = Sink(lambda _: None, said)
             try:
@@ -122,7 +132,9 @@ class Reader:
 
 @contextmanager
 def reading(path: Path) -> Iterator[Reader]:
-    """Opens an archive. Raises Problem when it is none, or is cut short."""
+    """Opens an archive and yields its reader. Raises Problem if the file cannot be read, is no archive of ours, or is
+    cut short.
+    """
     try:
         file = open(path, "rb")
     except OSError as error:
@@ -142,6 +154,7 @@ def reading(path: Path) -> Iterator[Reader]:
 
 
 def broken(path: Path, why: str) -> Problem:
+    """Returns the Problem for an archive that is not whole. why: the reason, as a part of a sentence."""
     return Problem(
         f"{path.name} is not a whole file of `invoke images save`: {why}.", "Copy it again, or save it again."
     )

@@ -3,7 +3,7 @@
 The file is a plain tar (tarball.py):
 
     kind            the executable
-    wheels/         requirements.txt's packages, for this platform and every Python of PYTHONS; bootstrap.py installs them
+    wheels/         requirements.txt's packages, for this platform and each of PYTHONS; bootstrap.py installs them
     boulder.pack    the checkout's commit
     images.tar      `docker image save` of the Compose file's images and the node image
     manifest.json   what these are, and every one's checksum
@@ -33,12 +33,15 @@ from ..manifests.checkout import Checkout
 from . import tarball
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-TAGS = ("BOULDER_TOOLS_TAG", "BOULDER_VTCOMBOSERVER_TAG", "KIND_NODE_IMAGE")  # what decides which images an `up` takes
+TAGS = ("BOULDER_TOOLS_TAG", "BOULDER_VTCOMBOSERVER_TAG", "KIND_NODE_IMAGE")  # they decide which images an `up` uses
 PACK = "boulder.pack"
 
 
 def save(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Writes `file`, having pulled and built what is not here yet. Raises Problem when something cannot be had."""
+    """Writes `file`; first pulls, builds and downloads what is missing here. Prints what to do on the other machine.
+
+    Raises Problem if something cannot be fetched or the file cannot be written, or process.Failed.
+    """
     if settings.offline:
         raise Problem("Offline nothing is saved: a file's Python packages come from an index.", "Save without offline.")
     found = tools.find(settings)
@@ -68,7 +71,11 @@ def save(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
 
 
 def wanted(settings: Settings, source: Checkout) -> list[str]:
-    """The images of t.sh's Compose project and of tn.sh's, and the node's: all here when this returns."""
+    """Returns the images that t.sh's and tn.sh's Compose projects and the node need. Fetches those that are missing
+    here.
+
+    Raises Problem if one cannot be fetched.
+    """
     found = {images.ensure_node_image(settings)}
     for config_next in (False, True):
         document = compose.remembered(
@@ -79,7 +86,9 @@ def wanted(settings: Settings, source: Checkout) -> list[str]:
 
 
 def wheels(directory: Path) -> list[Path]:
-    """The packages that requirements.txt pins, downloaded into `directory`. Raises Problem when they cannot be had."""
+    """Downloads the packages that requirements.txt pins into `directory`; returns the files. Raises Problem if that
+    fails.
+    """
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     pip += ["--only-binary=:all:", f"--dest={directory}", f"--requirement={ROOT / 'requirements.txt'}"]
     with step("getting the Python packages"):
@@ -88,15 +97,19 @@ def wheels(directory: Path) -> list[Path]:
                 process.run([*pip, f"--python-version={python}"], timeout=600)
             except process.Failed as error:
                 raise Problem(
-                    f"The Python packages for Python {python} cannot be had.",
-                    "See that pip reaches a package index, then try again.",
+                    f"The Python packages for Python {python} cannot be downloaded.",
+                    "Check that pip reaches a package index, then try again.",
                     error.output,
                 ) from error
     return sorted(directory.iterdir())
 
 
 def add_checkout(writer: tarball.Writer, source: Checkout) -> str | None:
-    """Adds the checkout's commit; returns it, or None where there is none (no git): that checkout must be copied."""
+    """Adds the checkout's commit to the archive and returns it. Returns None without git: the user must copy that
+    checkout.
+
+    Raises process.Failed or OSError.
+    """
     revision = source.revision()
     if revision == "unknown":
         note(f"{source.path} is not under git and not in the file: copy it yourself")
@@ -110,6 +123,7 @@ def add_checkout(writer: tarball.Writer, source: Checkout) -> str | None:
 
 
 def add_images(writer: tarball.Writer, references: list[str], said: process.Said) -> None:
+    """Adds the images as `docker image save` writes them. said: gets the progress. Raises process.Failed or OSError."""
     with (
         tempfile.TemporaryFile() as words,
         process.started(
@@ -127,7 +141,7 @@ def add_images(writer: tarball.Writer, references: list[str], said: process.Said
 
 
 def identify(reference: str) -> dict:
-    """What tells an image from others. layers: the same in every kind of image store, which ids are not."""
+    """Returns what tells an image from others. layers: unlike ids, they are the same in every kind of image store."""
     found = docker.image(reference)
     return {
         "reference": reference,
@@ -138,7 +152,10 @@ def identify(reference: str) -> dict:
 
 
 def load(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Brings what `file` has to this machine, after a look at all of it. Raises Problem when it is not as it was saved."""
+    """Loads everything in `file` into this machine, after checking all of it.
+
+    Raises Problem if the file is damaged or for another kind of machine, or process.Failed.
+    """
     with tarball.reading(file) as saved:
         check_fits(saved)
         with step(f"checking {file.name}") as said:
@@ -157,7 +174,7 @@ def load(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
 
 
 def check_fits(saved: tarball.Reader) -> None:
-    """Raises Problem when the file is for another kind of machine, or for another boulder-k8s."""
+    """Raises Problem if the file is for another kind of machine, or for a boulder-k8s with another kind."""
     if (theirs := saved.manifest["platform"]) != this_platform():
         raise Problem(
             f"{saved.path.name} is for {theirs}; this machine is {this_platform()}.",
@@ -166,14 +183,15 @@ def check_fits(saved: tarball.Reader) -> None:
     if (kind := saved.manifest["versions"]["kind"]) != tools.KIND:
         raise Problem(
             f"{saved.path.name} has kind {kind}; this boulder-k8s is made for {tools.KIND}.",
-            "Let both machines have the same boulder-k8s, and save it again.",
+            "Use the same boulder-k8s on both machines, and save it again.",
         )
 
 
 def settle(image: dict, untagged: list[str]) -> str:
-    """The engine's id of an image that was just loaded, whose tag names it from now on. Raises Problem when it is not that image.
+    """Makes sure that the tag of an image that was just loaded names it; returns the engine's id.
 
-    untagged: the images that were loaded without a tag, as those are that were saved by their digest.
+    image: its entry in the manifest. untagged: the images that were loaded without a tag, because they were saved by
+    their digest. Raises Problem if the engine has another image.
     """
     tag = image["reference"].partition("@")[0]
     for name in (tag, *untagged):
@@ -189,7 +207,7 @@ def settle(image: dict, untagged: list[str]) -> str:
 
 
 def put_kind(settings: Settings, saved: tarball.Reader) -> None:
-    """Puts kind where `tools.find_kind` looks."""
+    """Puts kind where `tools.find_kind` looks for it. Raises OSError."""
     own_directory(settings.root / ".state")
     path = tools.own_kind(settings)
     path.parent.mkdir(exist_ok=True)
@@ -205,7 +223,9 @@ def put_kind(settings: Settings, saved: tarball.Reader) -> None:
 
 
 def put_checkout(settings: Settings, saved: tarball.Reader, environ: Mapping[str, str]) -> None:
-    """Makes the checkout that a command finds where nothing names one; one that is there already stays as it is."""
+    """Makes the checkout that a command uses if none is named; keeps one that is there already. Raises
+    process.Failed.
+    """
     revision = saved.manifest["boulder"]
     there = Checkout(checkout.place(environ, checkout.current_directory(), settings.root, settings.known_checkout))
     if not revision or not there.missing():
@@ -216,4 +236,5 @@ def put_checkout(settings: Settings, saved: tarball.Reader, environ: Mapping[str
 
 
 def this_platform() -> str:
+    """Returns the kind of this machine, such as linux/x86_64."""
     return f"{platform.system()}/{platform.machine()}".lower()

@@ -1,1 +1,1 @@
-"""The place: the kind cluster, its node, images and network, and the one door to its API server."""
+"""The kind cluster: its node, its images, its network, and api.py, through which everything asks its API server."""

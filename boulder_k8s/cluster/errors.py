@@ -1,4 +1,4 @@
-"""What the API server answers if it does not do what it is asked. Its status code tells, never its words.
+"""The errors of the API server. Its status code decides which, never the text of its answer.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#api-resource-errors
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """The API server did not do what it was asked. status: the HTTP status code; 0 if there was no answer."""
+    """The API server did not do what we asked. status: the HTTP status code; 0 if there was no answer."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -27,19 +27,21 @@ class Conflict(ApiError):
 
 
 class Forbidden(ApiError):
-    """401, 403: an admission rule, or a permission that the user does not have."""
+    """401, 403: an admission rule refuses it, or the user lacks a permission."""
 
 
 class Rejected(ApiError):
-    """400, 422 and the like, or a kubeconfig that is not whole: asking again cannot help."""
+    """400, 422 and the like, or an incomplete kubeconfig: it does not help to ask again."""
 
 
 class Unanswered(ApiError):
-    """No answer, 429 or 5xx: asking again may help."""
+    """No answer, 429 or 5xx: it may help to ask again."""
 
 
 def translated(error: Any, is_ready: Callable[[], bool]) -> ApiError:
-    """Returns our own error for the client's ApiException. is_ready: whether the server says that it is ready; asked if need be."""
+    """Returns our error for the client's ApiException. is_ready: returns whether the server says that it is ready;
+    called for 401 and 403.
+    """
     try:
         message = json.loads(error.body)["message"]
     except (ValueError, TypeError, KeyError):
@@ -50,6 +52,6 @@ def translated(error: Any, is_ready: Callable[[], bool]) -> ApiError:
     if status == 409:
         return Conflict(message, status)
     if status in (401, 403):
-        # A server that has just started does not know yet that we are its administrator.
+        # A server that has just started does not yet know that we are its administrator.
         return Forbidden(message, status) if is_ready() else Unanswered(message, status)
     return (Unanswered if status in (0, 408, 429) or status >= 500 else Rejected)(message, status)

@@ -1,4 +1,4 @@
-"""Which images the cluster needs, and how the node gets them: from the host's engine, in one stream."""
+"""Gets the images that the cluster needs: into the host's engine, and from there into the node, in one stream."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NAMESPACE_FLAG = "--namespace=k8s.io"  # where the kubelet looks for images
 def ensure_local(
     settings: Settings, services: dict[str, Service], checkout: Checkout, config_next: bool
 ) -> dict[str, str]:
-    """Makes sure that the engine has every image, as `docker compose up` would: pulls what is missing, builds what has a
-    `build` section and no tag of its own; offline it does neither.
+    """Makes sure that the engine has every image. As `docker compose up` does, it pulls those that are missing, and
+    builds those that have a `build` section and no tag; offline it does neither.
 
-    Returns the engine's id of each image, by reference. Raises Problem naming the image that cannot be had.
+    Returns the engine's id of each image, by reference. Raises Problem naming an image that cannot be pulled or built.
     """
     wanted = sorted({service.image for service in services.values()})
     ids = docker.image_ids(wanted)
@@ -33,7 +33,7 @@ def ensure_local(
     if settings.offline:
         raise lacking(sorted({service.image for service in missing.values()}))
     build = {name for name, service in missing.items() if service.build and service.image.endswith(":latest")}
-    # bsetup has Boulder's image without a build section of its own.
+    # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
     pull = {name for name, service in missing.items() if service.image not in built}
     for verb, names in (("pull", pull), ("build", build)):
@@ -45,6 +45,10 @@ def ensure_local(
 
 
 def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
+    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images.
+
+    Raises Problem naming the images that are still missing.
+    """
     quiet = ["--quiet"] if verb == "pull" else []
     try:
         process.run(compose.command(config_next, "--profile", "*", verb, *quiet, *names), cwd=checkout.path)
@@ -63,14 +67,16 @@ def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout
 
 
 def lacking(references: list[str]) -> Problem:
+    """Returns the Problem for images that are missing offline."""
     several = len(references) > 1
     return not_here(f"Image{'s' if several else ''} {', '.join(references)} {'are' if several else 'is'}")
 
 
 def ensure_node_image(settings: Settings) -> str:
-    """Makes sure that the engine has the node image; returns the name that it knows it by. Raises Problem when it cannot be had.
+    """Makes sure that the engine has the node image; returns the name under which the engine knows it.
 
-    An image that is pinned by its digest loses that digest on its way through an archive, and is known by its tag then.
+    That is its tag if `images load` brought it, since an archive does not keep the digest. Raises Problem if it cannot
+    be pulled.
     """
     reference = settings.node_image
     if docker.image_ids([reference]):
@@ -94,10 +100,11 @@ def ensure_node_image(settings: Settings) -> str:
 
 
 def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> None:
-    """Loads into the node those images that it lacks, all in one stream.
+    """Loads into the node those images that it lacks, all in one stream. ids: the engine's id of each image, by
+    reference.
 
-    ids: the engine's id of each image, by reference. An image that was rebuilt under its old tag has a new id and is loaded
-    again; what was loaded is remembered for this very node container.
+    What is loaded is remembered for this node container. An image that was rebuilt under its old tag has a new id and
+    is loaded again. Raises Problem if loading fails.
     """
     loaded = state.read(settings.file("images"), node_id) or {}
     stale = {reference: image for reference, image in ids.items() if loaded.get(reference) != image}
@@ -110,7 +117,7 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
 
 
 def note_loaded(settings: Settings, node_id: str, images: dict[str, str]) -> None:
-    """Remembers which images that node has."""
+    """Remembers which images a node has."""
     state.write(settings.file("images"), images, node_id)
 
 
@@ -121,19 +128,23 @@ def forget(settings: Settings) -> None:
 
 
 def brought(settings: Settings) -> dict[str, str]:
-    """Returns the engine's id of each image that `invoke images load` brought, by the reference it had where it was saved."""
+    """Returns the engine's id of each image that `invoke images load` loaded, by the reference under which it was
+    saved.
+    """
     return state.read(settings.file("loaded")) or {}
 
 
 def note_brought(settings: Settings, found: dict[str, str]) -> None:
-    """Remembers what `invoke images load` brought, beside what it brought earlier."""
+    """Remembers what `invoke images load` loaded, in addition to what it loaded earlier."""
     own_directory(settings.root / ".state")
     state.write(settings.file("loaded"), {**brought(settings), **found})
 
 
 def stream(settings: Settings, references: list[str]) -> None:
-    """`docker save | ctr images import` on the node: several times faster than `kind load docker-image` one by one, and
-    right for multi-platform images in the containerd store, where that fails (kubernetes-sigs/kind#3795).
+    """Runs `docker save | ctr images import` on the node. Raises Problem if that fails.
+
+    It is several times faster than `kind load docker-image` for each image, and works for multi-platform images in the
+    containerd store, for which that fails (kubernetes-sigs/kind#3795).
     """
     load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
     with (

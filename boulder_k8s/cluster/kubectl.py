@@ -1,6 +1,7 @@
-"""kubectl for what only it does: `exec` and `describe`, always with this project's kubeconfig and context.
+"""kubectl for what only kubectl does, `exec` and `describe`, always with this project's kubeconfig and context.
 
-Everything else that is asked of the API server goes through api.py; `kubectl kustomize` asks no cluster (manifests/overlay.py).
+Everything else that we ask the API server goes through api.py. `kubectl kustomize` asks no cluster
+(manifests/overlay.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..host.names import NAMESPACE
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Command lines for one cluster; no other cluster can be meant. `binary` is the kubectl to run."""
+    """Makes command lines for one cluster, and never for another one. binary: the kubectl to run."""
 
     binary: Path
     kubeconfig: Path
@@ -25,7 +26,9 @@ class Kubectl:
         return self.command("exec", pod, f"--container={container}", *options, "--", *command)
 
     def describe(self, kind: str) -> str:
-        """Returns `kubectl describe KIND`, for people. Raises process.Failed, subprocess.TimeoutExpired after 20 s."""
+        """Returns what `kubectl describe KIND` prints. Raises process.Failed, or subprocess.TimeoutExpired
+        after 20 s.
+        """
         return process.run(self.command("describe", kind), timeout=20)
 
     def command(self, *arguments: str) -> list[str]:

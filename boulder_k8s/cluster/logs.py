@@ -1,4 +1,4 @@
-"""One container's log: read once, or followed, and taken up again wherever a stream of it ended.
+"""Reads one container's log, once or continuously, and continues where the last stream ended.
 
 https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.37/#read-log-pod-v1-core
 """
@@ -17,15 +17,15 @@ from .errors import ApiError
 
 STAMPED = re.compile(
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z "
-)  # the kubelet's, always of this width: text sorts as time
+)  # the kubelet's time, always of this width, so that sorting as text sorts by time
 STAMP, SECOND = 30, 19  # characters: a time, and a time without its fraction
-AGAIN = 0.5  # seconds before a stream that ended is opened again; by then the watch knows what became of the container
-GONE = 10.0  # seconds without its pod after which a reader ends: a watch that connects anew shows none for a moment
+AGAIN = 0.5  # seconds before a stream that ended is opened again; by then the watch has seen what happened
+GONE = 10.0  # seconds without its pod until a reader ends; a watch that reconnects shows no pod for a moment
 
 
 @dataclass(frozen=True)
 class Target:
-    """A container whose log is wanted. name: what is printed in front of its lines."""
+    """A container whose log to read. uid: its pod's. name: what the user sees before each of its lines."""
 
     pod: str
     uid: str
@@ -35,10 +35,11 @@ class Target:
 
 @dataclass
 class Position:
-    """How far a log has been read. since: older lines are not wanted. tail: how many lines the first stream begins with.
+    """How far a log has been read. since: skips older lines. tail: with how many lines the first stream begins; None:
+    all.
 
-    The API takes whole seconds, so a stream that is opened again begins with lines that were read: they are known by their times,
-    which the kubelet writes in nanoseconds.
+    The API takes a start in whole seconds, so a stream that continues begins with lines that were read already. `new`
+    recognises those by their times, which the kubelet writes in nanoseconds.
     """
 
     since: str = ""
@@ -46,13 +47,15 @@ class Position:
     last: str = ""  # the time of the newest line that was read
 
     def options(self) -> dict[str, str]:
-        """The API's options for a stream that starts here."""
+        """Returns the API's options for a stream that starts here."""
         start = (self.last or self.since)[:SECOND]
         tail = {"tailLines": str(self.tail)} if self.tail is not None and not self.last else {}
         return {**tail, **({"sinceTime": f"{start}Z"} if start else {})}
 
     def new(self, line: bytes, before: str) -> bool:
-        """Whether a line (its time in front) has not been read; before: `last` when its stream was opened."""
+        """Returns whether a line has not been read yet, and counts it as read. line: begins with its time. before:
+        `last` when its stream was opened.
+        """
         stamp = line[:STAMP].decode()
         if stamp <= before or stamp < self.since:
             return False
@@ -61,21 +64,23 @@ class Position:
 
 
 def stamp(then: datetime) -> str:
-    """Returns a time in the kubelet's form."""
+    """Returns a time as the kubelet writes it."""
     return f"{then.strftime('%Y-%m-%dT%H:%M:%S.%f')}000Z"
 
 
 def now() -> str:
-    """Returns the present time in the kubelet's form."""
+    """Returns the present time as the kubelet writes it."""
     return stamp(datetime.now(UTC))
 
 
 def lines(
     api: Api, target: Target, position: Position, words: list[str] | None = None, **options: str
 ) -> Iterator[bytes]:
-    """A stream's new lines, each with its time in front. options: follow="true", previous="true". Raises ApiError.
+    """Yields a stream's new lines, each beginning with its time. options: follow="true", previous="true". Raises
+    ApiError.
 
-    What has no time is the kubelet's own word (a log that is not there any more, said with status 200): it is added to `words`.
+    A line without a time is a message of the kubelet, such as that the log is gone, which it sends with status 200: it
+    is added to `words`.
     """
     before, rest = position.last, b""
     with api.log_stream(target.pod, target.container, timestamps="true", **position.options(), **options) as stream:
@@ -89,21 +94,23 @@ def lines(
                     yield line + b"\n"
     if (
         rest and words is not None and not STAMPED.match(rest)
-    ):  # a log's own line without its end was cut; the kubelet's has none
+    ):  # a line of the log that has no end was cut off; the kubelet's message has none
         words.append(rest.decode(errors="replace").strip())
 
 
 def text(api: Api, pod: str, container: str, tail: int, previous: str = "false") -> str:
-    """Returns the last lines of a container's log, without their times. Raises ApiError."""
+    """Returns the last `tail` lines of a container's log, without their times. previous: "true" for the run before.
+    Raises ApiError.
+    """
     found = lines(api, Target(pod, "", container, ""), Position(tail=tail), previous=previous)
     return b"".join(line[STAMP + 1 :] for line in found).decode(errors="replace")
 
 
 class Reader(threading.Thread):
-    """Reads one container's log for as long as its pod is there, from run to run of the container.
+    """Reads one container's log as long as its pod exists, also after the container restarts.
 
-    status: returns the container's status as the watch has it now; None: there is no such pod. emit: takes each new line. ended: is
-    told the exit code with which a run of the container ended.
+    status: returns the container's status as the watch has it, or None if its pod is gone. emit: gets each new line.
+    ended: gets the exit code when a run of the container ends.
     """
 
     def __init__(
@@ -120,7 +127,8 @@ class Reader(threading.Thread):
         self.status, self.emit, self.ended = status, emit, ended
 
     def run(self) -> None:
-        read = finished = None  # the run of the container (its restart count) that was read last, and read to its end
+        """The thread: reads stream after stream, until the pod has been gone for GONE seconds."""
+        read = finished = None  # restart counts: of the run that it read last, and of the one that it read to its end
         seen = time.monotonic()
         while time.monotonic() - seen < GONE:
             status = self.status()
@@ -132,11 +140,11 @@ class Reader(threading.Thread):
             current = status.get("restartCount", 0)
             over = termination(status)
             if read is not None and current != read:
-                self.read(previous="true")  # what its stream may not have brought
+                self.read(previous="true")  # the rest, if its stream ended early
                 if finished != read and (before := status.get("lastState", {}).get("terminated")):
                     self.ended(before.get("exitCode", 0))
             read = current
-            # Not followed when it has ended: its successor may have begun, and would be read in its place.
+            # A run that has ended is not followed: that would read the next run, if that has begun.
             whole = self.read(**({} if over else {"follow": "true"}))
             if over and whole:
                 finished = current
@@ -145,7 +153,7 @@ class Reader(threading.Thread):
                 time.sleep(AGAIN)
 
     def read(self, **options: str) -> bool:
-        """One stream, until it ends; returns whether the server ended it, and not a broken connection."""
+        """Reads one stream until it ends; returns True if the server ended it, False if the connection broke."""
         try:
             for line in lines(self.api, self.target, self.position, **options):
                 self.emit(line)
@@ -155,14 +163,16 @@ class Reader(threading.Thread):
 
 
 def started(status: dict) -> bool:
-    """Whether a container has a log: it runs or has run."""
+    """Returns whether a container has a log: it runs or has run."""
     return bool(
         {"running", "terminated"} & set(status.get("state", {})) or status.get("lastState", {}).get("terminated")
     )
 
 
 def termination(status: dict) -> dict | None:
-    """How the container's newest run ended; None while it runs."""
+    """Returns how the container's last run ended (ContainerStateTerminated), or None while it runs or before it has
+    run.
+    """
     state = status.get("state", {})
     if "running" in state:
         return None

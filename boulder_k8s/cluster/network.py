@@ -1,4 +1,4 @@
-"""The cluster's network: its DNS knows Consul's names, and an address that no pod has any more refuses."""
+"""The cluster's network: DNS for Consul's names, and an immediate refusal at addresses that no pod has any more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ STUB_ZONE = "consul:53"
 
 
 def add_stub_zone(system: Api, corefile: str) -> None:
-    """Adds the zone `consul` to the Corefile that is there, as Compose's `dns: 10.77.77.10` gives Docker's resolver.
+    """Adds the zone `consul` to CoreDNS, as Compose's `dns: 10.77.77.10` makes Docker's resolver use Consul. Raises
+    ApiError.
 
     system: the API server's namespace kube-system. corefile: the zone's block.
     """
@@ -20,8 +21,8 @@ def add_stub_zone(system: Api, corefile: str) -> None:
         return
     both = found["data"]["Corefile"].rstrip("\n") + "\n" + corefile
     system.patch("ConfigMap", "coredns", {"data": {"Corefile": both}})
-    # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node. Asked each second whether
-    # it is ready, not each tenth: every name waits for it.
+    # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node. The kubelet
+    # checks every second whether it is ready, not every ten: all lookups of names wait for it.
     probed = {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}
     template = {"metadata": {"annotations": {"boulder-k8s/corefile": "consul"}}, "spec": probed}
     system.apply(
@@ -37,10 +38,12 @@ def add_stub_zone(system: Api, corefile: str) -> None:
 
 
 def refuse_dead_pods(settings: Settings) -> str:
-    """Has the node container answer for addresses that no pod has: at once, with "unreachable". Returns the pods' subnet.
+    """Makes the node answer "unreachable" at once for addresses that no pod has. Returns the pods' subnet. Raises
+    process.Failed.
 
-    Else packets for a pod that has just ended leave through the default route and are lost: Consul's check of a Boulder that ended
-    would hang for its 10 s, and the next Boulder stay critical meanwhile. Gone when the node container is started again.
+    Otherwise packets for a pod that has just ended would leave through the default route and be lost: Consul's check of
+    a Boulder that has ended would hang for 10 s, and the next Boulder would stay critical meanwhile. The route is gone
+    after the node is started again.
     """
     pods = load_yaml(settings.root / "k8s/cluster/kind.yaml")["networking"]["podSubnet"]
     process.run(["docker", "exec", settings.node, "ip", "route", "replace", "unreachable", pods], timeout=60)

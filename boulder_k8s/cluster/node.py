@@ -1,4 +1,4 @@
-"""What the engine says of a cluster's node, as the host sees it."""
+"""What Docker tells about a cluster's node."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from ..host import docker
 from ..host.errors import Problem
 from ..host.settings import Settings
 
-# Docker Desktop mounts by way of a machine of its own, and may report that machine's paths. The host's are in labels
-# `desktop.docker.io/binds/N/Source`; where those are not set, on macOS, they are what follows the prefix.
+# Docker Desktop mounts through a virtual machine, and may report paths of that machine. The labels
+# `desktop.docker.io/binds/N/Source` have the host's. On macOS they may be missing: then the host's follow the prefix.
 DESKTOP_BINDS = "desktop.docker.io/binds/"
 DESKTOP_PREFIX = "/host_mnt"
 
 
 def mounts(container: dict) -> dict[str, str]:
-    """A container's bind mounts: path inside -> path on the host."""
+    """Returns the bind mounts of a container: the path in it, and the path on the host. container: from `docker
+    inspect`.
+    """
     labels = container.get("Config", {}).get("Labels") or {}
     told = {
         labels.get(name.removesuffix("Source") + "Target"): source
@@ -31,7 +33,7 @@ def mounts(container: dict) -> dict[str, str]:
 
 
 def published(node: dict) -> set[tuple[int, int]]:
-    """The host ports that a node has for Boulder, each with the pod's port behind it."""
+    """Returns the pairs (host port, pod's port) that a node publishes for Boulder. node: from `docker inspect`."""
     return {
         (int(binding["HostPort"]), int(port.split("/")[0]))
         for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
@@ -41,22 +43,23 @@ def published(node: dict) -> set[tuple[int, int]]:
 
 
 def identity(path: Path) -> list[int]:
-    """What tells a directory from another of the same name: a bind mount stays with one that was moved away.
+    """Returns what tells a directory from another one of the same path: a bind mount stays with a directory that was
+    moved away.
 
-    Not its device number: that of btrfs, LVM or NFS is another one after the next start of the machine.
+    It leaves out the device number, which for btrfs, LVM or NFS can change when the machine starts.
     """
     return [path.stat().st_ino]
 
 
 def check_ports(settings: Settings) -> None:
-    """Raises Problem if another program has one of the host ports that the cluster is to publish."""
+    """Raises Problem if another program uses one of the host ports that the cluster will publish."""
     for port in settings.ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port.host))
             except PermissionError:
-                continue  # one that only root may bind: Docker tells
+                continue  # only root may bind it: Docker reports whether it is free
             except OSError as error:
                 holders = docker.publishers(port.host)
                 who = f"container {', '.join(holders)}" if holders else "another program"

@@ -1,4 +1,4 @@
-"""Is it up, and if not, why: watches workloads become ready and names the culprit as soon as the outcome is certain."""
+"""Waits until workloads are ready, and names what prevents it as soon as that is certain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import ApiError
 from .watch import watching
 
 IMAGE_LOST = "ErrImageNeverPull"  # the node was given the image, and has lost it
-# Waiting reasons that no amount of time mends: https://kubernetes.io/docs/concepts/containers/images/ and the kubelet's own.
+# Reasons to wait that do not go away: https://kubernetes.io/docs/concepts/containers/images/ and those of the kubelet.
 HOPELESS = {
     IMAGE_LOST,
     "InvalidImageName",
@@ -22,7 +22,7 @@ HOPELESS = {
     "CreateContainerError",
     "RunContainerError",
 }
-CRASHES = 2  # of one container: a service may lose one race with what it depends on
+CRASHES = 2  # of one container: a service may crash once because what it depends on is not up yet
 
 
 class ImageLost(Problem):
@@ -31,18 +31,18 @@ class ImageLost(Problem):
 
 @dataclass(frozen=True)
 class Culprit:
-    """A container that keeps its pod from getting ready."""
+    """A container that prevents its pod from getting ready."""
 
     pod: str
     container: str
     reason: str
-    crashed: bool  # it ran and ended, so its log tells why
+    crashed: bool  # it ran and ended, so its log has the reason
 
 
 def culprit(pod: dict) -> Culprit | None:
-    """The container for which it is certain that this pod will not get ready, or None."""
+    """Returns the container because of which this pod will certainly not get ready, or None."""
     if "deletionTimestamp" in pod["metadata"]:
-        return None  # making room for its successor; it may well end with a code of its own
+        return None  # a new pod replaces it, so its exit code means nothing
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
@@ -55,7 +55,7 @@ def culprit(pod: dict) -> Culprit | None:
             return Culprit(name, item["name"], f"{waiting}: {state['waiting'].get('message', '')}".rstrip(": "), False)
         ended = state.get("terminated") or last.get("terminated") or {}
         failed = item.get("restartCount", 0) + (1 if state.get("terminated", {}).get("exitCode") else 0)
-        lost = ended.get("reason") == "Unknown"  # ended with its node, not by itself
+        lost = ended.get("reason") == "Unknown"  # it ended because its node did
         if failed >= CRASHES and ended.get("exitCode") and not lost and not item.get("ready"):
             return Culprit(
                 name,
@@ -74,7 +74,7 @@ def culprit(pod: dict) -> Culprit | None:
 
 
 def ready(pod: dict) -> bool:
-    """Whether the pod's Ready condition holds and nobody is deleting it."""
+    """Returns whether the pod is ready and nobody is deleting it."""
     conditions = pod.get("status", {}).get("conditions", [])
     return "deletionTimestamp" not in pod["metadata"] and any(
         item["type"] == "Ready" and item["status"] == "True" for item in conditions
@@ -82,7 +82,7 @@ def ready(pod: dict) -> bool:
 
 
 def log_end(api: Api, pod: str, container: str, lines: int = 20) -> str:
-    """The last lines of a container's log: of the run that crashed if there was one."""
+    """Returns the last lines of a container's log, or of the run before if that is empty; "" if there is none."""
     for previous in ("false", "true"):
         try:
             text = logs.text(api, pod, container, tail=lines, previous=previous)
@@ -94,10 +94,10 @@ def log_end(api: Api, pod: str, container: str, lines: int = 20) -> str:
 
 
 def wait(api: Api, names: list[str], timeout: float, what: str, known: list[dict] | None = None) -> bool:
-    """Waits until every workload of `names` runs its newest template and is ready. known: what `objects` said a moment ago.
+    """Waits until every workload of `names` runs its newest template and is ready. Returns whether it had to wait.
 
-    Returns whether there was anything to wait for. Raises Problem naming the culprit, with the end of its log, as soon as one cannot
-    get ready, or after `timeout` seconds.
+    what: the workloads, for people. known: what `objects` returned a moment ago. Raises Problem naming the culprit,
+    with the end of its log, as soon as one cannot get ready, or after `timeout` seconds; raises ApiError.
     """
     wanted = set(names)
     if not (missing := wanted - settled(objects(api) if known is None else known)):
@@ -114,7 +114,7 @@ def wait(api: Api, names: list[str], timeout: float, what: str, known: list[dict
                     raise failure(api, found)
             running = {pod["metadata"]["labels"][NAME] for pod in watch.objects.values() if ready(pod)}
             if not (waiting := wanted - running) or not changed:
-                # A ready pod may still be the old one: the workloads know.
+                # A ready pod may still be the old one; the workloads tell.
                 missing = waiting = wanted - settled(objects(api))
             show(", ".join(sorted(waiting)))
             if missing and time.monotonic() > deadline:
@@ -123,12 +123,14 @@ def wait(api: Api, names: list[str], timeout: float, what: str, known: list[dict
 
 
 def objects(api: Api, timeout: float = 60, patience: float = PATIENCE) -> list[dict]:
-    """Every workload and pod that there is."""
+    """Returns every workload and pod. timeout: seconds for one answer. patience: seconds to ask again.
+    Raises ApiError.
+    """
     return api.list(*WORKLOAD_KINDS, "Pod", timeout=timeout, patience=patience)
 
 
 def settled(found: list[dict]) -> set[str]:
-    """The names of the workloads whose newest template runs and is ready."""
+    """Returns the names of the workloads whose newest template runs and is ready."""
     return {
         item["metadata"]["name"]
         for item in found
@@ -140,12 +142,12 @@ def settled(found: list[dict]) -> set[str]:
 
 
 def failure(api: Api, found: Culprit) -> Problem:
-    """The Problem that names a culprit and shows why."""
+    """Returns the Problem that names a culprit, with the end of its log."""
     detail = log_end(api, found.pod, found.container) if found.crashed else ""
     fix = (
         "Its last lines are above; `invoke logs` shows more."
         if detail.strip()
-        else "Run the command again once that is mended; `invoke down` starts from nothing."
+        else "Correct that and run the command again; `invoke down` starts from nothing."
     )
     kind = Problem
     if found.reason.startswith(IMAGE_LOST):
@@ -154,7 +156,7 @@ def failure(api: Api, found: Culprit) -> Problem:
 
 
 def late(api: Api, missing: list[str], pods: list[dict], timeout: float) -> Problem:
-    """The Problem for a wait that took too long: what each pod that is not ready was waiting for."""
+    """Returns the Problem for a wait that took too long: what each pod that is not ready was waiting for."""
     lines = []
     for pod in pods:
         if pod["metadata"]["labels"].get(NAME) in missing and not ready(pod):

@@ -1,4 +1,4 @@
-"""What the cluster knows now, as files: every service's log, the events, the pods' descriptions."""
+"""Writes what the cluster knows to files: the log of every service, the events, the descriptions of the pods."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MOST = 20_000  # lines of each container
 
 
 def take(api: Api, kubectl: Kubectl, directory: Path) -> None:
-    """Writes PODS.log, objects.json, events.txt and describe.txt into a new directory; does nothing if it is there already.
+    """Writes PODS.log, objects.json, events.txt and describe.txt into a new directory; does nothing if it exists.
 
-    What cannot be had is left out, and missing.txt says so. Raises OSError if the disk does not take it.
+    Leaves out what it cannot get, and lists that in missing.txt. Raises OSError if the disk does not take it.
     """
-    if directory.exists():  # nearer to the failure already
+    if directory.exists():  # an earlier snapshot, closer to the failure
         return
     directory.mkdir()
     missing: list[str] = []
 
     def attempt(what: str, ask: Callable[[], str]) -> str:
-        """What `ask` returns, or "" and a line in missing.txt."""
+        """Returns what `ask` returns, or "" and a line in missing.txt."""
         try:
             return ask()
         except (ApiError, process.Failed, subprocess.TimeoutExpired, OSError) as error:
@@ -69,7 +69,7 @@ def take(api: Api, kubectl: Kubectl, directory: Path) -> None:
 
 
 def containers(items: list[dict]) -> Iterator[tuple[str, str]]:
-    """Every container of Boulder's pods that has run, init containers included: pod, container."""
+    """Yields (pod, container) for every container of Boulder's pods that has run, including init containers."""
     label, _, value = PART_OF.partition("=")
     for item in items:
         if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(label) == value:
@@ -80,7 +80,7 @@ def containers(items: list[dict]) -> Iterator[tuple[str, str]]:
 
 
 def restarted(items: list[dict]) -> Iterator[tuple[str, str]]:
-    """Every container that was restarted: pod, container."""
+    """Yields (pod, container) for every container that was restarted."""
     for item in items:
         for status in item.get("status", {}).get("containerStatuses", []) if item["kind"] == "Pod" else ():
             if status.get("restartCount"):
@@ -88,7 +88,7 @@ def restarted(items: list[dict]) -> Iterator[tuple[str, str]]:
 
 
 def events(items: list[dict]) -> list[str]:
-    """A line each, in the order of time."""
+    """Returns one line for each event, in the order of time."""
     found = []
     for item in items:
         if item["kind"] == "Event":

@@ -1,8 +1,9 @@
-"""A Docker volume that keeps the node's containerd directory from cluster to cluster, so that images are loaded once.
+"""The Docker volume that keeps the node's containerd directory from one cluster to the next, so that images are loaded
+once.
 
-One volume belongs to one cluster name. It is the node's /var/lib/containerd: seeded from the node image, mounted by kind's extraMounts,
-left in place by `down`, dropped by `down --images`. Containers of an earlier cluster that its metadata still names are garbage to the new
-kubelet, which removes them.
+One volume belongs to one cluster name. It is the node's /var/lib/containerd: Docker fills it from the node image,
+kind's extraMounts mount it, `down` keeps it, and `down --images` removes it. Its metadata still names containers of an
+earlier cluster; the kubelet of the next one removes those.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ LABEL = "boulder-k8s.cluster"
 
 
 def name(settings: Settings) -> str:
-    """The volume's name."""
+    """Returns the volume's name."""
     return f"boulder-k8s-{settings.cluster}"
 
 
 def ensure(settings: Settings, node_image: str) -> Path | None:
-    """Where the engine keeps the volume, made and seeded when it is not there or is of another node image; None with an engine
-    whose volumes have no path that can be mounted (Docker Desktop): images are loaded anew into every cluster there.
+    """Returns where the engine keeps the volume; makes it first if it does not exist or belongs to another node image.
 
-    node_image: a name of it that the engine knows.
+    Returns None on Docker Desktop, whose volumes have no path that can be mounted: there each new cluster loads its
+    images again. node_image: a name by which the engine knows it. Raises Problem or process.Failed.
     """
     if docker.engine().desktop:
         return None
@@ -42,7 +43,7 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
             process.run(
                 ["docker", "volume", "create", "--label", f"{LABEL}={settings.cluster}", name(settings)], timeout=60
             )
-            # Docker itself copies what the image has at that place into an empty volume.
+            # Docker copies what the image has at that path into an empty volume.
             mount = f"type=volume,src={name(settings)},dst={DIRECTORY}"
             run = ["docker", "run", "--rm", "--network=none", "--entrypoint=/bin/true", "--mount", mount]
             process.run([*run, node_image], timeout=300)
@@ -52,18 +53,18 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
 
 
 def images(settings: Settings) -> dict[str, str]:
-    """The engine's id of each image that was loaded into the volume, by reference."""
+    """Returns the engine's id of each image that was loaded into the volume, by reference."""
     return known_of(settings).get("images", {})
 
 
 def remember(settings: Settings, loaded: dict[str, str]) -> None:
-    """Notes which images the volume has, where there is one."""
+    """Notes which images the volume has, if there is a volume."""
     if known := known_of(settings):
         keep(settings, {**known, "images": loaded})
 
 
 def remove(settings: Settings) -> bool:
-    """Drops the volume; returns whether there was one. The cluster must be gone."""
+    """Removes the volume; returns whether there was one. The cluster must be gone. Raises process.Failed."""
     settings.file("volume").unlink(missing_ok=True)
     if not inspect(settings):
         return False
@@ -73,6 +74,7 @@ def remove(settings: Settings) -> bool:
 
 
 def inspect(settings: Settings) -> dict | None:
+    """Returns what `docker volume inspect` tells, or None if there is no such volume. Raises process.Failed."""
     try:
         return json.loads(process.run(["docker", "volume", "inspect", name(settings)], timeout=60))[0]
     except process.Failed as error:
@@ -82,10 +84,11 @@ def inspect(settings: Settings) -> dict | None:
 
 
 def known_of(settings: Settings) -> dict:
-    """What is known of the volume: node_image (its id), created, images; {} if there is none."""
+    """Returns what we noted about the volume (node_image: its id; created; images), or {} if there is no volume."""
     return state.read(settings.file("volume")) or {}
 
 
 def keep(settings: Settings, known: dict) -> None:
+    """Notes facts about the volume. Raises OSError."""
     own_directory(settings.root / ".state")
     state.write(settings.file("volume"), known)

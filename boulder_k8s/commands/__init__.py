@@ -1,1 +1,1 @@
-"""One file a verb that a user types."""
+"""One file for each verb that a user types."""

@@ -1,4 +1,4 @@
-"""What is typed behind flags or set in the environment, as what it means. Raises Problem if a value is invalid."""
+"""What the user types after a flag or sets in the environment, as values. Raises Problem if a value is invalid."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ VARIABLE = "BOULDER_K8S_TIMEOUT"
 class Options:
     """What every command that brings services up takes.
 
-    config_next: test/config-next, as tn.sh. timeout: seconds for the services to get ready. environ: what Docker Compose resolves the
-    checkout's files with. overrides: what an ACME client's author changes of Boulder.
+    config_next: use test/config-next, as tn.sh does. timeout: seconds for the services to get ready. environ: the
+    variables with which Docker Compose resolves the checkout's files. overrides: what the author of an ACME client
+    changes of Boulder.
     """
 
     config_next: bool = False
@@ -31,27 +32,34 @@ class Options:
 
 
 def timeout(typed: str = "", environ: Mapping[str, str] = os.environ) -> float:
-    """Seconds: what `--timeout` says, else BOULDER_K8S_TIMEOUT, else 600. Raises Problem when it is not a number above 0."""
+    """Returns a number of seconds: `typed` (--timeout) if it is not empty, else BOULDER_K8S_TIMEOUT, else 600.
+
+    Raises Problem if that is not a number above 0.
+    """
     text = typed or environ.get(VARIABLE, "") or str(TIMEOUT)
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < math.inf:  # neither is nan
+    if not 0 < seconds < math.inf:  # this refuses nan too
         name = "--timeout " if typed else f"{VARIABLE}="
         raise Problem(f"{name}{text} is not a number of seconds.", f"Write a number above 0, as in {name}900.")
     return seconds
 
 
 def number(flag: str, text: str) -> int:
-    """A whole number, 0 or more. Raises Problem when it is none."""
+    """Returns `text`, which the user gave for `flag`, as an integer. Raises Problem if it is not a whole number of 0 or
+    more.
+    """
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise Problem(f"{flag} {text} is not a whole number.", f"Write one, as in {flag} 20.")
     return int(text)
 
 
 def words(flag: str, text: str) -> list[str]:
-    """The words of one string, as a shell takes it apart. Raises Problem when a quotation mark is missing."""
+    """Splits a string into words as a shell does. flag: how the user gave it. Raises Problem if a quotation mark is
+    missing.
+    """
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What every command ends with: its exit code, and the two lines of an error."""
+"""How every command ends: with an exit code, and with two lines about an error."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ from ..manifests import checkout
 
 
 def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
-    """Runs a command and returns its exit code. A Problem becomes its lines on stderr, a signal 128 + its number."""
+    """Runs a command and returns its exit code. action: the command; None from it means 0.
+
+    Reports every exception on stderr: a Problem as its lines, with its exit code; a signal as 128 + its number; a
+    defect of this project as its traceback.
+    """
     signals = Signals()
-    # Every kubectl inherits it: defaults that the user has set for their own, such as to ask before it deletes, would change ours.
+    # Every kubectl inherits it. Otherwise the user's defaults, such as to ask before it deletes, would apply to ours.
     # https://kubernetes.io/docs/reference/kubectl/kuberc/
     os.environ["KUBERC"] = "off"
     try:
         code = action(settings(os.environ), signals) or 0
-        sys.stdout.flush()  # here, where a reader that is gone is no defect
+        sys.stdout.flush()  # here, so that a reader that has gone is not reported as a defect
         return code
     except Problem as problem:
         quote(problem.detail.splitlines())
@@ -38,7 +42,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         quote(failed.output.splitlines()[-20:])
         return told(
             f"{Path(failed.command[0]).name} ended with {failed.returncode}.",
-            "Its words are above. Run the command again; `invoke down` starts from nothing.",
+            "Its output is above. Run the command again; `invoke down` starts from nothing.",
         )
     except subprocess.TimeoutExpired as late:
         return told(
@@ -50,7 +54,7 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
             f"The cluster's API server did not do what it was asked: {error}.",
             "Run the command again; `invoke doctor` looks at the machine, `invoke down` starts from nothing.",
         )
-    except BrokenPipeError:  # whoever read our stdout has enough, as in `invoke logs | head`
+    except BrokenPipeError:  # the reader of our stdout has stopped, as in `invoke logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
         return 128 + signal.SIGPIPE
     except PermissionError as error:
@@ -72,19 +76,24 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     except Exception:
         return defect()
     except Interrupted as interrupted:
-        note("interrupted; the next command repairs what is half done")
+        note("interrupted; the next command cleans up")
         return 128 + interrupted.signum
 
 
 def settings(environ: Mapping[str, str]) -> Settings:
-    """Returns what the environment says; KIND_CLUSTER=auto is resolved to a name of the checkout. Raises Problem if a value is invalid."""
+    """Returns the settings that the environment gives. Raises Problem if a value is invalid.
+
+    KIND_CLUSTER=auto becomes a name made from the checkout's path.
+    """
     if environ.get("KIND_CLUSTER") == "auto":
         environ = {**environ, "KIND_CLUSTER": checkout.cluster_name(environ, ROOT)}
     return Settings.from_environment(environ)
 
 
 def told(message: str, advice: str, code: int = 2) -> int:
-    """Says what is wrong and what to do, a line each, and to those who type elsewhere also where `invoke` is; returns the code."""
+    """Prints what is wrong and what to do, one line each; returns `code`. It adds the path of `invoke` if the user is
+    in another directory.
+    """
     note(message)
     if "`invoke " in advice and shown(ROOT) != ".":
         advice += f" (`invoke`: .venv/bin/invoke in {ROOT})"
@@ -93,6 +102,6 @@ def told(message: str, advice: str, code: int = 2) -> int:
 
 
 def defect() -> int:
-    """Reports an exception that is ours. Not 1, which is how tests fail."""
+    """Prints the traceback of an exception that is our fault; returns 2, because 1 means that tests failed."""
     traceback.print_exc()
     return told("this is a defect of boulder-k8s", "Please report it with the lines above.")

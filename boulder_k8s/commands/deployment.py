@@ -1,6 +1,6 @@
-"""The Deployment boulder, `docker compose up`'s: started, stopped for the time of a run, started again.
+"""The Deployment boulder, which `docker compose up` would start: start it, stop it while tests run, start it again.
 
-A test pod owns the same addresses and host directories, so the two never run at once.
+A test pod uses the same addresses and host directories, so the two never run at the same time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ REPLICAS = "boulder-k8s/replicas"  # annotation: what the Deployment had before 
 
 
 def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
-    """Applies it and waits until its newest template is ready. Raises Problem naming what failed."""
+    """Applies the Deployment and waits until its newest template is ready. timeout: seconds.
+
+    Raises Problem naming what failed, or ApiError.
+    """
     stack.apply("applied-boulder", [item for item in rendered.objects if is_boulder(item)])
     found = stack.find("Deployment", BOULDER)
     if found and REPLICAS in found["metadata"].get("annotations", {}):
@@ -30,9 +33,11 @@ def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
 
 
 def stop(stack: Stack) -> None:
-    """Scales it down, if it is there, and waits until its pod is gone.
+    """If the Deployment is there, scales it down and waits until its pod is gone. Raises Problem after 60 s, or
+    ApiError.
 
-    What it was is kept on the object itself, so that the next command can restore it if this one is killed.
+    An annotation of the Deployment keeps the number of replicas, so that the next command can restore it if this one is
+    killed.
     """
     api = stack.cluster.api
     found = stack.find("Deployment", BOULDER)
@@ -50,7 +55,10 @@ def stop(stack: Stack) -> None:
 
 
 def restore(stack: Stack, patience: float = PATIENCE) -> None:
-    """Undoes `stop`, of this command or of a killed one. patience: seconds to wait for an API server. Raises ApiError."""
+    """Undoes `stop`, whether this command or a killed one did it. Raises ApiError.
+
+    patience: seconds to wait for an API server that does not answer.
+    """
     if not stack.stopped:
         return
     api = stack.cluster.api
@@ -62,9 +70,10 @@ def restore(stack: Stack, patience: float = PATIENCE) -> None:
 
 
 def remove_leftovers(stack: Stack, runner: Runner, run: Run) -> None:
-    """Ends the pods of a run whose wrapper was killed.
+    """Deletes the pods of a run whose wrapper was killed. Raises Problem if one cannot be deleted, or ApiError.
 
-    A pod that waits for a run is no leftover, nor is the pod of a run whose successor waits for this run: it is being deleted.
+    Keeps two pods that are not leftovers: one that waits for a run, and, if a pod waits for `run`, the one of the run
+    before, which is already being deleted.
     """
     for name in (SETUP,) if standby.has_standby(run) else (SETUP, TESTS):
         found = stack.find("Pod", name)

@@ -11,9 +11,10 @@ from ..host.settings import Settings
 
 
 def down(settings: Settings, drop_images: bool = False) -> None:
-    """Removes the cluster, its databases and its kubeconfig; does nothing if there is nothing.
+    """Removes the cluster, its databases and its kubeconfig. If there is no cluster, it prints a note.
 
-    drop_images: also the volume that keeps the node's images for the next cluster. Raises Problem if the cluster is not ours.
+    drop_images: also removes the volume that keeps the node's images for the next cluster. Raises Problem if the
+    cluster is not ours or another command uses it, and process.Failed.
     """
     cluster = Cluster(settings, tools.find(settings))
     with held(settings, "invoke down"):

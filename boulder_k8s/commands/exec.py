@@ -1,4 +1,4 @@
-"""Commands beside what runs in a service's container: `invoke exec` and `invoke shell`."""
+"""Runs commands in the container of a running service: `invoke exec` and `invoke shell`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec s
 
 
 def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
-    """`docker compose exec SERVICE COMMAND`: becomes kubectl, whose exit code is the command's. For Boulder it is the tests' pod
-    while tests run.
+    """`docker compose exec SERVICE COMMAND`: replaces this process by kubectl, whose exit code is the command's.
 
-    Raises Problem when there is no such service or it does not run.
+    While tests run, boulder means their pod. Raises Problem if there is no such service or it does not run, or
+    ApiError.
     """
     if not command:
-        raise Problem("There is no command to run.", "Write it behind two dashes: invoke exec -- ls /boulder")
+        raise Problem("There is no command to run.", "Write it after two dashes: invoke exec -- ls /boulder")
     (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
     cluster.require_running()
@@ -47,5 +47,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
 
 
 def shell(settings: Settings, service: str) -> NoReturn:
-    """`docker compose exec SERVICE bash`, or sh where the image has no bash. Raises Problem as `execute`."""
+    """`docker compose exec SERVICE bash`, or sh if the image has no bash. Raises Problem and ApiError as `execute`
+    does.
+    """
     execute(settings, service, SHELL)

@@ -1,4 +1,4 @@
-"""What the services say: `invoke logs`, printed as Docker Compose prints it."""
+"""Prints the logs of the services as Docker Compose prints them: `invoke logs`."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ from ..host.settings import Settings
 from ..manifests.workloads import workload_names
 from .arguments import number
 
-# docker/compose, cmd/formatter/colors.go: in this order, one for each container.
+# As docker/compose does, cmd/formatter/colors.go: in this order, one for each container.
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-TOGETHER = 0.1  # seconds for which lines are gathered, so that those of several containers come in the order of time
-AT_FIRST = 1.5  # the same for what was said before
+TOGETHER = 0.1  # seconds of lines that are gathered, to print those of several containers in the order of time
+AT_FIRST = 1.5  # the same for the lines that are there at the start
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be printed. services: pods of these names or of workloads of these names; empty: all. since: a time of the kubelet's form."""
+    """What to print. services: names of pods or workloads; empty: all. since: a time as the kubelet writes it. tail:
+    lines of each.
+    """
 
     services: tuple[str, ...] = ()
     since: str = ""
     tail: int | None = None
 
     def targets(self, pods: Iterable[dict], previous: bool = False) -> dict[Target, dict]:
-        """The containers whose logs are wanted, with their statuses, in the order of their names. An init container is one only
-        when it has not done its work: else it has nothing to say.
+        """Returns the containers whose logs to print, sorted by name, each with its status. previous: those that have
+        been restarted. Leaves out init containers that ended with 0.
         """
         found = {}
         for pod in pods:
@@ -50,7 +52,7 @@ class Wanted:
             service = metadata.get("labels", {}).get(NAME, "")
             if self.services and not {service, metadata["name"]} & set(self.services):
                 continue
-            # Compose numbers a service's containers; each has one here. A pod of a run is named like one of `docker compose run`.
+            # Compose numbers a service's containers; here each has one. `docker compose run` names its container otherwise.
             name = f"{service}-1" if metadata.get("ownerReferences") else metadata["name"]
             for item in status.get("initContainerStatuses", []):
                 if item.get("state", {}).get("terminated", {}).get("exitCode") != 0:
@@ -65,7 +67,7 @@ class Wanted:
 
 
 class Printer:
-    """Writes lines to our stdout, each with its container's name in front as Compose does: aligned, and coloured on a terminal."""
+    """Writes lines to stdout as Compose does: each after its container's name, aligned, and coloured if `coloured`."""
 
     def __init__(self, timestamps: bool, coloured: bool) -> None:
         self.timestamps, self.coloured = timestamps, coloured
@@ -73,15 +75,15 @@ class Printer:
         self.width = 0
 
     def meet(self, names: Iterable[str]) -> None:
-        """Makes room for names before the first line is written."""
+        """Gives each new name a colour and makes the column wide enough for it."""
         for name in names:
             if name not in self.colours:
                 self.colours[name] = COLOURS[len(self.colours) % len(COLOURS)]
-                if " " not in name:  # an init container that failed: no reason to move all others
+                if " " not in name:  # an init container that failed: do not widen the column for it
                     self.width = max(self.width, len(name))
 
     def write(self, name: str, line: bytes) -> None:
-        """line: with its time in front."""
+        """Writes one line of the container `name`. line: begins with its time."""
         self.meet([name])
         prefix = f"{name:<{self.width + 1}} | "
         if self.coloured:
@@ -91,11 +93,10 @@ class Printer:
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What `docker compose logs` takes.
-
-    services: all if none is named. since: "10m" or a date, as Compose takes it. tail: lines of each container, or "all". follow: goes
-    on, whatever restarts or appears, until it is interrupted or the cluster is gone. previous: of the containers' runs before their
-    last restart. timestamps: with the time of each line.
+    """The options of `docker compose logs`. services: all if it is empty. follow: continues, also with containers that
+    restart or appear, until it is interrupted or the cluster is gone. since: "10m" or a date, as Compose takes it.
+    tail: lines of each container, or "all". previous: the logs of the containers before their last restart. timestamps:
+    prints the time of each line.
     """
 
     services: list[str]
@@ -107,12 +108,12 @@ class LogOptions:
 
 
 def logs(settings: Settings, options: LogOptions) -> int:
-    """`docker compose logs`: prints the services' logs in the order of time. Returns 0, or 1 if a log could not be read.
-
-    Raises Problem if an option is invalid, or if the cluster does not run.
+    """`docker compose logs`: prints the services' logs in the order of time. Returns 0, or 1 if a log could not be
+    read, or 128 + N after signal N with `follow`. Raises Problem if an option is invalid or the cluster does not run,
+    or ApiError.
     """
     if options.follow and options.previous:
-        raise Problem("--follow and --previous cannot go together.", "What ended before a restart says nothing more.")
+        raise Problem("--follow and --previous cannot go together.", "Use one: an earlier log does not grow.")
     names = workload_names([name for name in options.services if name != TESTS])
     names += [TESTS] * (TESTS in options.services)
     tail = None if options.tail == "all" else number("--tail", options.tail)
@@ -125,13 +126,15 @@ def logs(settings: Settings, options: LogOptions) -> int:
         return once(cluster, wanted, printer, options.previous)
     try:
         go_on(cluster, wanted, printer)
-    except Interrupted as end:  # how everybody leaves it: nothing to say
+    except Interrupted as end:  # the usual way to end it, so it prints nothing
         return 128 + end.signum
     return 0
 
 
 def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> int:
-    """Prints what there is."""
+    """Prints the logs as they are now; returns 0, or 1 if a log could not be read. Raises ApiError if the pods cannot
+    be listed.
+    """
     with overdue("asking the cluster"):
         pods = cluster.api.list("Pod", labels=PART_OF)
     targets = wanted.targets(pods, previous)
@@ -161,7 +164,7 @@ def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> 
 
 
 def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
-    """Prints what there is and what follows, until the cluster is gone."""
+    """Prints the logs and what is added to them, until the cluster is gone. Raises ApiError, Interrupted."""
     arrived: queue.Queue[tuple[str, bytes]] = queue.Queue(10_000)
     positions: dict[Target, Position] = {}
     readers: dict[Target, Reader] = {}
@@ -169,7 +172,7 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
     with watching(cluster.api, labels=PART_OF) as watch:
 
         def reader(target: Target, tail: int | None) -> Reader:
-            """Takes up where an earlier reader of the same container ended, if there was one."""
+            """Continues after what an earlier reader of the same container has read, if there was one."""
             return Reader(
                 cluster.api,
                 target,
@@ -205,7 +208,7 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
 
 
 def together(arrived: queue.Queue, seconds: float) -> list[tuple[str, bytes]]:
-    """What arrives within that time, in the order of its own times."""
+    """Waits `seconds`, and returns what arrived meanwhile, sorted by the times of the lines."""
     deadline = time.monotonic() + seconds
     found = []
     while (left := deadline - time.monotonic()) > 0 and len(found) < 50_000:
@@ -217,7 +220,9 @@ def together(arrived: queue.Queue, seconds: float) -> list[tuple[str, bytes]]:
 
 
 def moment(text: str, base: datetime | None = None) -> str:
-    """When `text` means, in the kubelet's form: a duration before now ("1h30m"), a date, or seconds since 1970. Raises Problem when it is neither."""
+    """Returns a time as the kubelet writes it. text: a duration before `base` (now) such as "1h30m", a date, or seconds
+    since 1970. Raises Problem if it is something else.
+    """
     if not text:
         return ""
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)", text)
@@ -229,7 +234,7 @@ def moment(text: str, base: datetime | None = None) -> str:
                 seconds=sum(float(number) * UNITS[unit] for number, unit in parts)
             )
         else:
-            then = datetime.fromisoformat(text).astimezone(UTC)  # without a zone: this machine's, as for Docker
+            then = datetime.fromisoformat(text).astimezone(UTC)  # without a time zone: in this machine's, as for Docker
         return stamp(then)
     except (ValueError, OverflowError) as error:
         raise Problem(
@@ -238,5 +243,5 @@ def moment(text: str, base: datetime | None = None) -> str:
 
 
 def coloured() -> bool:
-    """Whether stdout is a terminal that takes colours."""
+    """Returns whether stdout is a terminal that shows colours."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

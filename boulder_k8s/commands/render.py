@@ -15,9 +15,11 @@ from .stack import Stack
 
 
 def render(settings: Settings, options: Options) -> None:
-    """Prints the YAML that `up` applies for this checkout, Secrets included (they hold the throwaway test PKI). Needs no cluster.
+    """Prints the YAML that `up` applies for this checkout, including its Secrets (they hold the throwaway test PKI).
+    Needs no cluster.
 
-    If generate.sh has not run yet, its Secrets are left out, and a note says so. Raises Problem if the checkout cannot be carried.
+    If generate.sh has not run yet, it leaves the Secrets out and says so. Raises Problem if the manifests do not fit
+    the checkout, or if a configuration file is too large or cannot be read.
     """
     cluster = Cluster(settings, tools.find(settings))
     found = checkout.of_command(settings, options.environ)

@@ -1,4 +1,4 @@
-"""`invoke run`, and what `test` shares with it: `docker compose run --rm boulder PROGRAM`."""
+"""`invoke run`, and what `commands/test.py` uses of it: `docker compose run --rm boulder PROGRAM`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ from .stack import Stack, explained, working
 
 
 def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:
-    """`docker compose run --rm boulder PROGRAM`: returns its exit code. Raises Problem if it cannot be started."""
+    """`docker compose run --rm boulder PROGRAM`: runs the words of `program` in a fresh pod and returns the exit code.
+
+    Raises Problem if it cannot be started, or ApiError.
+    """
     if not program:
-        raise Problem("There is no command to run.", "Write it behind two dashes: invoke run -- go test ./va")
+        raise Problem("There is no command to run.", "Write it after two dashes: invoke run -- go test ./va")
     what = " ".join(["invoke run --", *program])[:200]
     return in_fresh_pod(settings, signals, Program(what, program, ["run", *program]), options)
 
@@ -60,7 +63,7 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
             standby.find(settings),
         )
         with packed(settings, run), run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
-            # Beside the work: git looks at every file.
+            # In the background: git reads every file.
             pool.submit(lambda: run.record.update(revision=stack.checkout.revision()))
             rendered = stack.bring_up(runner, run, options.timeout)
             run.record["versions"] = stack.versions()
@@ -81,7 +84,9 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
 
 
 def give_back(stack: Stack, signals: Signals) -> None:
-    """Starts the Boulder again that the tests' pod took the place of. Failing at it does not change the tests' verdict."""
+    """Starts the Boulder again that `deployment.stop` stopped. If that fails, it prints a note, and the tests' exit
+    code stays.
+    """
     with signals.deferred():
         try:
             deployment.restore(stack, patience=10)

@@ -34,7 +34,9 @@ from .arguments import Options
 
 @contextmanager
 def working(settings: Settings, what: str, signals: Signals, options: Options) -> Iterator[tuple[Stack, Runner]]:
-    """Checks everything that can be checked without changing anything, then holds the cluster's lock for the block."""
+    """Holds the cluster's lock while the block runs; yields the stack and its runner. what: tells other commands what
+    is going on. Raises Problem if a check fails or another command holds the lock.
+    """
     cluster = Cluster(settings, tools.find(settings))
     cluster.api.preload()
     with held(settings, what):
@@ -44,7 +46,9 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
 
 @contextmanager
 def explained(stack: Stack, run: Run) -> Iterator[None]:
-    """If the block fails on the cluster, keeps its logs; an image that the node has lost is loaded next time."""
+    """If the block raises Problem, keeps what the cluster knows in RUN/cluster/; if the node lacks an image, the next
+    command loads all.
+    """
     try:
         yield
     except Problem as problem:
@@ -64,17 +68,19 @@ class Stack:
     checkout: Checkout
     config_next: bool
     overrides: Overrides
-    document: dict  # the Compose file, resolved
+    document: dict  # the Compose file, as Compose resolves it
     services: dict[str, Service]
     node_id: str = ""
     node_started: str = ""  # when, as Docker writes it
     image_ids: dict[str, str] | None = None
-    known: list[dict] | None = None  # workloads and pods before this command changed anything; None: ask
-    stopped: bool = True  # whether there may be a Boulder to start again; False once it is known that there is none
+    known: list[dict] | None = None  # workloads and pods before this command changed anything; None: unknown
+    stopped: bool = True  # whether `restore` must look for a Boulder to start again
 
     @classmethod
     def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, options: Options) -> Stack:
-        """Reads the checkout's Compose file; changes nothing. Raises Problem if the manifests do not fit it."""
+        """Returns the stack of a checkout, read from its Compose file; changes nothing. Raises Problem if the manifests
+        do not fit it.
+        """
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
         services = compose.services(document)
@@ -82,9 +88,9 @@ class Stack:
         return cls(settings, cluster, checkout, options.config_next, options.overrides, document, services)
 
     def bring_up(self, runner: Runner, run: Run, timeout: float) -> Rendered:
-        """Makes whatever is not there yet, step by step; returns what the last step rendered.
+        """Starts all that Boulder needs, step by step; returns the rendered overlay. timeout: seconds for each wait.
 
-        Raises Problem naming what failed. If generate.sh fails, its exit code is the Problem's.
+        Raises Problem naming what failed, or ApiError. If generate.sh fails, the Problem has its exit code.
         """
         steps: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("cluster", lambda: self.ensure_cluster(run)),
@@ -98,14 +104,16 @@ class Stack:
         return rendered
 
     def ensure_cluster(self, run: Run) -> None:
-        """The images in the host's engine, the cluster, and what it runs now."""
+        """Makes the images in the host's engine and the cluster, and looks at what the cluster runs. Raises Problem,
+        ApiError.
+        """
         begun = time.monotonic()
-        node = self.cluster.node()  # refuses a cluster that is not ours before it is asked anything
+        node = self.cluster.node()  # raises if the cluster is not ours, before we ask it anything
         with ThreadPoolExecutor(1) as pool:
-            # Beside Docker's answers.
+            # While Docker answers.
             seen = pool.submit(self.observe) if node and self.settings.kubeconfig.exists() else None
             self.image_ids = images.ensure_local(self.settings, self.services, self.checkout, self.config_next)
-            if time.monotonic() - begun > 5:  # something was pulled meanwhile
+            if time.monotonic() - begun > 5:  # it has pulled something meanwhile
                 node, seen = self.cluster.node(), None
             self.node_id = self.cluster.ensure(self.checkout, node)
             if not node or not node["State"]["Running"]:
@@ -117,7 +125,11 @@ class Stack:
         run.record |= {"images": self.image_ids, "node": self.node_id, "overrides": self.overrides.described()}
 
     def start_dependencies(self, timeout: float) -> Rendered:
-        """Applies everything but Boulder itself and waits until it is ready. Raises Problem naming the culprit."""
+        """Applies everything except Boulder itself, waits until it is ready, and returns the rendered overlay. timeout:
+        seconds.
+
+        Raises Problem naming what is not ready, or ApiError.
+        """
         rendered = self.render()
         drift.check(self.document, rendered.objects, os.environ)
         self.apply("applied", [item for item in rendered.objects if not is_boulder(item)])
@@ -128,17 +140,19 @@ class Stack:
         return rendered
 
     def versions(self) -> dict[str, str]:
-        """What a run is made with, for its record. No engine changes under a node that runs."""
+        """Returns the versions of what makes a run, for run.json. The engine's is asked once, since it cannot change
+        while the node runs.
+        """
         engine = self.once_a_start("engine", docker.version)
         return {**tools.versions(self.settings, self.cluster.tools), "docker": engine}
 
     def once_a_start(self, name: str, ask: Callable[[], str]) -> str:
-        """What `ask` returns, asked once for each start of the node. name: one of state.FILES."""
+        """Returns the answer of `ask`, which is called once for each start of the node. name: a key of state.FILES."""
         return state.remembered(self.settings.file(name), self.node_id + self.node_started, ask)
 
     def apply_overrides(self) -> None:
-        """Lays what the user changes of Boulder over the Compose file, and says so. Raises Problem if the host's address is needed
-        and there is no node yet.
+        """Applies the user's changes to the Compose file that was read. Raises Problem if they need the host's address
+        and no node runs.
         """
         self.overrides = self.overrides.resolved(lambda: docker.host_address(self.settings.node))
         self.document = self.overrides.apply_to(self.document)
@@ -146,17 +160,19 @@ class Stack:
         for key, value in self.overrides.described().items():
             note(f"not as in the checkout: {key} {value if isinstance(value, str) else ', '.join(value)}")
         if self.overrides.relay_target:
-            note(f"names resolve to {PUBLIC}, which leads there: Boulder refuses reserved addresses")
+            note(f"names resolve to {PUBLIC}, which forwards to FAKE_DNS: Boulder refuses reserved addresses")
 
     def observe(self) -> list[dict] | None:
-        """What is on the cluster now, or None if it does not answer at once."""
+        """Returns the workloads and pods on the cluster, or None if it does not answer at once."""
         try:
             return rollout.objects(self.cluster.api, timeout=10, patience=0)
         except ApiError:
             return None
 
     def find(self, kind: str, name: str) -> dict | None:
-        """One object as it was when `bring_up` looked, or as it is now if nothing is known."""
+        """Returns one object as `bring_up` saw it, or as it is now if nothing is known; None if there is none. Raises
+        ApiError.
+        """
         if self.known is None:
             return self.cluster.api.find(kind, name)
         return next(
@@ -165,7 +181,9 @@ class Stack:
         )
 
     def render(self, secrets: bool = True) -> Rendered:
-        """The run overlay of the checkout as it is now; without its Secrets if generate.sh has not run yet."""
+        """Returns the run overlay of the checkout as it is now; `secrets` = False leaves out its Secrets. Raises
+        Problem.
+        """
         return overlay.render(
             self.settings,
             RenderOptions(
@@ -181,7 +199,9 @@ class Stack:
         )
 
     def apply(self, name: str, objects: list[dict]) -> None:
-        """Applies objects, unless this node was given the very same last and its workloads are there. name: one of state.FILES."""
+        """Applies objects, unless this node got exactly these last time and their workloads are there. name: the key of
+        state.FILES that remembers them. Raises ApiError.
+        """
         last = self.settings.file(name)
         key = [self.node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
         wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
@@ -195,9 +215,10 @@ class Stack:
         state.write(last, True, key)
 
     def generate(self, runner: Runner, run: Run, timeout: float) -> None:
-        """`docker compose run --rm bsetup`: generate.sh in a pod of its own, before the pods that mount what it makes.
+        """`docker compose run --rm bsetup`: runs generate.sh in a pod before the pods start that mount what it makes.
 
-        Does nothing if it has run. Raises Problem with generate.sh's exit code if it fails.
+        Does nothing if it has run. timeout: seconds until its pod must have started. Raises Problem, with generate.sh's
+        exit code if that fails, or ApiError.
         """
         if not staging.needs_generate(self.checkout):
             return
@@ -211,15 +232,17 @@ class Stack:
         if code:
             raise Problem(
                 f"generate.sh ended with {code}; its output is above.",
-                f"Mend it, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.",
+                f"Correct the cause, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.",
                 exit_code=code,
             )
 
     def basis(self) -> list:
-        """What a pod is made of that its description does not say: this start of this node, and the images."""
+        """Returns what decides how a pod is made and its description does not say: this start of this node, and the
+        images.
+        """
         return [self.node_id, self.node_started, self.image_ids]
 
 
 def is_boulder(item: dict) -> bool:
-    """Whether an object is the Deployment boulder, which only `up` applies."""
+    """Returns whether an object is the Deployment boulder, which only `up` applies."""
     return item["kind"] == "Deployment" and item["metadata"]["name"] == BOULDER

@@ -1,4 +1,4 @@
-"""What is there and whether it is ready: `invoke status`."""
+"""Shows what is on the cluster and whether it is ready: `invoke status`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..run.directory import last_run
 
 @dataclass
 class Service:
-    """One workload. address: its Service's clusterIP, empty where it has none."""
+    """One workload. address: the clusterIP of its Service, empty if it has no Service or no address."""
 
     name: str
     ready: bool
@@ -36,8 +36,11 @@ class Service:
 
 @dataclass
 class Status:
-    """Everything that `invoke status` shows. ready: every workload that the cluster has runs and is ready, Boulder included
-    unless a test run has taken its place."""
+    """Everything that `invoke status` shows.
+
+    ready: every workload on the cluster runs and is ready. Boulder does not count while tests run, because their pod
+    replaces it.
+    """
 
     cluster: str
     node: str  # running, stopped, absent
@@ -53,7 +56,10 @@ class Status:
 
 
 def status(settings: Settings, as_json: bool = False) -> int:
-    """Prints it; returns 0 when everything is ready and 1 when not, a cluster that is not there included."""
+    """Prints the status as a table or as JSON; returns 0 if everything is ready, else 1, also if there is no cluster.
+
+    Raises Problem if the cluster is not ours, or ApiError if it does not answer.
+    """
     with overdue("asking the cluster"):
         found = look(settings)
     if as_json:
@@ -64,7 +70,7 @@ def status(settings: Settings, as_json: bool = False) -> int:
 
 
 def look(settings: Settings) -> Status:
-    """Raises Problem when the cluster is not ours or nothing answers."""
+    """Returns the status. Raises Problem if the cluster is not ours, or ApiError if it does not answer."""
     cluster = Cluster(settings, tools.find(settings))
     node = cluster.node()
     found = Status(settings.cluster, "absent", last_run=last_run(settings))
@@ -73,7 +79,7 @@ def look(settings: Settings) -> Status:
     found.node = "running" if node["State"]["Running"] else "stopped"
     found.checkout = mounts(node).get(CHECKOUT_MOUNT, "")
     found.revision = Checkout(Path(found.checkout)).revision() if found.checkout else ""
-    ports = sorted(published(node))  # the cluster's own, whatever BOULDER_PORTS says today
+    ports = sorted(published(node))  # those that the cluster has, which BOULDER_PORTS cannot change any more
     found.ports = [f"127.0.0.1:{host} -> {container}" for host, container in ports]
     found.directory_url = next((directory_url(host) for host, container in ports if container == 4001), "")
     if found.node != "running" or not settings.kubeconfig.exists():
@@ -89,7 +95,7 @@ def look(settings: Settings) -> Status:
 
 
 def services(objects: list[dict]) -> list[Service]:
-    """The workloads of the base, as the cluster has them."""
+    """Returns the workloads of k8s/base that are among `objects`."""
     settled = rollout.settled(objects)
     there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
     found = []
@@ -117,7 +123,9 @@ def services(objects: list[dict]) -> list[Service]:
 
 
 def state(workload: dict, pods: list[dict], statuses: list[dict]) -> str:
-    """In a word: what a container waits for, else the pod's phase."""
+    """Returns in a word or two what a workload is doing: what its containers wait for, or else the phase of
+    its pods.
+    """
     if not workload["spec"].get("replicas"):
         return "scaled down"
     reasons = [
@@ -127,7 +135,7 @@ def state(workload: dict, pods: list[dict], statuses: list[dict]) -> str:
 
 
 def configuration(objects: list[dict]) -> str:
-    """Which configuration the Boulder Deployment runs."""
+    """Returns which configuration the Deployment boulder runs, or "" if it is not there."""
     for item in objects:
         if (item["kind"], item["metadata"]["name"]) == ("Deployment", "boulder"):
             for variable in item["spec"]["template"]["spec"]["containers"][0].get("env", []):
@@ -137,7 +145,7 @@ def configuration(objects: list[dict]) -> str:
 
 
 def show(found: Status) -> None:
-    """As a table: rich's on a terminal, plain columns elsewhere."""
+    """Prints the status as a table; uses colours on a terminal."""
     from rich.console import Console  # here, not on top: other commands need no rich
     from rich.table import Table
 

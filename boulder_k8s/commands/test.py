@@ -15,7 +15,10 @@ from .run import Program, in_fresh_pod
 
 
 def test(settings: Settings, signals: Signals, arguments: list[str], options: Options) -> int:
-    """`./t.sh ARGUMENTS`, or ./tn.sh with config_next: returns test.sh's exit code. Raises Problem if the tests cannot be started."""
+    """Does what `./t.sh ARGUMENTS` does, or ./tn.sh if options.config_next; returns test.sh's exit code.
+
+    Raises Problem if the tests cannot be started, or ApiError.
+    """
     wrapper, extra = ("./tnk8s.sh", ["-n"]) if options.config_next else ("./tk8s.sh", [])
     program = Program(" ".join([wrapper, *arguments]), ["./test.sh", *extra, *arguments], arguments)
     return in_fresh_pod(settings, signals, program, options)
@@ -24,12 +27,12 @@ def test(settings: Settings, signals: Signals, arguments: list[str], options: Op
 def hand_over_to_compose(
     settings: Settings, arguments: list[str], config_next: bool, environ: Mapping[str, str] = os.environ
 ) -> NoReturn:
-    """Becomes the checkout's own t.sh, or tn.sh, with the environment as the user has it (BOULDER_CI_ORCH=compose).
+    """Replaces this process by the checkout's own t.sh or tn.sh, in the user's environment (BOULDER_CI_ORCH=compose).
 
-    Raises Problem if that cannot be started.
+    Raises Problem if it cannot be started.
     """
     script = checkout.of_command(settings, environ).path / ("tn.sh" if config_next else "t.sh")
-    own = str(settings.root)  # what tk8s.sh put in front
+    own = str(settings.root)  # tk8s.sh has added it
     path = [part for part in environ.get("PYTHONPATH", "").split(":") if part and part != own]
     kept = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "BOULDER_K8S_WRAPPER")}
     try:

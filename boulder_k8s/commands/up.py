@@ -16,10 +16,10 @@ from .stack import explained, working
 
 
 def up(settings: Settings, signals: Signals, options: Options) -> None:
-    """Starts Boulder and its dependencies; returns when the ACME directory answers on the host.
+    """Starts Boulder and its dependencies; returns after the ACME directory answers on the host.
 
-    options.timeout: seconds, for the dependencies and again for Boulder. Raises Problem with the name of what failed and its last log
-    lines.
+    options.timeout: seconds for the dependencies, and the same again for Boulder. Raises Problem naming what failed,
+    with its last log lines, or ApiError.
     """
     with working(settings, "invoke up", signals, options) as (stack, runner):
         record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
@@ -33,11 +33,11 @@ def up(settings: Settings, signals: Signals, options: Options) -> None:
 
 
 def wait_for_directory(settings: Settings, timeout: float) -> None:
-    """Waits until the host reaches the ACME directory. Raises Problem after `timeout` seconds."""
+    """Waits until the ACME directory answers on the host. Raises Problem after `timeout` seconds."""
     import urllib.request  # here, not on top: a run of the tests asks nothing over HTTP (25 ms)
 
     deadline = time.monotonic() + timeout
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # localhost is never behind a proxy
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never ask a proxy for localhost
     with step(f"waiting for {settings.directory_url}"):
         while True:
             try:

@@ -1,1 +1,3 @@
-"""What is wrong, and with what: the doctor, the bundle, the probable cause."""
+"""Finds out what is wrong: the doctor looks at the machine, the bundle keeps everything about a run, cause.py names the
+probable cause.
+"""

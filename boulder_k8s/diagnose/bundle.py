@@ -1,4 +1,4 @@
-"""The archive of a run, for somebody else's eyes: what goes into it (scrub.py: what never does)."""
+"""The archive of a run, for another person to look at: what goes into it. scrub.py removes what must never be in it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ from . import cause, doctor
 from .scrub import scrub
 
 NAME = "bundle.tar.gz"
-MOST = 2 << 20  # bytes kept of a file, its end
-# Of a run directory. Not stdin (what the user typed), not the files through which wrapper and pod talk.
+MOST = 2 << 20  # bytes kept of a file: the last ones
+# Files of a run directory. Not stdin (what the user typed), and not the files through which wrapper and pod talk.
 KEPT = ("run.json", "command.json", "exitcode", "stdout", "stderr", "bsetup", "var-log", "cluster")
 
 
 def tail(path: Path, most: int = MOST) -> bytes:
-    """Returns a file's last bytes, after a line about those that were left out."""
+    """Returns the last `most` bytes of a file. If it is larger, a line before them says how many bytes are missing.
+    Raises OSError.
+    """
     size = path.stat().st_size
     with open(path, "rb") as file:
         file.seek(max(0, size - most))
@@ -44,7 +46,7 @@ def tail(path: Path, most: int = MOST) -> bytes:
 
 
 def of_run(run: Path) -> Iterator[tuple[str, bytes]]:
-    """A run directory's files, by their names in the archive."""
+    """Yields the files of a run directory that go into the archive: name there, content. Raises OSError."""
     for name in KEPT:
         top = run / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
@@ -54,12 +56,16 @@ def of_run(run: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def allowed(parts: tuple[str, ...]) -> bool:
-    """bsetup/ is a run directory in a run directory."""
+    """Returns whether a file may be in the archive. bsetup/ is a run directory in a run directory, so the same names
+    count there.
+    """
     return parts[0] != "bsetup" or parts[1] in KEPT
 
 
 def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
-    """What was applied last, without Secrets; of configuration only its hashes."""
+    """Yields rendered.yaml, the objects that were applied last: without Secrets, and with hashes in place of
+    configuration.
+    """
     objects = state.read_object(overlay).get("answer", {}).get("objects", [])
     kept = [without_contents(item) for item in objects if item.get("kind") != "Secret"]
     if kept:
@@ -67,6 +73,7 @@ def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def without_contents(item: dict) -> dict:
+    """Returns an object as it is, or a ConfigMap with the SHA-256 of each value in place of the value."""
     if item.get("kind") != "ConfigMap":
         return item
     return item | {
@@ -77,7 +84,9 @@ def without_contents(item: dict) -> dict:
 
 
 def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Writes files, scrubbed, into a .tar.gz at `path`, in the order given; whole or not at all."""
+    """Writes a .tar.gz at `path`, whole or not at all. files: name and content, in this order; scrub removes secrets.
+    Raises OSError.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         with tarfile.open(partial, "w:gz", compresslevel=3) as archive:
@@ -92,16 +101,19 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def pack(settings: Settings, run: Run) -> None:
-    """Writes RUN/bundle.tar.gz and says where it is. Failing at it changes nothing."""
+    """Writes RUN/bundle.tar.gz and prints where it is. If that fails, it prints a note."""
     try:
         write_archive(run.path / NAME, contents(settings, run.path))
-        note(f"{shown(run.path / NAME)} has everything about it; summary.txt in it is where to begin")
+        note(f"{shown(run.path / NAME)} has everything about it; begin with its summary.txt")
     except OSError as error:
         note(f"{NAME} was not written: {error.strerror}")
 
 
 def contents(settings: Settings, run: Path | None, cluster: Path | None = None) -> Iterator[tuple[str, bytes]]:
-    """The archive's files, the summary first. cluster: a directory of `gather`, in place of that of the run."""
+    """Yields the archive's files, name and content, the summary first. Raises OSError.
+
+    run: the run directory. cluster: a directory that `snapshot.take` made, in place of the one in the run directory.
+    """
     yield "summary.txt", summary(settings, run, cluster).encode()
     if run:
         yield from of_run(run)
@@ -115,15 +127,16 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
 
 
 def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -> str:
-    """What probably happened; the text that is first in the archive."""
+    """Returns the text that comes first in the archive: what probably happened, and what the archive holds."""
     return cause.summary(gather_facts(settings, run, cluster)) + (
-        "\nIn this archive: run/ (run.json, what the tests said), cluster/ or run/cluster/ (every service's log, events.txt,\n"
-        "describe.txt), node/ (kubelet, containerd), rendered.yaml (what was applied, without Secrets). Private keys, Secrets, stdin\n"
-        "and values of variables that look secret were left out.\n"
+        "\nIn this archive: run/ (run.json, the tests' output), cluster/ or run/cluster/ (every service's log,\n"
+        "events.txt, describe.txt), node/ (kubelet, containerd), rendered.yaml (what was applied, without Secrets).\n"
+        "Private keys, Secrets, stdin and values of variables that look secret were left out.\n"
     )
 
 
 def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> cause.Facts:
+    """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError or ValueError."""
     found = cause.Facts()
     if run:
         found.record = state.read_object(run / "run.json")
@@ -141,11 +154,14 @@ def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = No
 
 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
-    """The end of what the node's own services said, and its disk. Far less than `kind export logs`, which copies every container's log."""
+    """Yields the end of the node's kubelet and containerd journal, and its disks; nothing if the cluster does not run.
+
+    That is far less than `kind export logs`, which copies the log of every container.
+    """
     try:
         if not Cluster(settings, tools.find(settings)).is_running():
             return
-    except Problem:  # not ours, or there is no engine
+    except Problem:  # the cluster is not ours, or no engine answers
         return
     commands = {
         "journal.txt": ["journalctl", "--no-pager", "--lines=1500", "--unit=kubelet", "--unit=containerd"],
@@ -155,13 +171,15 @@ def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
         try:
             yield f"node/{name}", process.run(["docker", "exec", settings.node, *command], timeout=20).encode()
         except (process.Failed, subprocess.TimeoutExpired, OSError) as error:
-            yield f"node/{name}", f"could not be had: {error}\n".encode()
+            yield f"node/{name}", f"could not be read: {error}\n".encode()
 
 
 def pack_in_background(run: Path, settings: Settings) -> None:
-    """What `packed` starts after tests that failed, when their wrapper has ended: the cluster's side, then the archive."""
+    """Adds what the cluster knows to the run directory, then writes the archive. `packed` starts it as a process after
+    failed tests.
+    """
     os.nice(10)
-    with suppress(OSError, Problem):  # an engine that is gone meanwhile; a run directory that was removed
+    with suppress(OSError, Problem):  # the engine or the run directory may be gone by now
         cluster = Cluster(settings, tools.find(settings))
         if cluster.is_running():
             snapshot.take(cluster.api, cluster.kubectl, run / "cluster")
@@ -169,9 +187,10 @@ def pack_in_background(run: Path, settings: Settings) -> None:
 
 
 def bundle(settings: Settings, output: Path | None = None) -> None:
-    """`invoke bundle`: the newest run of this cluster and the cluster as it is now, what the machine has and lacks, in one archive.
+    """`invoke bundle`: writes an archive about the newest run of this cluster, the cluster, and the machine.
 
-    Prints the summary. Raises Problem when the archive cannot be written.
+    output: the archive's path; .runs/bundle.tar.gz if it is None. Prints the summary. Raises Problem if the archive
+    cannot be written.
     """
     last = last_run(settings, started=True)
     run = Path(last["directory"]).resolve() if last else None
@@ -204,7 +223,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 f"{path} cannot be written: {error.strerror}.", "Name another place: --output FILE."
             ) from error
     print(text, end="")
-    note(f"all of it is in {shown(path)}")
+    note(f"the bundle is {shown(path)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What probably happened: read from a run's record, from what its tests said, and from what the cluster knew."""
+"""What probably happened, according to a run's record, the output of its tests, and what the cluster knew."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ PHASES = (
     "tests",
 )  # in the order in which they come
 TELLING = {"OOMKilling", "SystemOOM", "Evicted", "FailedMount", "FailedScheduling", "NodeHasDiskPressure", "BackOff"}
-SCARCE = 2**30  # bytes free on a disk below which it is worth a word
+SCARCE = 2**30  # bytes: a disk with less free is mentioned
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAILED = re.compile(r"^\s*(--- FAIL: |FAIL\s+\S|panic: |FATAL|\S*(Error|Exception): |Traceback|fatal error: )")
 
 
 @dataclass
 class Facts:
-    """What is known. said: the end of what the tests printed. free: bytes, by the name of the disk."""
+    """What is known about a run.
+
+    record: run.json. code: the recorded exit code. said: the end of the tests' output. objects: pods and events. free:
+    bytes left, by disk.
+    """
 
     record: dict = field(default_factory=dict)
     code: int | None = None
@@ -34,7 +38,7 @@ class Facts:
 
 
 def summary(facts: Facts) -> str:
-    """A page for people: the most likely cause first, then what speaks for it."""
+    """Returns a text for people: the most likely cause first, then the facts."""
     record = facts.record
     lines = [f"Probably: {cause(facts)}", ""]
     if record:
@@ -53,12 +57,12 @@ def summary(facts: Facts) -> str:
         *(f"  {line}" for line in seen or ["nothing out of the ordinary"]),
     ]
     if failed := failures(facts.said):
-        lines += ["", "The tests' last words about failing:", *(f"  {line}" for line in failed)]
+        lines += ["", "The tests' last lines about failing:", *(f"  {line}" for line in failed)]
     return "\n".join(lines) + "\n"
 
 
 def cause(facts: Facts) -> str:
-    """The most likely cause, in a sentence."""
+    """Returns the most likely cause, in a sentence."""
     failure = facts.record.get("failure", "")
     for line in containers(facts.objects):
         if "OOMKilled" in line or "Evicted" in line:
@@ -90,6 +94,7 @@ def cause(facts: Facts) -> str:
 
 
 def ending(facts: Facts) -> str:
+    """Returns how the run ended, for people."""
     record = facts.record
     if "failure" in record:
         return record["failure"]
@@ -99,12 +104,12 @@ def ending(facts: Facts) -> str:
 
 
 def failures(said: str, most: int = 10) -> list[str]:
-    """The last lines that tell of something that failed."""
+    """Returns the last lines of the tests' output that report a failure, at most `most`."""
     return [line for line in COLOUR.sub("", said).splitlines() if FAILED.match(line)][-most:]
 
 
 def containers(objects: list[dict]) -> list[str]:
-    """Pods and containers that have not just started and gone on, worst first."""
+    """Returns a line for each pod or container that did not start and run without trouble, the worst first."""
     found: list[tuple[int, str]] = []
     for pod in (item for item in objects if item.get("kind") == "Pod"):
         name, status = pod["metadata"]["name"], pod.get("status", {})
@@ -116,6 +121,7 @@ def containers(objects: list[dict]) -> list[str]:
 
 
 def trouble(status: dict) -> Iterator[tuple[int, str]]:
+    """Yields the lines about one container status, each with its rank: 0 is the worst."""
     state = status.get("state", {})
     ended = state.get("terminated") or status.get("lastState", {}).get("terminated") or {}
     if waiting := state.get("waiting", {}):
@@ -133,7 +139,7 @@ def trouble(status: dict) -> Iterator[tuple[int, str]]:
 
 
 def events(objects: list[dict]) -> list[str]:
-    """What the cluster warned of, each kind of it once for each object."""
+    """Returns the cluster's last warnings, at most 20: one for each reason and object."""
     found = {}
     for item in objects:
         if item.get("kind") == "Event" and item.get("type") == "Warning" and item.get("reason") in TELLING:
@@ -143,4 +149,5 @@ def events(objects: list[dict]) -> list[str]:
 
 
 def scarce(free: dict[str, int]) -> list[str]:
+    """Returns a line for each disk with less than SCARCE bytes left. free: bytes left, by disk."""
     return [f"the disk of {name} has {left / 2**20:.0f} MiB left" for name, left in free.items() if left < SCARCE]

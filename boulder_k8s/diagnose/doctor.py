@@ -1,4 +1,4 @@
-"""`invoke doctor`: every precondition in a line, with what to do about those that do not hold. It changes nothing."""
+"""`invoke doctor`: prints one line for every precondition, and what to do if it does not hold. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKS = (*checks.CHECKS, *ours.CHECKS)
 
 @dataclass(frozen=True)
 class Check:
-    """One precondition. level: ok, warning or fail; fix: what to type or change, empty when it is ok."""
+    """The outcome of one check. level: ok, warning or fail. fix: what to type or change, empty if the level is ok."""
 
     name: str
     level: str
@@ -27,7 +27,7 @@ class Check:
 
 
 def doctor(settings: Settings, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
-    """Prints every check; returns 0 when none fails, else 1."""
+    """Prints the outcome of every check, as lines or as JSON; returns 1 if one fails, else 0."""
     found = examine(Machine(settings, environ))
     if as_json:
         found = list(found)
@@ -38,20 +38,20 @@ def doctor(settings: Settings, as_json: bool = False, environ: Mapping[str, str]
 
 
 def examine(machine: Machine) -> Iterator[Check]:
-    """Every check's outcome. One that cannot be made is a warning that says so."""
+    """Makes every check and yields its outcome. A check that raises Problem fails; any other exception is a warning."""
     for check in CHECKS:
         name = check.__name__.replace("_", "-")
         try:
             level, found, *fix = check(machine)
         except Problem as problem:
             level, found, fix = FAIL, problem.message, [problem.fix]
-        except Exception as error:  # a check must not keep the others from being made
-            level, found, fix = WARNING, f"could not be looked at: {error}", ["Look at it by hand."]
+        except Exception as error:  # one check must not prevent the others
+            level, found, fix = WARNING, f"could not be looked at: {error}", ["Check it by hand."]
         yield Check(name, level, found, fix[0] if fix and level != OK else "")
 
 
 def show(made: Iterable[Check]) -> list[Check]:
-    """Prints each as soon as it is made; returns them all."""
+    """Prints each outcome as soon as it is there; returns them all."""
     from rich.console import Console  # here, not on top: other commands need no rich
 
     console = Console(highlight=False, soft_wrap=True)
@@ -67,7 +67,7 @@ def show(made: Iterable[Check]) -> list[Check]:
 
 
 def lines(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """As plain text."""
+    """Returns the outcome of every check as a line of plain text."""
     return [
         f"{check.level:<8}{check.name:<17} {check.found}{f' -> {check.fix}' if check.fix else ''}"
         for check in examine(Machine(settings, environ))

@@ -1,4 +1,4 @@
-"""When a bundle is made of a run by itself: after a failure."""
+"""Makes the bundle of a run that has failed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from ..run.directory import Run
 
 @contextmanager
 def packed(settings: Settings, run: Run) -> Iterator[None]:
-    """Around a run, its record included: if the block fails there is RUN/bundle.tar.gz.
+    """Writes RUN/bundle.tar.gz if the block fails, unless the user interrupted it. The block must include the saving of
+    run.json.
 
-    If tests failed, as tests do every few minutes, a background process makes it: nobody waits for it.
+    If the tests failed, a background process writes it, so that nobody waits for it.
     """
     try:
         yield
-    except Interrupted:  # who interrupts wants an end, not a report
+    except Interrupted:  # a user who interrupts wants it to end, not to report
         raise
     except BaseException:
         pack(settings, run)
         raise
     if run.record.get("failure"):
         pack(settings, run)
-    elif run.record.get("exit_code") and run.exit_code() == run.record["exit_code"]:  # the tests' own, not a signal's
+    elif run.record.get("exit_code") and run.exit_code() == run.record["exit_code"]:  # the tests', not a signal's
         words = [sys.executable, "-m", "boulder_k8s.diagnose.bundle", str(run.path), settings.cluster]
         process.spawn_detached(words, cwd=settings.root)
 
 
 def pack(settings: Settings, run: Run) -> None:
+    """Writes RUN/bundle.tar.gz, as bundle.pack does."""
     from . import bundle  # here, not on top: a run that does not fail needs none of it
 
     bundle.pack(settings, run)

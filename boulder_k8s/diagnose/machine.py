@@ -1,4 +1,4 @@
-"""What `invoke doctor` looks at of the machine (ours.py: of this project): one function a precondition. Each returns its level, what was found, and what to do about it."""
+"""What `invoke doctor` checks of the machine. Each check returns a level, what it found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..host.settings import Settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
 GIB = 2**30
-MEMORY = 6 * GIB  # what Boulder's build and the cluster take together, about
-DISK = 15 * GIB  # the images twice: the engine's and the node's
+MEMORY = 6 * GIB  # about what Boulder's build and the cluster use together
+DISK = 15 * GIB  # for the images twice: in the engine and in the node
 COMPOSE = (2, 20, 2)  # https://docs.docker.com/reference/compose-file/services/#healthcheck
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
 FAR = "github.com"  # kind and Boulder come from there
@@ -28,7 +28,7 @@ NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
 
 @dataclass
 class Machine:
-    """What the checks look at. root: where /proc is found, another directory in tests."""
+    """What the checks look at. root: the directory with proc/ and etc/, another one in tests."""
 
     settings: Settings
     environ: Mapping[str, str]
@@ -37,6 +37,7 @@ class Machine:
 
 
 def docker_engine(machine: Machine) -> tuple[str, ...]:
+    """Checks the engine's version and storage driver. Raises Problem if no engine answers."""
     machine.info.update(docker.info())
     engine = docker.engine_of(machine.info)
     if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
@@ -52,6 +53,7 @@ def docker_engine(machine: Machine) -> tuple[str, ...]:
 
 
 def docker_compose(_: Machine) -> tuple[str, ...]:
+    """Checks that Docker has the Compose plugin in a version that reads docker-compose.yml."""
     try:
         version = process.run(["docker", "compose", "version", "--short"], timeout=60).strip()
         number = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
@@ -71,6 +73,7 @@ def docker_compose(_: Machine) -> tuple[str, ...]:
 
 
 def docker_memory(machine: Machine) -> tuple[str, ...]:
+    """Checks how much memory containers have."""
     total = machine.info.get("MemTotal", 0)
     level = OK if total >= MEMORY else WARNING
     return (
@@ -81,6 +84,7 @@ def docker_memory(machine: Machine) -> tuple[str, ...]:
 
 
 def docker_disk(machine: Machine) -> tuple[str, ...]:
+    """Checks how much room is left where Docker keeps its images."""
     directory = Path(machine.info.get("DockerRootDir", "/nonexistent"))
     if not directory.exists():
         return OK, "Docker's directory is not on this machine's disk; not looked at"
@@ -94,6 +98,7 @@ def docker_disk(machine: Machine) -> tuple[str, ...]:
 
 
 def docker_install(machine: Machine) -> tuple[str, ...]:
+    """Checks that Docker is neither a snap nor rootless."""
     if str(machine.info.get("DockerRootDir", "")).startswith("/var/snap/"):
         return (
             FAIL,
@@ -110,11 +115,13 @@ def docker_install(machine: Machine) -> tuple[str, ...]:
 
 
 def cgroups(machine: Machine) -> tuple[str, ...]:
+    """Tells the engine's cgroup version; any is ok."""
     version = str(machine.info.get("CgroupVersion", "unknown"))
-    return OK, f"cgroup v{version}" + (": the kubelet is told not to refuse it" if version == "1" else "")
+    return OK, f"cgroup v{version}" + (": we tell the kubelet to accept it" if version == "1" else "")
 
 
 def inotify(machine: Machine) -> tuple[str, ...]:
+    """Checks the kernel's inotify limits."""
     directory = machine.root / "proc/sys/fs/inotify"
     if not directory.exists():
         return OK, "no inotify limits here"
@@ -131,11 +138,13 @@ def inotify(machine: Machine) -> tuple[str, ...]:
 
 
 def kind_and_kubectl(machine: Machine) -> tuple[str, ...]:
+    """Checks that kind and kubectl are there in the right versions. Raises Problem if they are not."""
     found = tools.find(machine.settings)
     return OK, f"kind {tools.KIND} ({found.kind}), kubectl ({found.kubectl})"
 
 
 def host_ports(machine: Machine) -> tuple[str, ...]:
+    """Checks that nobody else uses the ports on the host. Raises Problem if one is taken."""
     if docker.inspect_container(machine.settings.node):
         return OK, "published by the cluster that is there"
     check_ports(machine.settings)
@@ -143,7 +152,7 @@ def host_ports(machine: Machine) -> tuple[str, ...]:
 
 
 def subnets(machine: Machine) -> tuple[str, ...]:
-    """Services live inside the node, so a route of the host hurts only what the node is to reach behind it."""
+    """Checks that no route of the host leads to the cluster's networks; pods could not reach what is there."""
     routes = machine.root / "proc/net/route"
     if not routes.exists():
         return OK, "no routes to look at here"
@@ -157,12 +166,13 @@ def subnets(machine: Machine) -> tuple[str, ...]:
             return (
                 WARNING,
                 f"{network} is routed to {device}",
-                "What lies there cannot be reached from the pods; nothing to do unless a registry or proxy is in it.",
+                "Pods cannot reach what is in it; nothing to do unless that is a registry or proxy.",
             )
     return OK, f"{' and '.join(NETWORKS)} are routed nowhere but to Docker's own networks"
 
 
 def proxy(machine: Machine) -> tuple[str, ...]:
+    """Checks that NO_PROXY exempts the cluster if a proxy is set."""
     environ = {key.lower(): value for key, value in machine.environ.items()}
     if not any(environ.get(key) for key in ("http_proxy", "https_proxy")):
         return OK, "no proxy is set"
@@ -177,7 +187,7 @@ def proxy(machine: Machine) -> tuple[str, ...]:
 
 
 def internet(machine: Machine) -> tuple[str, ...]:
-    """Names, of this machine and of the world. What is here already needs no internet."""
+    """Checks that names are resolved: localhost and FAR. If everything is here already, no internet is needed."""
     if "127.0.0.1" not in lookup("localhost"):
         return FAIL, "localhost is not 127.0.0.1", "Write `127.0.0.1 localhost` into /etc/hosts."
     resolver = machine.root / "etc/resolv.conf"
@@ -186,21 +196,22 @@ def internet(machine: Machine) -> tuple[str, ...]:
         if words[:1] == ["nameserver"] and any(covers(network, words[1]) for network in NETWORKS):
             return (
                 WARNING,
-                f"the name server {words[1]} has an address that is the cluster's inside the node",
-                "Pods cannot ask it; tests that need names of the internet fail. Use another name server.",
+                f"the name server {words[1]} has an address that the cluster uses too",
+                "Pods cannot reach it, so tests that look up names of the internet fail. Use another name server.",
             )
     if lookup(FAR):
         return OK, f"{FAR} is found"
     if any(key.lower() in ("http_proxy", "https_proxy") and value for key, value in machine.environ.items()):
-        return OK, f"{FAR} is not found, which is the proxy's business"
+        return OK, f"{FAR} is not found, but a proxy is set"
     return (
         WARNING,
         f"{FAR} is not found",
-        "Nothing to do while images, kind and the checkout are here; else mend the machine's DNS or set a proxy.",
+        "Nothing to do if images, kind and the checkout are here; otherwise correct the DNS or set a proxy.",
     )
 
 
 def covers(network: str, address: str) -> bool:
+    """Returns whether an address is in a network; False if it is not an address."""
     try:
         return ip_address(address) in ip_network(network)
     except ValueError:  # with a zone, as fe80::1%eth0
@@ -208,7 +219,7 @@ def covers(network: str, address: str) -> bool:
 
 
 def lookup(name: str) -> set[str]:
-    """The addresses of a name; none when there is no answer within three seconds."""
+    """Returns the addresses of a name, or an empty set if there is no answer within three seconds."""
     found: set[str] = set()
 
     def ask() -> None:

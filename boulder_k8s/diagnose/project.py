@@ -1,4 +1,6 @@
-"""What `invoke doctor` looks at of this project: the checkout, and what earlier commands have left."""
+"""What `invoke doctor` checks of this project: the checkout, and what earlier commands have left. Returns as in
+machine.py.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from .machine import FAIL, OK, WARNING, Machine
 
 
 def boulder_checkout(machine: Machine) -> tuple[str, ...]:
+    """Checks that the checkout is one of Boulder, belongs to the user, can be written, and is known to git."""
     found = checkout.Checkout(
         checkout.place(
             machine.environ, checkout.current_directory(), machine.settings.root, machine.settings.known_checkout
@@ -26,36 +29,37 @@ def boulder_checkout(machine: Machine) -> tuple[str, ...]:
         if named := machine.environ.get("BOULDER_DIR"):
             return (
                 FAIL,
-                f"BOULDER_DIR={named} is no Boulder checkout: it has no {missing[0]}",
+                f"BOULDER_DIR={named} is not a Boulder checkout: it has no {missing[0]}",
                 "Set BOULDER_DIR to a clone of Boulder.",
             )
-        return OK, "none here: the first run clones the pinned revision (BOULDER_DIR names another)"
+        return OK, "no checkout here: the first run clones the pinned revision, unless BOULDER_DIR names a checkout"
     owner = found.path.stat().st_uid
     if os.geteuid() not in (0, owner):
         return (
             WARNING,
             f"{found.path} belongs to user {owner}, not to you",
-            "Use a checkout of your own: tests write to it, and git refuses other people's.",
+            "Use a checkout that is yours: tests write to it, and git refuses those of other users.",
         )
     if not os.access(found.path, os.W_OK):
-        return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout of your own."
+        return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout that is yours."
     if outside := found.external_git_directory():
         return (
             WARNING,
             f"{found.path} is a git worktree; git in the pod cannot see {outside}",
-            "Use a clone for --generate; all else works.",
+            "Use a clone for --generate; everything else works.",
         )
     revision = found.revision()
     if revision == "unknown" and (found.path / ".git").exists():
         return (
             WARNING,
             f"git does not say which revision {found.path} is",
-            f"Run `git -C {found.path} status` and mend what it says; runs are recorded without a revision until then.",
+            f"Run `git -C {found.path} status` and correct what it reports; until then, runs record no revision.",
         )
     return OK, f"{found.path} at {revision[:9]}"
 
 
 def cluster(machine: Machine) -> tuple[str, ...]:
+    """Checks that the cluster is complete and its checkout is there. Raises Problem if the cluster is not ours."""
     ours = Cluster(machine.settings, tools.find(machine.settings))
     node = ours.node()
     if not node:
@@ -76,6 +80,7 @@ def cluster(machine: Machine) -> tuple[str, ...]:
 
 
 def other_clusters(machine: Machine) -> tuple[str, ...]:
+    """Checks whether this project has clusters of other names."""
     names = process.run(
         ["docker", "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster", "--format", "{{.Names}}"], timeout=60
     ).split()
@@ -96,7 +101,10 @@ def other_clusters(machine: Machine) -> tuple[str, ...]:
 
 
 def lock(machine: Machine) -> tuple[str, ...]:
-    """The kernel drops a lock with its process, so none is ever stale; a note of who held it may stay."""
+    """Checks whether another command uses the cluster.
+
+    The kernel drops a lock with its process, so a lock is never out of date; only the note of who held it may be.
+    """
     holder, held = locks.look(machine.settings)
     if held:
         return WARNING, f"cluster {machine.settings.cluster} is in use: {holder}", "Wait for it to end."
@@ -104,7 +112,7 @@ def lock(machine: Machine) -> tuple[str, ...]:
 
 
 def volumes(_: Machine) -> tuple[str, ...]:
-    """Volumes with images whose cluster is gone."""
+    """Tells which volumes keep the images of clusters that are gone; never a warning."""
     listed = process.run(
         ["docker", "volume", "ls", "--filter", f"label={volume.LABEL}", "--format", f'{{{{.Label "{volume.LABEL}"}}}}'],
         timeout=60,

@@ -1,4 +1,6 @@
-"""What never leaves this machine in a bundle: private keys, values that look secret, passwords in addresses."""
+"""Removes from a bundle what must not leave this machine: private keys, values that look secret, passwords in
+addresses.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ HIDDEN = (
 
 
 def scrub(data: bytes) -> bytes:
-    """Without private keys, values of variables that look secret, and passwords in addresses."""
+    """Returns data with LEFT_OUT in place of private keys, values of variables that look secret, and passwords in
+    addresses.
+    """
     data = KEY.sub(LEFT_OUT, data)
     if b"PRIVATE KEY-----" in data:
         data = ENDED_KEY.sub(LEFT_OUT, data)

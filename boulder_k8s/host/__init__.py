@@ -1,1 +1,1 @@
-"""The machine: settings, files, other programs, Docker, what is said on stderr. Knows no Boulder and no cluster."""
+"""The machine: settings, files, other programs, Docker, messages on stderr. Knows neither Boulder nor the cluster."""

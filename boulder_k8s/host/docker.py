@@ -1,4 +1,4 @@
-"""The host's Docker engine, through its command line."""
+"""Asks the host's Docker engine, through the docker command."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .errors import Problem
 
 @dataclass(frozen=True)
 class Engine:
-    """What `docker info` says of the engine."""
+    """What `docker info` tells about the engine."""
 
     version: str
     cgroup_v1: bool
-    containerd_store: bool  # Docker 29's default: images keep all their platforms
+    containerd_store: bool  # Docker 29's default, which keeps images for all their platforms
     operating_system: str
 
     @property
     def desktop(self) -> bool:
-        """Whether it is Docker Desktop, which runs in a machine of its own."""
+        """Whether it is Docker Desktop, which runs containers in a virtual machine."""
         return "Docker Desktop" in self.operating_system
 
 
 def info() -> dict:
-    """`docker info`, parsed. Raises Problem when there is no engine that answers."""
+    """Returns what `docker info` prints, parsed. Raises Problem if docker is missing or no engine answers."""
     try:
         found = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
     except FileNotFoundError as error:
@@ -53,12 +53,12 @@ def info() -> dict:
 
 
 def engine() -> Engine:
-    """The engine on this machine. Raises Problem when there is none that answers."""
+    """Returns the engine on this machine. Raises Problem if docker is missing or no engine answers."""
     return engine_of(info())
 
 
 def engine_of(info: dict) -> Engine:
-    """What of `docker info` matters here."""
+    """Returns what matters here of the answer of `docker info`."""
     status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
     return Engine(
         info["ServerVersion"],
@@ -69,7 +69,7 @@ def engine_of(info: dict) -> Engine:
 
 
 def version() -> str:
-    """The engine's version, or "unknown"."""
+    """Returns the engine's version, or "unknown" if it does not answer."""
     try:
         return process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30).strip()
     except (OSError, process.Failed, subprocess.TimeoutExpired):
@@ -77,7 +77,10 @@ def version() -> str:
 
 
 def inspect_container(name: str) -> dict | None:
-    """`docker inspect` of a container, or None when there is none of that name. Raises Problem without an engine."""
+    """Returns what `docker inspect` tells about a container, or None if there is no such container.
+
+    Raises Problem if docker is missing or no engine answers, else process.Failed.
+    """
     try:
         return json.loads(process.run(["docker", "container", "inspect", name], timeout=60))[0]
     except FileNotFoundError:
@@ -91,12 +94,13 @@ def inspect_container(name: str) -> dict | None:
 
 
 def host_address(container: str) -> str:
-    """The host's IPv4 address as a container, and the pods in it, reach it: what `host-gateway` is to Docker. Raises Problem when the
-    container does not run.
+    """Returns the IPv4 address of the host as a container, and the pods in it, reach it: Docker's `host-gateway`.
+
+    Raises Problem if the container does not run.
     """
     found = inspect_container(container)
     if found and engine().desktop:
-        # The containers' gateway is that machine.
+        # The containers' gateway is Docker Desktop's virtual machine.
         name = "host.docker.internal"
         return process.run(["docker", "exec", container, "getent", "ahostsv4", name], timeout=60).split()[0]
     networks = found["NetworkSettings"]["Networks"].values() if found else ()
@@ -109,14 +113,16 @@ def host_address(container: str) -> str:
 
 
 def image_ids(references: list[str]) -> dict[str, str]:
-    """The engine's id of each image that it has; what it lacks is left out."""
+    """Returns the engine's id of each image, by reference; leaves out those that the engine lacks. Raises
+    process.Failed.
+    """
     command = ["docker", "image", "inspect", "--format", "{{.Id}}"]
     try:
         ids = process.run([*command, *references], timeout=60).split()
         return dict(zip(references, ids, strict=True))
     except process.Failed:
         found = {}
-        for reference in references:  # one is missing: ask for each, since the answer names none
+        for reference in references:  # one is missing: ask for each, since the answer does not tell which
             try:
                 found[reference] = process.run([*command, reference], timeout=60).strip()
             except process.Failed as error:
@@ -126,7 +132,10 @@ def image_ids(references: list[str]) -> dict[str, str]:
 
 
 def image(name: str) -> dict | None:
-    """`docker image inspect` of one image, or None when the engine has none of that name or id."""
+    """Returns what `docker image inspect` tells about an image, or None if the engine has no image of that name or id.
+
+    Raises process.Failed.
+    """
     try:
         return json.loads(process.run(["docker", "image", "inspect", "--format", "{{json .}}", name], timeout=60))
     except process.Failed as error:
@@ -136,7 +145,10 @@ def image(name: str) -> dict | None:
 
 
 def save_command(references: list[str]) -> list[str]:
-    """`docker image save` of images, shared layers once; of an image that the engine keeps for several platforms, its own."""
+    """Returns the command line of `docker image save`, which writes shared layers once.
+
+    If the engine keeps an image for several platforms, it saves the one for its own. Raises Problem or process.Failed.
+    """
     command = ["docker", "image", "save"]
     found = engine()
     if found.containerd_store and int(found.version.split(".")[0]) >= 28:
@@ -148,5 +160,5 @@ def save_command(references: list[str]) -> list[str]:
 
 
 def publishers(port: int) -> list[str]:
-    """Names of the running containers that publish a host port."""
+    """Returns the names of the running containers that publish a host port. Raises process.Failed."""
     return process.run(["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"], timeout=60).split()

@@ -1,14 +1,14 @@
-"""What goes wrong, said in two lines: what is wrong, and what to do."""
+"""The errors that users see, in two lines: what is wrong, and what to do."""
 
 
 class Problem(Exception):
-    """A usage or environment error, shown to the user without a traceback.
+    """An error of usage or of the environment. The user sees it without a traceback.
 
     message: one line that says what is wrong.
-    fix: one line that says what to do about it.
-    detail: optional further lines (a log's end, a tool's own words), shown between the two.
-    exit_code: what the command ends with; 2 unless a program of the checkout decided otherwise.
-    check: the line of `invoke doctor` that looks at the cause, if there is one.
+    fix: one line that says what to do.
+    detail: further lines, such as the end of a log or a tool's output; shown before the other two. May be empty.
+    exit_code: the exit code of the command; 2, unless a program of the checkout decided another.
+    check: the line of `invoke doctor` that checks the cause, or "".
     """
 
     def __init__(self, message: str, fix: str, detail: str = "", exit_code: int = 2, check: str = "") -> None:
@@ -20,22 +20,24 @@ class Problem(Exception):
         self.check = check
 
     def advice(self) -> str:
-        """What to do, and where more is to be learned."""
+        """Returns what to do, and which line of `invoke doctor` tells more."""
         return f"{self.fix} More: `invoke doctor`, its line {self.check}." if self.check else self.fix
 
 
 def not_here(what: str) -> Problem:
-    """What offline work lacks. `what` is the sentence's subject with its verb: "kind 0.33.0 is"."""
+    """Returns the Problem for what is missing offline. what: subject and verb of its message, such as "kind
+    0.33.0 is".
+    """
     return Problem(
         f"{what} not here, and nothing is fetched offline.",
-        "Run `invoke images load FILE`, FILE being what `invoke images save FILE` wrote where there is a network (docs/airgapped.md).",
+        "Run `invoke images load FILE`; `invoke images save FILE` needs a network and makes it (docs/airgapped.md).",
     )
 
 
 class Interrupted(BaseException):
     """SIGINT, SIGTERM or SIGHUP arrived while no test was running; signum is its number.
 
-    Not an Exception, as KeyboardInterrupt is not: nothing but the top level may swallow it.
+    It is not an Exception, as KeyboardInterrupt is not, because only commands/cli.py may handle it.
     """
 
     def __init__(self, signum: int) -> None:

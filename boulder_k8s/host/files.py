@@ -1,4 +1,4 @@
-"""Files: read as YAML, found below a directory, written whole or not at all."""
+"""Files: read one as YAML, list those below a directory, write one whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 import yaml
 
-# libyaml reads the rendered overlay in 20 ms, PyYAML's own code in 300.
+# libyaml reads the rendered overlay in 20 ms, PyYAML's Python code in 300.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(path: Path) -> Any:
-    """Returns the one YAML document in a file."""
+    """Returns the one YAML document in a file. Raises OSError, yaml.YAMLError."""
     return yaml.load(path.read_text(), Loader)
 
 
 def below(directory: Path) -> dict[str, Path]:
-    """Returns every file below a directory, by its path there."""
+    """Returns every file below a directory, by its path relative to that directory."""
     return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
 def write_whole(path: Path, data: str | bytes, mode: int | None = None) -> None:
-    """Writes a file beside `path`, then renames it: a reader sees the old content or the new, never a part.
+    """Writes a file next to `path`, then renames it, so that a reader sees the old content or the new, never a part.
 
-    mode: permissions, such as 0o600. Raises OSError; then `path` is as it was.
+    mode: permissions, such as 0o600. Raises OSError; then `path` is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -37,7 +37,7 @@ def write_whole(path: Path, data: str | bytes, mode: int | None = None) -> None:
 
 
 def own_directory(path: Path) -> Path:
-    """Makes a directory that git ignores, whatever repository the project lies in; returns it."""
+    """Makes a directory that git ignores, in whatever repository it is; returns it. Raises OSError."""
     path.mkdir(parents=True, exist_ok=True)
     ignore = path / ".gitignore"
     if not ignore.exists():

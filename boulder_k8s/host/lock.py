@@ -1,4 +1,4 @@
-"""One command at a time per cluster, as `--name boulder_tests` means under Compose."""
+"""Lets one command at a time use a cluster, as `--name boulder_tests` does under Compose."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .settings import Settings
 
 @contextmanager
 def held(settings: Settings, what: str) -> Iterator[None]:
-    """Holds the cluster's lock while the block runs. `what` tells others what is going on.
+    """Holds the cluster's lock while the block runs. what: tells other commands what is going on.
 
-    The kernel drops the lock with the process, however it ends, so a killed command leaves none. Raises Problem when
-    another command holds it.
+    The kernel drops the lock when the process ends, so a killed command leaves no lock. Raises Problem if another
+    command holds it.
     """
     own_directory(settings.root / ".state")
     settings.lock.parent.mkdir(exist_ok=True)
@@ -42,7 +42,10 @@ def held(settings: Settings, what: str) -> Iterator[None]:
 
 
 def look(settings: Settings) -> tuple[str, bool]:
-    """Who holds the lock, or held it and was killed (empty: nobody), and whether it is held now. Changes nothing."""
+    """Returns who holds the lock, and whether it is held. Changes nothing.
+
+    If it is not held, the first is the command that held it and was killed, or "".
+    """
     if not settings.lock.exists():
         return "", False
     with open(settings.lock) as file:
@@ -55,7 +58,7 @@ def look(settings: Settings) -> tuple[str, bool]:
 
 
 def describe(text: str) -> str:
-    """Who holds the lock, for people."""
+    """Returns who holds the lock, for people. text: the content of the lock file."""
     try:
         holder = json.loads(text)
     except ValueError:

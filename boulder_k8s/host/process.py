@@ -1,4 +1,4 @@
-"""Starts other programs: always an argument list, never a shell, never left running behind us."""
+"""Starts other programs: always with a list of arguments, never through a shell, and never left running by mistake."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 PIECE, GB = 2**20, 10**9
-Said = Callable[[str], None]  # progress.step's further word
+Said = Callable[[str], None]  # what progress.step yields: shows a word about the progress
 PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def silent(_: str) -> None:
-    pass
+    """Shows no progress."""
 
 
 class Failed(Exception):
-    """A program ended with a code other than 0; output is what it said on stderr (or stdout when that is empty)."""
+    """A program ended with a code other than 0. output: its stderr, or its stdout if stderr is empty."""
 
     def __init__(self, command: Sequence[str], returncode: int, output: str) -> None:
         super().__init__(f"{command[0]} ended with {returncode}: {output.strip()}")
@@ -35,7 +35,11 @@ class Failed(Exception):
 
 @contextmanager
 def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Popen]:
-    """Popen that ends the program when the block is left early (Ctrl-C, an error)."""
+    """Starts a program while the block runs; yields its Popen. Ends the program if the block is left before it has
+    ended.
+
+    options: those of Popen. Raises OSError if it cannot be started.
+    """
     child = subprocess.Popen([str(word) for word in command], preexec_fn=end_with_parent, **options)
     try:
         yield child
@@ -44,20 +48,23 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
 
 
 def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> None:
-    """Starts a program that is to end by itself, whatever becomes of us; nobody looks at how."""
+    """Starts a program that continues after we have ended; nobody reads its output or its exit code. Raises OSError."""
     null = subprocess.DEVNULL
     words = [str(word) for word in command]
     subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
 
 
 def end_with_parent() -> None:
-    """In the child: asks Linux to end it when we are killed, so that the next command does not meet, say, a kind at work."""
+    """Runs in the child before the program: asks Linux to send it SIGTERM when we are killed.
+
+    Otherwise the next command might meet, for example, a kind that still works.
+    """
     if PRCTL:
         PRCTL(1, signal.SIGTERM)  # PR_SET_PDEATHSIG in linux/prctl.h
 
 
 def stop(child: subprocess.Popen) -> None:
-    """Ends a child if it still runs: SIGTERM, and SIGKILL after 5 seconds."""
+    """Ends a child that still runs, with SIGTERM and after 5 seconds with SIGKILL, and closes its pipes."""
     if child.poll() is None:
         child.terminate()
         try:
@@ -80,8 +87,8 @@ def run(
 ) -> str:
     """Runs a program and returns its stdout. Its stdin is `input` or empty, never ours.
 
-    Raises Failed for an exit code other than 0, subprocess.TimeoutExpired after `timeout` seconds, OSError when it
-    cannot be started.
+    Raises Failed if its exit code is not 0, subprocess.TimeoutExpired after `timeout` seconds, OSError if it cannot be
+    started.
     """
     with started(
         command,
@@ -100,9 +107,10 @@ def run(
 
 
 def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> str:
-    """Runs a program with everything that `source` has as its stdin, however much; returns what it said.
+    """Runs a program with everything in `source` as its stdin, however large; returns its output. said: gets the
+    progress.
 
-    Raises Failed for an exit code other than 0.
+    Raises Failed if its exit code is not 0, OSError if it cannot be started.
     """
     with (
         tempfile.TemporaryFile() as words,
@@ -110,7 +118,7 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
     ):
         sink = Sink(child.stdin.write, said)
         for hand_on in (lambda: shutil.copyfileobj(source, sink, PIECE), child.stdin.close):
-            with suppress(BrokenPipeError):  # it ended early: its code says why
+            with suppress(BrokenPipeError):  # the program ended early: its exit code tells why
                 hand_on()
         code = child.wait()
         words.seek(0)
@@ -121,13 +129,16 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
 
 
 class Sink:
-    """Hands on what is written to it, and knows how much it was and its SHA-256. Says each GB."""
+    """A file that passes on what is written to it. size: bytes so far. digest: their SHA-256. said: gets
+    each full GB.
+    """
 
     def __init__(self, hand_on: Callable[[bytes], object], said: Said = silent) -> None:
         self.hand_on, self.said = hand_on, said
         self.size, self.digest = 0, hashlib.sha256()
 
     def write(self, piece: bytes) -> int:
+        """Passes on a piece; returns its length."""
         self.hand_on(piece)
         self.digest.update(piece)
         before, self.size = self.size, self.size + len(piece)

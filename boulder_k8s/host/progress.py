@@ -1,6 +1,6 @@
-"""Says on stderr what is going on: a spinner with the elapsed time on a terminal, plain lines elsewhere.
+"""Tells on stderr what is going on: on a terminal with a spinner and the elapsed time, otherwise in plain lines.
 
-stdout belongs to the tests. rich honours NO_COLOR; CI (any value) means plain lines even on a terminal.
+stdout belongs to the tests. rich honours NO_COLOR. If CI is set, to any value, lines are plain even on a terminal.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from pathlib import Path
 
 
 def interactive() -> bool:
-    """Whether stderr is a terminal that somebody watches."""
+    """Returns whether stderr is a terminal that a person watches."""
     return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
 def note(text: str) -> None:
-    """One line on stderr. Where that cannot be written, what we do goes on without."""
+    """Prints one line on stderr. Ignores an error in writing it, so that our work continues."""
     with suppress(OSError):
         print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
 
 
 def quote(lines: list[str]) -> None:
-    """What another program has said, on stderr."""
+    """Prints the output of another program on stderr, indented."""
     with suppress(OSError):
         for line in lines:
             print(f"    {line}", file=sys.stderr)
 
 
 def shown(path: Path) -> str:
-    """A path for people: from the current directory on, if there still is one."""
+    """Returns a path for people: relative to the current directory, if that still exists."""
     try:
         return os.path.relpath(path)
     except FileNotFoundError:
@@ -42,9 +42,9 @@ def shown(path: Path) -> str:
 
 @contextmanager
 def step(text: str) -> Iterator[Callable[[str], None]]:
-    """Shows `text` while the block runs; the yielded function shows a further word beside it.
+    """Shows `text` while the block runs; yields a function that shows a further word next to it.
 
-    A step shorter than half a second leaves no line behind on a terminal, so that a warm command stays quiet.
+    On a terminal, a step shorter than half a second leaves no line, so that a warm command stays quiet.
     """
     begun = time.monotonic()
     if interactive():
@@ -71,7 +71,7 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def overdue(text: str, seconds: float = 2.0) -> Iterator[None]:
-    """Says `text` once the block has taken that long: for what is nearly always quick, so that nobody waits without a word."""
+    """Shows `text` if the block takes longer than `seconds`: for work that is nearly always quick."""
     timer = threading.Timer(seconds, note, [f"{text} ..."])
     timer.daemon = True
     timer.start()

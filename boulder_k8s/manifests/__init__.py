@@ -1,1 +1,1 @@
-"""A checkout of Boulder becomes Kubernetes objects. Asks no cluster."""
+"""Turns a checkout of Boulder into Kubernetes objects, without asking any cluster."""

@@ -1,4 +1,4 @@
-"""The Boulder checkout that is tested: where it is, and whether it is one."""
+"""Finds the Boulder checkout that is tested, and checks that it is one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 
 REPOSITORY = "https://github.com/letsencrypt/boulder"
-# The revision that is cloned when there is no checkout, and that the manifests were measured with.
+# We clone this revision if there is no checkout; the manifests were measured with it.
 REVISION = "2d00c8e27919fe945e53b2cf857838e68a1da111"
 # What t.sh and this project need of a checkout.
 MARKS = (
@@ -36,16 +36,16 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Checkout:
-    """A Boulder work tree; path is absolute, without symbolic links."""
+    """A Boulder work tree. path: absolute, without symbolic links."""
 
     path: Path
 
     def missing(self) -> list[str]:
-        """Which files of a Boulder checkout are not there."""
+        """Returns which of MARKS are missing; an empty list if it is a Boulder checkout."""
         return [mark for mark in MARKS if not (self.path / mark).exists()]
 
     def revision(self) -> str:
-        """The commit, with "-dirty" when tracked files differ; "unknown" where git does not know."""
+        """Returns the commit, with "-dirty" if tracked files differ, or "unknown" if git does not know it."""
         try:
             return process.run(
                 [
@@ -66,24 +66,26 @@ class Checkout:
             return "unknown"
 
     def external_git_directory(self) -> str | None:
-        """For a git worktree, the directory outside the checkout that its .git file names."""
+        """Returns the git directory, outside the checkout, of a git worktree; None for any other checkout."""
         marker = self.path / ".git"
         return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
 
 
 def current_directory() -> Path:
-    """Where the command was started. Raises Problem when that directory is gone."""
+    """Returns where the command was started. Raises Problem if that directory is gone."""
     try:
         return Path.cwd()
     except FileNotFoundError as error:
         raise Problem(
-            "The current directory is gone.", "Change to one that is there: `cd` to the new checkout."
+            "The current directory is gone.", "Change to one that exists: `cd` to the new checkout."
         ) from error
 
 
 def named(environ: Mapping[str, str], directory: Path) -> Path | None:
-    """The checkout that a command names, None where it names none: BOULDER_DIR, whether or not it is one; the directory where the
-    command was started, or one above it (where Docker Compose looks too); the wrapper's own directory (BOULDER_K8S_WRAPPER).
+    """Returns the checkout that a command names, or None. The first of these counts:
+
+    BOULDER_DIR, even if it is no checkout; `directory`, where the command was started, or one above it (Docker Compose
+    looks there too); the directory of the wrapper (BOULDER_K8S_WRAPPER).
     """
     if given := environ.get("BOULDER_DIR"):
         return (directory / given).resolve()
@@ -96,21 +98,26 @@ def named(environ: Mapping[str, str], directory: Path) -> Path | None:
 
 
 def place(environ: Mapping[str, str], directory: Path, root: Path, known: Path | None = None) -> Path:
-    """Where the checkout is that a command means: the one that is named, the `known` one that the cluster was made for, `root`/.boulder."""
+    """Returns the path of the checkout that a command uses: the named one, else `known`, for which the cluster was
+    made, else `root`/.boulder.
+
+    It need not exist.
+    """
     return named(environ, directory) or unnamed(root, known)
 
 
 def unnamed(root: Path, known: Path | None) -> Path:
-    """Where it is when a command names none."""
+    """Returns the path of the checkout that a command uses if it names none."""
     return known if known and not Checkout(known).missing() else root / ".boulder"
 
 
 def find(
     environ: Mapping[str, str], directory: Path, root: Path, offline: bool = False, known: Path | None = None
 ) -> Checkout:
-    """The checkout at `place`; without any, a clone of the pinned revision is made. One that nobody named is said.
+    """Returns the checkout at `place`; if there is none, clones the pinned revision. Prints a note if nobody named the
+    checkout.
 
-    Raises Problem when BOULDER_DIR is not a checkout, when the clone fails, or when it would have to be made offline.
+    Raises Problem if BOULDER_DIR is not a checkout, if cloning fails, or if it would have to clone offline.
     """
     meant = named(environ, directory)
     checkout = Checkout(meant or unnamed(root, known))
@@ -132,7 +139,9 @@ def find(
 
 
 def clone(path: Path) -> Checkout:
-    """Clones the pinned revision of Boulder to `path`, in place of what is there. Raises Problem when that fails."""
+    """Clones the pinned revision of Boulder to `path`, in place of what is there, and returns it. Raises Problem if
+    that fails.
+    """
     note(f"no Boulder checkout here; cloning revision {REVISION[:9]} into {path.name}/ (BOULDER_DIR names another)")
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -155,12 +164,15 @@ def clone(path: Path) -> Checkout:
 
 @contextmanager
 def packed(checkout: Checkout, revision: str) -> Iterator[BinaryIO]:
-    """A commit and every file of it as a git pack, without what came before and without what is not committed."""
+    """Yields a stream with a commit and its files as a git pack: no earlier commits, and nothing that is not committed.
+
+    Raises process.Failed.
+    """
     git = ["git", "-C", checkout.path]
     with tempfile.TemporaryFile() as objects:
         objects.write(process.run([*git, "rev-list", "--objects", "--no-walk", revision]).encode())
         objects.seek(0)
-        pack = [*git, "pack-objects", "--quiet", "--stdout", "--threads=1"]  # one: the same objects, the same bytes
+        pack = [*git, "pack-objects", "--quiet", "--stdout", "--threads=1"]  # one: the result is the same each time
         with process.started(pack, stdin=objects, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             yield child.stdout
             if child.wait():
@@ -168,7 +180,9 @@ def packed(checkout: Checkout, revision: str) -> Iterator[BinaryIO]:
 
 
 def unpack(path: Path, revision: str, pack: BinaryIO) -> Checkout:
-    """Makes a checkout of what `packed` gave, in place of what is at `path`."""
+    """Makes a checkout from the pack that `packed` gave, in place of what is at `path`; returns it. Raises
+    process.Failed.
+    """
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     process.run(["git", "init", "--quiet", partial])
@@ -181,18 +195,25 @@ def unpack(path: Path, revision: str, pack: BinaryIO) -> Checkout:
 
 
 def name_for(checkout: Path) -> str:
-    """A cluster name that is this checkout's own: KIND_CLUSTER=auto. Its directory's name is in it, for people to recognise."""
+    """Returns a cluster name for a checkout that no other checkout has (KIND_CLUSTER=auto).
+
+    It contains the name of the directory, so that people recognise it.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:20].strip("-") or "checkout"
     return f"boulder-{slug}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
 
 
 def cluster_name(environ: Mapping[str, str], root: Path) -> str:
-    """Returns what KIND_CLUSTER=auto stands for: a name of the checkout that the command means."""
+    """Returns the name that KIND_CLUSTER=auto stands for: that of the checkout that the command uses.
+    Raises Problem.
+    """
     return name_for(place(environ, current_directory(), root))
 
 
 def of_command(settings: Settings, environ: Mapping[str, str]) -> Checkout:
-    """Returns the checkout that a command means; says what does not work in a git worktree. Raises Problem as `find`."""
+    """Returns the checkout that a command uses; prints a note if it is a git worktree. Raises Problem as
+    `find` does.
+    """
     found = find(environ, current_directory(), settings.root, settings.offline, settings.known_checkout)
     if outside := found.external_git_directory():
         note(

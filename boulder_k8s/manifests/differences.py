@@ -1,4 +1,4 @@
-"""What differs between Compose and Kubernetes, and which of it is meant to."""
+"""The differences between Compose and Kubernetes, and which of them are intended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ FILE = Path(__file__).with_name("intended.yaml")
 
 @dataclass(frozen=True)
 class Difference:
-    """One fact that is not the same. part: static, probe or results; subject: whom it is about; aspect: what of it."""
+    """One fact that is not the same. part: static, probe or results. subject: such as a service. aspect: such as an
+    environment variable.
+    """
 
     part: str
     subject: str
@@ -27,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Intended:
-    """A difference that is meant, and why. All but part and reason are patterns as of a shell (fnmatch)."""
+    """A difference that is intended, and why. All fields but part and reason are patterns as in a shell (fnmatch)."""
 
     part: str
     subject: str
@@ -37,6 +39,7 @@ class Intended:
     kubernetes: str = "*"
 
     def covers(self, difference: Difference) -> bool:
+        """Returns whether this entry matches a difference."""
         return self.part == difference.part and all(
             fnmatchcase(getattr(difference, field), getattr(self, field))
             for field in ("subject", "aspect", "compose", "kubernetes")
@@ -44,14 +47,14 @@ class Intended:
 
 
 def read_intended(path: Path = FILE) -> list[Intended]:
-    """The list of intended differences."""
+    """Returns the list of intended differences. Raises OSError."""
     return [Intended(**entry) for entry in load_yaml(path)]
 
 
 def partition(
     differences: Iterable[Difference], intended: list[Intended]
 ) -> tuple[list[Difference], list[tuple[Difference, Intended]]]:
-    """Splits differences into those on no list and those that are meant, the latter with their entry."""
+    """Splits differences into those on no list and the intended ones, each of these with its entry."""
     unlisted, listed = [], []
     for difference in differences:
         if entry := next((entry for entry in intended if entry.covers(difference)), None):
@@ -62,7 +65,7 @@ def partition(
 
 
 def as_markdown(intended: list[Intended]) -> str:
-    """The list as docs/parity.md shows it: `python -m boulder_k8s.manifests.differences`."""
+    """Returns the list as docs/parity.md has it: `python -m boulder_k8s.manifests.differences`."""
     lines = ["| part | what | Compose | Kubernetes | why |", "| --- | --- | --- | --- | --- |"]
     for entry in intended:
         cells = (entry.part, f"{entry.subject}: {entry.aspect}", entry.compose, entry.kubernetes, entry.reason)

@@ -1,7 +1,7 @@
-"""Where a checkout's docker-compose.yml is not the one that the manifests were written for.
+"""Finds out whether a checkout's docker-compose.yml is still the one for which the manifests were written.
 
-Image tags, environment and extra_hosts are followed by construction (overlay.py), so they never differ. What else differs is either
-something that tests depend on, which is refused, or something to know of, which is said.
+Image tags, environment and extra_hosts cannot differ, because overlay.py takes them from it. If anything else differs,
+we refuse it if tests depend on it; otherwise we print a note.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ..host.progress import note
 from . import compare, differences
 from .differences import Difference
 
-VARIABLE = "BOULDER_K8S_DRIFT"  # "note" says what would be refused, and goes on
-# Without these a service does not start, or Boulder does not find it. Aspects of parity/static.py, by their first word.
+VARIABLE = "BOULDER_K8S_DRIFT"  # "note": prints a note in place of refusing
+# Without these a service does not start, or Boulder does not find it. Aspects of compare.py, by their first word.
 REFUSED = {
     "service",
     "entrypoint",
@@ -30,7 +30,7 @@ REFUSED = {
 
 
 def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> None:
-    """Says what differs and is not meant to, one line each. Raises Problem when the tests depend on any of it.
+    """Prints each difference that is not intended. Raises Problem if tests depend on one of them.
 
     document: the resolved Compose file. objects: the rendered run overlay.
     """
@@ -50,13 +50,15 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
 
 
 def asked_for(item: Difference) -> bool:
-    """Whether it is a port that BOULDER_PORTS publishes beyond those of docker-compose.yml."""
+    """Returns whether a difference is a port that the user added with BOULDER_PORTS."""
     return item.aspect.startswith("port ") and item.compose == differences.ABSENT
 
 
 def short(item: Difference) -> str:
+    """Returns what a difference is about."""
     return f"{item.subject} ({item.aspect})"
 
 
 def described(item: Difference) -> str:
+    """Returns a difference in a line, with both values."""
     return f"{item.subject}, {item.aspect}: {item.compose} there, {item.kubernetes} in k8s/base"

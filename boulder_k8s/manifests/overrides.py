@@ -1,7 +1,8 @@
-"""What the author of an ACME client changes of Boulder: where names resolve to, host entries, configuration files.
+"""What the author of an ACME client changes of Boulder: to which address names resolve, host entries, configuration
+files.
 
-Users of Compose edit docker-compose.yml and test/config for that. Here the checkout stays as it is: the changes are laid over what
-was read from it. Only `invoke up`, `run` and `render` take them: tests are to see what they see under Compose.
+Users of Compose edit docker-compose.yml and test/config for that. Here the checkout stays unchanged: we apply the
+changes to what we read from it. Only `invoke up`, `run` and `render` do so: tests must see what they see under Compose.
 """
 
 from __future__ import annotations
@@ -16,31 +17,33 @@ from ..host.errors import Problem
 from ..host.files import below
 from . import compose
 
-HOST = "host-gateway"  # Docker's own word for the host's address as containers reach it
+HOST = "host-gateway"  # Docker's name for the address at which containers reach the host
 PUBLIC = "64.112.117.1"  # as in k8s/components/acme-client: the host's address in Compose's publicnet
 BOULDER = "boulder"
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What differs from the checkout. An address may be HOST until `resolved`."""
+    """The changes to a checkout. An address may be HOST until `resolved` replaces it."""
 
-    fake_dns: str = ""  # where every name leads to for validation; empty: as docker-compose.yml has it
+    fake_dns: str = ""  # the address to which every name resolves; empty: docker-compose.yml's
     hosts: tuple[tuple[str, str], ...] = ()  # names and their addresses in the pod's /etc/hosts
-    config: Path | None = None  # a directory whose files replace those of test/config, or are added to them
+    config: Path | None = None  # a directory with files that replace those of test/config or are added to them
 
     @classmethod
     def read(
         cls, environ: Mapping[str, str], fake_dns: str = "", add_hosts: Iterable[str] = (), config: str = ""
     ) -> Overrides:
-        """Flags, and where they are empty FAKE_DNS, BOULDER_EXTRA_HOSTS and BOULDER_CONFIG_OVERLAY. Raises Problem for a value that
-        cannot be meant.
+        """Returns the changes that the user asks for. Raises Problem if a value is invalid.
+
+        fake_dns, add_hosts, config: flags; an empty one means FAKE_DNS, BOULDER_EXTRA_HOSTS or BOULDER_CONFIG_OVERLAY
+        of `environ`.
         """
         fake_dns = fake_dns or environ.get("FAKE_DNS", "")
         if fake_dns not in ("", HOST) and not is_ipv4(fake_dns):
             raise Problem(
                 f"FAKE_DNS={fake_dns} is not an IPv4 address.",
-                f"Write the address where your client answers challenges, or {HOST} when it runs on this host.",
+                f"Write the address at which your client answers challenges, or {HOST} if it runs on this host.",
             )
         entries = list(add_hosts) or [entry for entry in environ.get("BOULDER_EXTRA_HOSTS", "").split(",") if entry]
         config = config or environ.get("BOULDER_CONFIG_OVERLAY", "")
@@ -48,12 +51,14 @@ class Overrides:
         if directory and not directory.is_dir():
             raise Problem(
                 f"The configuration overlay {config} is not a directory.",
-                "Name one with the files that are to take the place of those in test/config.",
+                "Name one with the files that replace those in test/config.",
             )
         return cls(fake_dns, tuple(host_entry(entry) for entry in entries), directory)
 
     def resolved(self, gateway: Callable[[], str]) -> Overrides:
-        """With addresses in place of HOST. gateway: asked only if that is needed."""
+        """Returns the changes with addresses in place of HOST. gateway: returns the host's address; called only if
+        needed.
+        """
         if HOST not in (self.fake_dns, *(address for _, address in self.hosts)):
             return self
         found = gateway()
@@ -64,7 +69,7 @@ class Overrides:
         )
 
     def apply_to(self, document: dict) -> dict:
-        """The resolved Compose file as it would be had the user edited it. `document` itself stays as it is."""
+        """Returns the resolved Compose file as if the user had edited it. Does not change `document`."""
         service = document["services"][BOULDER]
         named = {name for name, _ in self.hosts}
         kept = [(name, address) for name, address in compose.extra_hosts(service) if name not in named]
@@ -79,18 +84,22 @@ class Overrides:
         return {**document, "services": {**document["services"], BOULDER: changed}}
 
     def files(self, directory: Path) -> dict[str, Path]:
-        """Boulder's configuration: what each path below test/config holds. directory: the checkout's."""
+        """Returns Boulder's configuration files, by their paths below test/config. directory: the checkout's
+        test/config.
+        """
         return below(directory) | (below(self.config) if self.config else {})
 
     @property
     def relay_target(self) -> str:
-        """Where a reserved FAKE_DNS is; empty for one of the internet's. Boulder's VA refuses reserved addresses, whatever its
-        configuration, so names then resolve to PUBLIC, and k8s/components/acme-client passes on what comes there.
+        """A FAKE_DNS that is a reserved address, else "".
+
+        Boulder's VA refuses reserved addresses in any configuration. So names resolve to PUBLIC, and
+        k8s/components/acme-client forwards what arrives there.
         """
         return self.fake_dns if self.fake_dns and not ip_address(self.fake_dns).is_global else ""
 
     def described(self) -> dict[str, str | list[str]]:
-        """What is changed, for people and for run.json; empty when nothing is."""
+        """Returns what is changed, for people and for run.json; empty if nothing is."""
         found = {
             "FAKE_DNS": self.fake_dns,
             "extra_hosts": [f"{name}:{address}" for name, address in self.hosts],
@@ -100,6 +109,7 @@ class Overrides:
 
 
 def is_ipv4(text: str) -> bool:
+    """Returns whether a text is an IPv4 address."""
     try:
         IPv4Address(text)
     except ValueError:
@@ -108,7 +118,9 @@ def is_ipv4(text: str) -> bool:
 
 
 def host_entry(text: str) -> tuple[str, str]:
-    """NAME:ADDRESS, as `docker run --add-host` takes it. Raises Problem when it is not that."""
+    """Returns name and address of NAME:ADDRESS, as `docker run --add-host` takes it. Raises Problem if it
+    is not that.
+    """
     name, _, address = text.strip().partition(":")
     try:
         if address != HOST:

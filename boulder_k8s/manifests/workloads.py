@@ -1,4 +1,4 @@
-"""What the hand-written manifests in k8s/ hold, read from their files."""
+"""Reads which workloads the hand-written manifests in k8s/ have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..host.names import WORKLOAD_KINDS
 from ..host.settings import ROOT
 from .compose import object_name
 
-# Compose services without a workload of their own: bsetup runs in a pod made from Boulder's template (harness.py).
+# Compose services without a workload: bsetup runs in a pod made from Boulder's template (run/runner.py).
 WITHOUT_WORKLOAD = {"bsetup"}
 
 IMAGES = Path("k8s/base/images/kustomization.yaml")
@@ -21,7 +21,7 @@ IMAGES = Path("k8s/base/images/kustomization.yaml")
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment or StatefulSet of k8s/base: one for each Compose service, of the same name but for underscores."""
+    """A Deployment or StatefulSet of k8s/base. There is one for each Compose service, with - for _ in its name."""
 
     name: str
     kind: str
@@ -30,7 +30,7 @@ class Workload:
 
 @cache
 def workloads(root: Path = ROOT) -> dict[str, Workload]:
-    """Every workload of the base, by name."""
+    """Returns every workload of the base, by name. root: the directory of this project."""
     base = root / "k8s" / "base"
     renamed = {image["name"]: image.get("newName", image["name"]) for image in load_yaml(root / IMAGES)["images"]}
     found = {}
@@ -46,7 +46,9 @@ def workloads(root: Path = ROOT) -> dict[str, Workload]:
 
 
 def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[str]:
-    """The services' names in Kubernetes. Raises Problem naming those that are neither a workload nor one of `also`."""
+    """Returns the services' names in Kubernetes. Raises Problem naming those that are neither a workload nor one of
+    `also`.
+    """
     wanted = [object_name(service) for service in services]
     if unknown := sorted(set(wanted) - set(workloads()) - set(also)):
         raise Problem(

@@ -1,1 +1,1 @@
-"""Docker Compose and this project compared."""
+"""Compares Docker Compose and this project."""

@@ -1,9 +1,11 @@
-"""What a program sees inside the Boulder container, as JSON: run there under Compose and under Kubernetes, by probe.py.
+"""Prints what a program sees in the Boulder container, as JSON. probe.py runs it under Compose and under Kubernetes.
 
-Standard library only, and in one file: it travels as `python3 -c SOURCE NAMES`, so that neither side needs a mount for it.
-NAMES are the names that docker-compose.yml gives, comma-separated. Facts about the container alone come first; then Boulder is
-started, and what depends on it follows. A line beginning with READY says so, and lists the ports Boulder listens on; the script
-goes on when /tmp/parity-go-on is there, so that the ports can be tried from elsewhere meanwhile.
+It uses the standard library only and is one file, because probe.py passes it as `python3 -c SOURCE NAMES`: so neither
+side needs a mount for it. NAMES are the names that docker-compose.yml gives, comma-separated.
+
+It collects facts about the container alone first. Then it starts Boulder and collects what depends on it. After that it
+prints a line that begins with READY and lists the ports on which Boulder listens, and waits for the file
+/tmp/parity-go-on, so that probe.py can try these ports from other containers meanwhile.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ BOUND = [
     ("64.112.117.134", 80),
     ("64.112.117.134", 443),
 ]
-TIMES_OUT = ("64.112.117.254", 80)  # of the public networks, and nobody's: Boulder's VA tests need it to time out
-# git's own, a cache, and what every run makes anew.
+TIMES_OUT = ("64.112.117.254", 80)  # public, and no container has it: Boulder's VA tests need it to time out
+# git's directory, a cache, and what every run makes again.
 SKIPPED = {"/boulder/.git", "/boulder/.gocache", "/boulder/.boulder", "/boulder/bin", "/boulder/test/coverage"}
 DIRECTORIES = (
     "/boulder",
@@ -74,7 +76,7 @@ SYSCTLS = (
 
 
 def outcome(action) -> str:
-    """What an attempt came to: its value as text, or the name of its error."""
+    """Returns what `action()` returns, as text, or the name of its OSError."""
     try:
         return str(action())
     except TimeoutError:
@@ -88,6 +90,8 @@ def outcome(action) -> str:
 
 
 def connected(address: tuple[str, int], seconds: float = 3) -> str:
+    """Returns whether a TCP connection to an address succeeds within `seconds`, as `outcome` tells it."""
+
     def attempt() -> str:
         socket.create_connection(address, seconds).close()
         return "answers"
@@ -96,6 +100,8 @@ def connected(address: tuple[str, int], seconds: float = 3) -> str:
 
 
 def bound(address: tuple[str, int]) -> str:
+    """Returns whether a program can listen on an address, as `outcome` tells it."""
+
     def attempt() -> str:
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,6 +112,7 @@ def bound(address: tuple[str, int]) -> str:
 
 
 def process() -> dict[str, str]:
+    """Returns facts about this process: users, groups, limits of what it may do, terminals."""
     status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
     umask = os.umask(0)
     os.umask(umask)
@@ -127,6 +134,7 @@ def process() -> dict[str, str]:
 
 
 def limits() -> dict[str, str]:
+    """Returns the process's resource limits and those of its cgroup."""
     found = {}
     for name in LIMITS:
         values = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
@@ -140,13 +148,14 @@ def limits() -> dict[str, str]:
 
 
 def addresses() -> dict[str, str]:
-    """The IPv4 addresses that are local (host addresses in the kernel's local table)."""
+    """Returns the local IPv4 addresses, from the kernel's local table."""
     text = open("/proc/net/fib_trie").read().partition("Local:")[2]
     found = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", text)
     return dict.fromkeys(found, "local")
 
 
 def hosts() -> dict[str, str]:
+    """Returns the names in /etc/hosts, each with its addresses."""
     found: dict[str, str] = {}
     for line in open("/etc/hosts"):
         words = line.partition("#")[0].split()
@@ -156,6 +165,7 @@ def hosts() -> dict[str, str]:
 
 
 def resolver() -> dict[str, str]:
+    """Returns the lines of /etc/resolv.conf, by their first word."""
     found: dict[str, str] = {}
     for line in open("/etc/resolv.conf"):
         words = line.partition("#")[0].split()
@@ -165,7 +175,9 @@ def resolver() -> dict[str, str]:
 
 
 def kind(path: str) -> str:
-    """Type, mode, owner and content (a hash, or where a link points) of one file."""
+    """Returns type, mode, owner and content of one file; the content is a hash, or the target of a link. Raises
+    OSError.
+    """
     facts = os.lstat(path)
     who = f"{stat.filemode(facts.st_mode)} {facts.st_uid}:{facts.st_gid}"
     if stat.S_ISLNK(facts.st_mode):
@@ -177,23 +189,26 @@ def kind(path: str) -> str:
 
 
 def files() -> dict[str, str]:
+    """Returns every file of the mounted directories, each with what `kind` tells about it."""
     found = {}
     for root in ("/boulder", "/var/lib/softhsm/tokens", "/var/run/pkimetal", "/root/.cache/go-build"):
         found[root] = outcome(lambda root=root: kind(root))
         if root.endswith("go-build"):
-            continue  # a cache: what is in it changes with every run
+            continue  # a cache: its content changes with every run
         for directory, names, entries in os.walk(root):
-            # __pycache__: what Python compiles is there from a checkout's second run on.
+            # __pycache__: Python's compiled files exist only after a checkout's first run.
             names[:] = [n for n in names if n != "__pycache__" and os.path.join(directory, n) not in SKIPPED]
             for name in names + entries:
                 path = os.path.join(directory, name)
                 found[path] = outcome(lambda path=path: kind(path))
-    # rsyslogd, which entrypoint.sh has just started, may or may not have begun its own.
+    # entrypoint.sh has just started rsyslogd, which may or may not have made its files yet.
     found["/var/log"] = " ".join(sorted({*os.listdir("/var/log")} - {"rsyslogd.log", "syslog"}))
     return found
 
 
 def writable() -> dict[str, str]:
+    """Returns for each of DIRECTORIES whether a file can be made in it, as `outcome` tells it."""
+
     def attempt(directory: str) -> str:
         path = f"{directory}/.parity-{os.getpid()}"
         with open(path, "x") as file:
@@ -205,6 +220,7 @@ def writable() -> dict[str, str]:
 
 
 def sysctls() -> dict[str, str]:
+    """Returns the kernel parameters of SYSCTLS."""
     return {
         name.replace("/", "."): outcome(lambda name=name: " ".join(open(f"/proc/sys/{name}").read().split()))
         for name in SYSCTLS
@@ -212,7 +228,9 @@ def sysctls() -> dict[str, str]:
 
 
 def listening() -> list[str]:
-    """address:port of every TCP socket that listens for others, IPv4 or any address; ephemeral ports left out."""
+    """Returns the TCP sockets that other hosts can reach, as address:port, without ephemeral ports. * stands for any
+    address.
+    """
     found = set()
     for name in ("tcp", "tcp6"):
         for line in list(open(f"/proc/net/{name}"))[1:]:
@@ -227,7 +245,9 @@ def listening() -> list[str]:
 
 
 def texts() -> str:
-    """What names the names: the configuration, the database URLs and the tests' own Python."""
+    """Returns the text of every file that mentions host names: the configuration, the database URLs and the tests'
+    Python.
+    """
     parts = []
     for root in (os.environ.get("BOULDER_CONFIG_DIR", "test/config"), "test/secrets"):
         for directory, _, entries in os.walk(root):
@@ -239,19 +259,24 @@ def texts() -> str:
 
 
 def srv_names(text: str) -> list[str]:
-    """What Boulder's gRPC clients look up: "srvLookup": {"service": S, "domain": D} is _S._tcp.D."""
+    """Returns the SRV names that Boulder's gRPC clients look up: "srvLookup": {"service": S, "domain": D}
+    is _S._tcp.D.
+    """
     pairs = re.findall(r'"service":\s*"([^"]+)",\s*"domain":\s*"([^"]+)"', text)
     return sorted({f"_{service}._tcp.{domain}" for service, domain in pairs})
 
 
 def endpoints(text: str) -> list[tuple[str, int]]:
-    """name:port pairs, names with a letter in them."""
+    """Returns the pairs name:port in a text whose name has a letter in it."""
     pairs = re.findall(r"\b((?:[a-z][a-z0-9-]*)(?:\.[a-z][a-z0-9-]*)*):(\d{2,5})\b", text)
     return sorted({(name, int(port)) for name, port in pairs if int(port) < 65536})
 
 
 def answers(name: str) -> str:
-    """The IPv4 addresses of a name. Compose gives services without a fixed one any of DYNAMIC, so those are all the same."""
+    """Returns the IPv4 addresses of a name, as `outcome` tells them.
+
+    Compose gives a service without a fixed address any address of DYNAMIC, so DYNAMIC stands for all of these.
+    """
 
     def attempt() -> str:
         found = {item[4][0] for item in socket.getaddrinfo(name, None, socket.AF_INET)}
@@ -261,7 +286,11 @@ def answers(name: str) -> str:
 
 
 def srv(name: str) -> str:
-    """Targets and ports of an SRV record, asked of Consul itself as Boulder's dnsAuthority is; over TCP, so that none is cut off."""
+    """Returns targets and ports of an SRV record. Asks Consul, as Boulder's dnsAuthority does, and over TCP, so that
+    none is cut off.
+
+    Raises OSError.
+    """
     question = (
         b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0" + struct.pack("!HH", 33, 1)
     )
@@ -288,7 +317,7 @@ def srv(name: str) -> str:
 
 
 def name_at(message: bytes, offset: int) -> tuple[str, int]:
-    """The name at an offset of a DNS message, and the offset behind it."""
+    """Returns the name at an offset of a DNS message, and the offset of what follows it."""
     labels, behind = [], 0
     while message[offset]:
         if message[offset] & 0xC0:
@@ -301,7 +330,10 @@ def name_at(message: bytes, offset: int) -> tuple[str, int]:
 
 
 def settled_srv(names: list[str], seconds: float = 60) -> dict[str, str]:
-    """SRV answers once Consul's health checks have come to rest: until a service's check has passed, it is not in them."""
+    """Returns the SRV answers after Consul's health checks have not changed for 10 s, or after `seconds`.
+
+    Consul leaves out a service until its check has passed.
+    """
     deadline, since, before = time.monotonic() + seconds, time.monotonic(), None
     while time.monotonic() < deadline and time.monotonic() - since < 10:  # its checks run every 2 s
         found = critical()
@@ -312,7 +344,7 @@ def settled_srv(names: list[str], seconds: float = 60) -> dict[str, str]:
 
 
 def critical() -> list[str]:
-    """The checks that fail in Consul's eyes."""
+    """Returns the ids of the checks that fail in Consul, or the error if it does not answer."""
     try:
         with urllib.request.urlopen(CRITICAL, timeout=5) as answer:
             return sorted(item["CheckID"] for item in json.load(answer))
@@ -321,7 +353,7 @@ def critical() -> list[str]:
 
 
 def quick(names: list[str]) -> dict[str, str]:
-    """Whether names are resolved in time: the median of nine, so that one late packet says nothing."""
+    """Returns for each name how long resolving takes: the median of nine, so that one late packet does not count."""
     found = {}
     for name in names:
         taken = []
@@ -334,7 +366,7 @@ def quick(names: list[str]) -> dict[str, str]:
 
 
 def start_boulder() -> str:
-    """Starts Boulder as start.py does; "answers" when its directory is there."""
+    """Starts Boulder with start.py. Returns "answers" after its directory answers, or why it does not."""
     with open("/tmp/parity-start.log", "wb") as log:
         child = subprocess.Popen([sys.executable, "start.py"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     for _ in range(6000):
@@ -349,6 +381,7 @@ def start_boulder() -> str:
 
 
 def main(names: list[str]) -> None:
+    """Collects all facts and prints them, on a line that begins with REPORT. names: host names to look up."""
     report = {
         "environment": dict(os.environ),
         "process": process(),

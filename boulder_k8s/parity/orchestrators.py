@@ -1,4 +1,6 @@
-"""Docker Compose and Kubernetes seen alike: run a command in a fresh Boulder container, try something from its side."""
+"""Docker Compose and Kubernetes with the same methods: run a command in a fresh Boulder container, or in that of a
+service.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from ..manifests import compose
 from ..manifests.checkout import Checkout
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
-CONTAINER = "boulder_tests"  # t.sh's own name for it, so that neither runs beside the other
+CONTAINER = "boulder_tests"  # the name that t.sh uses, so that the two cannot run at the same time
 
 
 @dataclass(frozen=True)
 class Compose:
-    """The checkout's own stack, as t.sh (or tn.sh) uses it."""
+    """The Compose stack of a checkout, as t.sh (or tn.sh, if config_next) uses it."""
 
     checkout: Checkout
     config_next: bool
@@ -30,31 +32,34 @@ class Compose:
     name: str = COMPOSE
 
     def boulder(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` behind entrypoint.sh in a fresh Boulder container."""
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container."""
         return compose.command(
             self.config_next, "run", "-T", "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
         )
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
-        """The command line of the untouched t.sh or tn.sh."""
+        """Returns the command line of the unchanged t.sh or tn.sh."""
         return [str(self.checkout.path / ("tn.sh" if self.config_next else "t.sh")), *arguments]
 
     def prepare(self) -> None:
-        """What t.sh does before: generate.sh."""
+        """Runs generate.sh, as t.sh does first. Raises process.Failed."""
         self.run(compose.command(self.config_next, "run", "-T", "--rm", "bsetup"))
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` beside what runs in a service's container."""
+        """Returns the command line that runs `command` in the running container of a service."""
         if service == "boulder":
             return ["docker", "exec", CONTAINER, *command]
         return compose.command(self.config_next, "exec", "-T", service, *command)
 
     def run(self, command: Sequence[str]) -> str:
+        """Runs a command in the checkout; returns its stdout. Raises process.Failed."""
         return process.run(command, cwd=self.checkout.path, env=self.environ)
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
-        """Removes the stack afterwards if it was not there before, with the volumes that came with it."""
+        """Removes the stack and its volumes after the block, unless the stack was there before. Raises
+        process.Failed.
+        """
         there = self.run(compose.command(self.config_next, "ps", "--all", "--quiet")).strip()
         try:
             yield
@@ -66,7 +71,9 @@ class Compose:
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """This project's cluster, as tk8s.sh (or tnk8s.sh) uses it; it stays, as after these."""
+    """This project's cluster, as tk8s.sh (or tnk8s.sh, if config_next) uses it. It stays afterwards, as it does after
+    these.
+    """
 
     settings: Settings
     cluster: Cluster
@@ -76,23 +83,24 @@ class Kubernetes:
     name: str = KUBERNETES
 
     def boulder(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` behind entrypoint.sh in a fresh Boulder pod."""
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder pod."""
         return [sys.executable, "-m", "boulder_k8s", "run-next" if self.config_next else "run", *command]
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
-        """The command line of tk8s.sh or tnk8s.sh."""
+        """Returns the command line of tk8s.sh or tnk8s.sh."""
         return [str(self.settings.root / ("tnk8s.sh" if self.config_next else "tk8s.sh")), *arguments]
 
     def prepare(self) -> None:
-        """Nothing: `boulder` runs generate.sh itself."""
+        """Does nothing, because `boulder` runs generate.sh."""
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` beside what runs in a service's container."""
+        """Returns the command line that runs `command` in the running container of a service. Raises ApiError."""
         name = compose.object_name(service)
         pod = TESTS if service == "boulder" else self.pod(name)
         return self.cluster.kubectl.exec(pod, name, list(command))
 
     def pod(self, name: str) -> str:
+        """Returns the name of the pod of a workload. Raises ApiError."""
         return self.cluster.api.list("Pod", labels=f"{NAME}={name}")[0]["metadata"]["name"]
 
 
@@ -100,7 +108,10 @@ Orchestrator = Compose | Kubernetes
 
 
 def environment(environ: Mapping[str, str], checkout: Checkout, root: Path) -> dict[str, str]:
-    """The environment for both: the user's, this checkout named, this package importable."""
+    """Returns the environment for both: the user's, with the checkout as BOULDER_DIR and this package importable.
+
+    root: the directory of this project.
+    """
     path = f"{root}:{environ['PYTHONPATH']}" if environ.get("PYTHONPATH") else str(root)
-    kept = {key: value for key, value in environ.items() if key != "BOULDER_CI_ORCH"}  # tk8s.sh is to be Kubernetes
+    kept = {key: value for key, value in environ.items() if key != "BOULDER_CI_ORCH"}  # or tk8s.sh runs Compose
     return {**kept, "BOULDER_DIR": str(checkout.path), "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""What a program in the Boulder container sees, under Compose and under Kubernetes, and where the two differ."""
+"""Compares what a program in the Boulder container sees under Compose and under Kubernetes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .orchestrators import COMPOSE, Orchestrator
 
 PART = "probe"
 ABSENT = "absent"
-# Tries TCP ports from a service's container, whose image may have bash, or BusyBox's or another nc.
+# Tries TCP ports from a service's container; its image may have bash, or an nc (BusyBox's or another).
 TRY_PORTS = """
 if command -v bash >/dev/null; then try() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
 elif command -v nc >/dev/null; then # BusyBox's may lack -z
@@ -27,7 +27,7 @@ for endpoint; do
   if try "${endpoint%:*}" "${endpoint##*:}"; then echo "$endpoint answers"; else echo "$endpoint does not"; fi
 done
 """
-# Where the dependencies listen themselves: test/config, test/proxysql, start.py's and Compose's own images.
+# Where the dependencies listen, according to test/config, test/proxysql, start.py and Compose's images.
 DEPENDENCIES = (
     "boulder-mariadb:3306",
     "bmariadb:3306",
@@ -40,16 +40,16 @@ DEPENDENCIES = (
     "boulder-minio:9000",
     "boulder-vitess:33577",
 )
-WITHOUT_SHELL_SIDE = {"boulder", "bsetup", "bpkimetal"}  # itself, not running, without a network
+WITHOUT_SHELL_SIDE = {"boulder", "bsetup", "bpkimetal"}  # runs the script; does not run; has no network
 
 
 def take(
     orchestrator: Orchestrator, services: list[str], names: list[str], directory: Path
 ) -> dict[str, dict[str, str]]:
-    """Runs the script in a fresh Boulder container; returns its report with what the dependencies reach added.
+    """Runs the script in a fresh Boulder container; returns its report, with what the dependencies' containers reach.
 
-    services: Compose's names of them. names: what docker-compose.yml calls everything. Output is kept in `directory`.
-    Raises Problem when the container cannot be run or ends without a report.
+    services: their names in Compose. names: every host name in docker-compose.yml. directory: gets the output. Raises
+    Problem if the container cannot run or ends without a report.
     """
     source = Path(in_container.__file__).read_text()
     command = orchestrator.boulder(["python3", "-c", source, ",".join(names)])
@@ -93,27 +93,27 @@ def take(
 
 
 def from_every_side(orchestrator: Orchestrator, services: list[str], endpoints: list[str]) -> dict[str, dict[str, str]]:
-    """Which endpoints answer in each service's container, as "from SERVICE"."""
-    with ThreadPoolExecutor(len(services)) as pool:  # one that does not answer takes 2 s
+    """Returns which endpoints answer in the container of each service: the key is "from SERVICE"."""
+    with ThreadPoolExecutor(len(services)) as pool:  # an endpoint that does not answer takes 2 s
         found = pool.map(lambda service: reached(orchestrator, service, endpoints), services)
         return {f"from {service}": answers for service, answers in zip(services, found, strict=True)}
 
 
 def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> dict[str, str]:
-    """Which endpoints answer in the service's container."""
+    """Returns which endpoints answer in the container of a service."""
     command = orchestrator.exec(service, ["sh", "-c", TRY_PORTS, "sh", *endpoints])
     try:
         output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=300)
     except (process.Failed, subprocess.TimeoutExpired) as error:
         return {"container": f"cannot be asked: {str(error).splitlines()[-1]}"}
     found = dict(line.split(" ", 1) for line in output.splitlines())
-    if "answers" not in found.values():  # each of them reaches some other, so it is the trying that does not work
+    if "answers" not in found.values():  # every service reaches some endpoint, so the attempt itself has failed
         return {"container": "cannot be asked: nothing answers"}
     return found
 
 
 def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str, dict[str, str]]) -> list[Difference]:
-    """One Difference for each fact that is not the same."""
+    """Returns one Difference for each fact that is not the same."""
     found = []
     for subject in sorted({*under_compose, *under_kubernetes}):
         one, other = under_compose.get(subject, {}), under_kubernetes.get(subject, {})
@@ -125,5 +125,5 @@ def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str
 
 
 def facts(report: dict[str, dict[str, str]]) -> int:
-    """How many facts a report holds: what agreement is worth."""
+    """Returns how many facts a report holds."""
     return sum(len(aspects) for aspects in report.values())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..manifests.differences import Difference, Intended
 
-MOST = 200  # rows of a Markdown table: GitHub takes 1 MiB as a step's summary
+MOST = 200  # rows of a Markdown table: GitHub accepts 1 MiB as a step's summary
 WIDEST = 300  # characters of a value shown in a table; report.json has all
 
 
@@ -18,7 +18,7 @@ class Part:
 
     name: str
     compared: int  # facts
-    different: list[Difference] = field(default_factory=list)  # on no list: the exit code is 1
+    different: list[Difference] = field(default_factory=list)  # not in intended.yaml: makes the exit code 1
     intended: list[tuple[Difference, Intended]] = field(default_factory=list)
     flaky: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass
 class Report:
-    """Everything about one `invoke parity`."""
+    """Everything that one `invoke parity` found."""
 
     revision: str
     overlay: str  # config or config-next
@@ -34,10 +34,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """1 when anything differs that is neither intended nor flaky, else 0."""
+        """1 if there is a difference that is neither intended nor flaky, else 0."""
         return int(any(part.different for part in self.parts))
 
     def as_json(self) -> str:
+        """Returns the report as JSON."""
         parts = [
             {
                 "name": part.name,
@@ -53,6 +54,7 @@ class Report:
         return json.dumps(document, indent=2) + "\n"
 
     def as_text(self) -> str:
+        """Returns the report as text for a terminal."""
         lines = [f"Parity of Compose and Kubernetes for {self.revision}, {self.overlay}"]
         for part in self.parts:
             lines.append(f"\n{part.name}: {summary(part)}")
@@ -64,7 +66,7 @@ class Report:
         return "\n".join(lines)
 
     def as_markdown(self) -> str:
-        """For a CI summary; never more than about half a MiB."""
+        """Returns the report as Markdown for a CI summary, at most about half a MiB."""
         lines = [f"## Parity of Compose and Kubernetes\n\nBoulder `{self.revision}`, `{self.overlay}`\n"]
         lines += ["| part | facts compared | different | flaky | intended |", "| --- | --- | --- | --- | --- |"]
         for part in self.parts:
@@ -86,7 +88,10 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def as_junit(self) -> str:
-        """One test suite a part. A difference is a failure; an intended or flaky one is skipped, with its reason."""
+        """Returns the report as JUnit XML, one test suite for each part.
+
+        A difference is a failure; an intended or flaky one is skipped, with its reason.
+        """
         suites = ElementTree.Element("testsuites", name="parity")
         for part in self.parts:
             skipped = [(item, "flaky") for item in part.flaky] + [(item, entry.reason) for item, entry in part.intended]
@@ -113,21 +118,26 @@ class Report:
 
 
 def summary(part: Part) -> str:
+    """Returns the numbers of a part, in a line."""
     return f"{part.compared} facts compared, {len(part.different)} different, {len(part.flaky)} flaky, {len(part.intended)} intended"
 
 
 def name(item: Difference) -> str:
+    """Returns what a difference is about."""
     return f"{item.subject}: {item.aspect}"
 
 
 def described(item: Difference) -> str:
+    """Returns a difference in a line, with its clipped values."""
     return f"{name(item)}: Compose {clipped(item.compose)!r}, Kubernetes {clipped(item.kubernetes)!r}"
 
 
 def row(item: Difference) -> str:
+    """Returns a difference as a row of a Markdown table."""
     cells = (name(item), clipped(item.compose), clipped(item.kubernetes))
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def clipped(value: str) -> str:
+    """Returns a value, cut off after WIDEST characters."""
     return value if len(value) <= WIDEST else f"{value[:WIDEST]}..."

@@ -1,4 +1,6 @@
-"""The same test.sh arguments under Compose and under Kubernetes: exit code, tests, markers in the log, durations."""
+"""Runs test.sh with the same arguments under Compose and Kubernetes, and compares exit code, tests, log markers and
+durations.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ ABSENT = "not run"
 TEST = re.compile(r"^\s*--- (PASS|FAIL|SKIP): (\S+) \(")
 PACKAGE = re.compile(r"^(ok  |FAIL|\?   |---)\t(\S+)(?:\t| |$)(.*)")
 STATUS = {"PASS": "passed", "FAIL": "failed", "SKIP": "skipped", "ok  ": "passed", "?   ": "no tests"}
-# Boulder's Python integration tests name themselves only in the traceback of one that fails.
+# The output names one of Boulder's Python integration tests only if it fails, in the traceback.
 TRACEBACK = re.compile(r'^  File ".*", line \d+, in (test_\w+)')
 MARKERS = (
     re.compile(r"Running (Lints|Unit Tests|Integration Tests|Start Test|Generate)"),
@@ -42,15 +44,16 @@ class Outcome:
         default_factory=dict
     )  # "PACKAGE" or "PACKAGE TestName" -> passed, failed, skipped, no tests
     markers: set[str] = field(default_factory=set)
-    cached: int = 0  # packages whose result Go took from its cache: they did not run
+    cached: int = 0  # packages that did not run, because Go took the result from its cache
 
     def count(self, status: str) -> int:
+        """Returns how many tests have a status, such as "failed"."""
         return sum(value == status for value in self.tests.values())
 
 
 def parse(output: str, outcome: Outcome) -> Outcome:
-    """Fills in what test.sh's stdout tells."""
-    pending: dict[str, str] = {}  # the tests of a package come before its own line
+    """Adds to `outcome` what test.sh printed on stdout; returns it."""
+    pending: dict[str, str] = {}  # the lines of a package's tests come before its own
     for raw in output.splitlines():
         line = re.sub(r"\x1b\[[0-9;]*m", "", raw)
         if match := TEST.match(line):
@@ -67,17 +70,17 @@ def parse(output: str, outcome: Outcome) -> Outcome:
         for marker in MARKERS:
             if match := marker.search(line):
                 outcome.markers.add(match[1])
-    outcome.tests |= pending  # of a package that was cut short
+    outcome.tests |= pending  # of a package that did not finish
     return outcome
 
 
 def worse(one: str | None, other: str) -> str:
-    """Of a test that ran more than once (-count), the worse result."""
+    """Returns the worse of two results, for a test that runs more than once (-count)."""
     return "failed" if "failed" in (one, other) else other
 
 
 def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) -> Outcome:
-    """Runs the tests; their stdout and stderr are kept in `directory`."""
+    """Runs the tests and returns the outcome. directory: gets their stdout and stderr. Raises OSError."""
     name = orchestrator.name.lower()
     begun = time.monotonic()
     with (
@@ -99,7 +102,7 @@ def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) 
 
 
 def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Difference]:
-    """One Difference for the exit code, and for each test and marker that is not the same."""
+    """Returns one Difference for the exit code and for each test and marker that is not the same."""
     found = []
 
     def add(subject: str, aspect: str, one: object, other: object) -> None:
@@ -119,7 +122,7 @@ def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Differenc
 
 
 def flaky(first: list[Difference], again: list[list[Difference]]) -> list[Difference]:
-    """Of the first run's differences, those that were not there in at least one of the runs after it."""
+    """Returns those differences of the first run that are missing in at least one of the later runs."""
     return [
         found
         for found in first

@@ -1,4 +1,4 @@
-"""One run's directory: everything about a run of the tests, on the host, the user's to keep."""
+"""The directory of one run, on the host: everything about the run lies in it, and it belongs to the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..host.files import own_directory
 from ..host.progress import note, overdue, shown
 from ..host.settings import Settings
 
-# Phases that show nothing of their own, and what is said when one takes long.
+# Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
 KEEP = 20  # run directories; older ones are removed when a new one is made
 
@@ -31,9 +31,11 @@ class Run:
 
     @classmethod
     def create(cls, settings: Settings, what: list[str], record: dict, prepared: Path | None = None) -> Run:
-        """A new directory `<UTC time>-<what>`, with `latest` pointing at it. Removes the oldest beyond KEEP.
+        """Makes a directory `<UTC time>-<what>`, points `latest` at it and removes the oldest directories beyond KEEP.
 
-        prepared: a directory that `prepare` has filled; it becomes the new one, and its place leads there: a pod may be about to mount it.
+        what: the words of the name. record: what run.json starts with. prepared: a directory that `prepare` has filled.
+        It becomes the new one, and a link at its old path leads there, because a pod may be about to mount it. Raises
+        OSError if the disk does not take it.
         """
         own_directory(settings.runs)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", " ".join(what)).strip("-")[:60] or "run"
@@ -50,7 +52,7 @@ class Run:
         try:
             if prepared:
                 link = prepared.with_name(f"{prepared.name}.moved")
-                link.symlink_to(os.path.relpath(path, prepared.parent))  # first: what may fail for want of room
+                link.symlink_to(os.path.relpath(path, prepared.parent))  # first: fails if the disk is full
                 prepared.rename(path)
                 moved = True
                 link.replace(prepared)
@@ -66,14 +68,18 @@ class Run:
         return run
 
     def within(self, name: str) -> Run:
-        """A run that is part of this one, in a directory of its own below this one's."""
+        """Makes the directory `name` in this run's directory, for a run that is part of this one, and returns that run.
+        Raises OSError.
+        """
         run = Run(self.path / name, {})
         run.path.mkdir()
         run.prepare()
         return run
 
     def prepare(self) -> None:
-        """Makes the files through which the wrapper and the pod's supervisor talk. Ours, so that they are the user's."""
+        """Makes the files through which the wrapper and the pod's supervisor talk. We make them so that the user owns
+        them. Raises OSError.
+        """
         (self.path / "signals").mkdir()
         for name in ("stdout", "stderr", "stdin"):
             (self.path / name).touch()
@@ -81,16 +87,21 @@ class Run:
         self.begin()
 
     def copy_programs(self) -> None:
-        """Puts what the pod runs into the directory, over what an earlier version put there."""
+        """Copies the programs that the pod runs into the directory, over the copies of an earlier version. Raises
+        OSError.
+        """
         source, ignored = Path(__file__).parent / "pod", shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, self.path / "pod", ignore=ignored, dirs_exist_ok=True)
 
     def begin(self) -> None:
+        """Starts the record: notes the time, and saves run.json."""
         self.record |= {"began": time.time(), "phases": {}}
         self.save()
 
     def save(self) -> None:
-        """Writes run.json. A disk that does not take it must not change what the run has decided: it is said, not raised."""
+        """Writes run.json. If the disk does not take it, it prints a note and raises nothing: that must not change the
+        run's result.
+        """
         partial = self.path / ".run.json"
         try:
             partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
@@ -100,7 +111,9 @@ class Run:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Saves run.json when the block ends, however it ends; an exception is its `failure`."""
+        """Saves run.json when the block ends, however it ends. If an exception ends it, run.json has that
+        as `failure`.
+        """
         try:
             yield
         except BaseException as error:
@@ -112,7 +125,7 @@ class Run:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measures the block; its duration in seconds goes to run.json."""
+        """Measures how long the block takes; run.json gets the duration in seconds under `name`."""
         begun = time.monotonic()
         try:
             with overdue(QUIET[name]) if name in QUIET else nullcontext():
@@ -121,7 +134,9 @@ class Run:
             self.record["phases"][name] = round(time.monotonic() - begun, 3)
 
     def wait_for_file(self, *names: str, seconds: float) -> str:
-        """Waits until the supervisor has made one of these files; returns the first that is there, "" after `seconds`."""
+        """Waits until the supervisor has made one of these files. Returns the first that it finds, or "" after
+        `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while True:
             for name in names:
@@ -132,7 +147,9 @@ class Run:
             time.sleep(0.01)
 
     def exit_code(self) -> int | None:
-        """The record that the supervisor wrote when the tests had ended; None while there is none."""
+        """Returns the exit code that the supervisor recorded when the tests had ended, or None if it has not recorded
+        one.
+        """
         try:
             return int((self.path / "exitcode").read_text())
         except (FileNotFoundError, ValueError):
@@ -140,7 +157,9 @@ class Run:
 
 
 def prune(runs: Path, newest: Path) -> None:
-    """Removes the oldest run directories beyond KEEP, but for those of runs that go on (on another cluster)."""
+    """Removes the oldest run directories beyond KEEP, except `newest` and those whose run goes on (on
+    another cluster).
+    """
     found = sorted(
         (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."),
         key=lambda path: path.stat().st_mtime,
@@ -152,15 +171,16 @@ def prune(runs: Path, newest: Path) -> None:
 
 
 def goes_on(path: Path) -> bool:
-    """Whether that run may not have ended yet. One that began a day ago and never said so was killed."""
+    """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
     record = state.read_object(path / "run.json")
     return "ended" not in record and time.time() - record.get("began", 0) < 86400
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:
-    """Returns the newest run of this cluster, with `started` an `up` as well; {} if there is none.
+    """Returns facts about the newest run of this cluster, or {} if there was no run. started: an `up` counts as a run.
 
-    directory, arguments, exit_code, failure; began: Unix time; seconds: None while it goes on.
+    Its keys: directory, arguments, exit_code, failure; began: Unix time; seconds: the duration, or None if the run has
+    not recorded its end.
     """
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():

@@ -1,4 +1,4 @@
-"""Follows a run through `kubectl exec`, whatever becomes of that stream, until its end is certain."""
+"""Follows a run through `kubectl exec` until its end is certain, even if that stream breaks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..host.signals import Signals
 from .directory import Run
 from .streams import Attachment, Outlet
 
-STALL = 5.0  # seconds without delivery, though there is something to deliver, before the stream is opened anew
-PATIENCE = 180.0  # seconds for an API server that does not answer while the node runs
-UNDELIVERED = 2  # in place of 0: who reads the output must not take it for all
+STALL = 5.0  # if it delivers nothing for so many seconds although the record has more, it opens the stream again
+PATIENCE = 180.0  # seconds to wait for an API server that does not answer while the node runs
+UNDELIVERED = 2  # in place of 0, so that the reader does not take the output for complete
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class Follower:
-    """Delivers one run's streams and signals until its end is certain."""
+    """Delivers one run's output and signals until its end is certain. name: the run's pod."""
 
     def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str) -> None:
         self.api = cluster.api
@@ -38,7 +38,11 @@ class Follower:
         self.reconnects = 0
 
     def follow(self) -> int:
-        """Returns the run's exit code, everything that was recorded delivered."""
+        """Delivers everything that the run recorded, and returns the exit code for the user (`verdict`).
+
+        After a second signal, or if nobody reads our output any more, it returns at once. Never raises ApiError: an API
+        server that does not answer within PATIENCE seconds is a reason that `verdict` reports.
+        """
         reason = ""
         stall = STALL
         attachment = Attachment(self.command, self.outlets)
@@ -70,7 +74,7 @@ class Follower:
                 time.sleep(0.2)
             self.reconnects += 1
             attachment = Attachment(self.command, self.outlets)
-        # In a thread: a reader that does not read must not keep a second signal from ending this.
+        # In a thread, so that a second signal ends this even if the reader of our output has stopped reading.
         rest = threading.Thread(target=self.deliver_rest, args=(attachment,), daemon=True)
         rest.start()
         while rest.is_alive():
@@ -82,9 +86,10 @@ class Follower:
         return self.verdict(reason)
 
     def deliver_rest(self, attachment: Attachment) -> None:
-        """Brings what was recorded and not yet delivered: by the stream, then straight from the record what that did not bring.
+        """Delivers what was recorded and not yet delivered: first through the stream, then the remainder from the
+        recorded files.
 
-        The record appears when the streams are complete, so there is an end to wait for.
+        The supervisor writes the record only after the streams are complete, so this ends.
         """
         while (
             not attachment.ended()
@@ -97,6 +102,13 @@ class Follower:
             outlet.catch_up()
 
     def verdict(self, reason: str) -> int:
+        """Returns the exit code for the user, and says on stderr why if there is no result. reason: why the run cannot
+        end any more, or "".
+
+        The first of these that holds: 128 + N after signal N; BROKEN_PIPE if nobody reads our output; the recorded
+        code, but UNDELIVERED in place of 0 if our output could not be written whole; 137 if the pod was killed or
+        deleted; 1.
+        """
         code = self.run.exit_code()
         if self.signals.received:
             return 128 + self.signals.received[0]
@@ -115,9 +127,11 @@ class Follower:
         return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else 1
 
     def pass_on_signals(self) -> int:
-        """Sends newly arrived signals to the tests. A second one ends everything: returns the exit code then, else 0."""
+        """Sends the first signal that arrived to the tests; returns 0, or the exit code if a second one, or a closed
+        output, ends everything.
+        """
         if any(outlet.closed for outlet in self.outlets):
-            return BROKEN_PIPE  # nobody reads any more; a program that writes would be ended by SIGPIPE
+            return BROKEN_PIPE  # nobody reads any more: SIGPIPE would end a program that writes
         received = self.signals.received
         if len(received) > 1:
             return 128 + received[0]
@@ -131,7 +145,9 @@ class Follower:
         return 0
 
     def dead(self) -> str:
-        """Why the run cannot end any more, or "" while its pod lives. Raises ApiError if the API server does not answer."""
+        """Returns why the run cannot end any more, or "" while its pod lives. Raises ApiError if the API server does
+        not answer.
+        """
         found = self.api.find("Pod", self.name, timeout=10, patience=0)
         if found is None:
             return "deleted: its pod is gone"
@@ -147,6 +163,7 @@ class Follower:
         return ""
 
     def node_down(self) -> str:
+        """Returns why the node cannot run the pod any more (Docker knows), or "" while the node runs."""
         try:
             node = docker.inspect_container(self.node)
         except Problem as problem:
@@ -157,7 +174,9 @@ class Follower:
 
 
 def ending(terminated: dict) -> str:
-    """What a container's end means when there is no record."""
+    """Returns what it means that the container has ended without a record. terminated: the Kubernetes
+    ContainerStateTerminated.
+    """
     code, reason = terminated.get("exitCode"), terminated.get("reason", "")
     if reason == "OOMKilled":
         return "killed: OOMKilled, the pod ran out of memory"

@@ -1,6 +1,7 @@
-"""Runs commands in a fresh Boulder pod and returns what the last of them decided.
+"""Runs commands in a fresh Boulder pod and returns the exit code of the last one that ran.
 
-How the exit code is decided: the supervisor in the pod records it (pod/supervisor.py), the follower reads that record (follower.py).
+How the exit code is decided: the supervisor in the pod records it (pod/supervisor.py), the follower reads that record
+(follower.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .directory import Run
 from .follower import Follower
 from .streams import Feeder, may_read_stdin, record_window, terminal
 
-UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; a watch begins after that
+UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
 POLL = (
     0.02  # seconds between looks at the run directory: inotify does not cross every file sharing between host and node
 )
@@ -35,12 +36,12 @@ POLL = (
 
 @dataclass
 class Execution:
-    """What is to run, and in what.
+    """What to run, and in which pod.
 
-    rendered: the run overlay, with the Boulder Deployment. run: the run directory. name: the pod's name. commands: one after the
-    other until one fails. environment: laid over the template's. timeout: seconds until the pod must have started. basis: what the pod
-    is made of that its description does not say; with it the pod may be one that waits (standby.py), and the next run's is started
-    when this one ends.
+    rendered: the run overlay, with the Boulder Deployment. run: the run directory. name: the pod's name. commands: run
+    in order until one fails. timeout: seconds until the pod must have started. environment: variables that replace the
+    template's. basis: everything that decides how the pod is made and that its description does not say. If it is
+    given, the run may claim the pod that waits (standby.py), and when the run ends, it starts the next run's pod.
     """
 
     rendered: Rendered
@@ -60,10 +61,12 @@ class Runner:
     signals: Signals
 
     def execute(self, order: Execution) -> int:
-        """Runs the commands in a fresh pod, our streams being theirs; returns the last one's exit code.
+        """Runs the commands in a fresh pod with our stdin, stdout and stderr. Returns the exit code of the last one
+        that ran.
 
-        The code is the supervisor's record and nothing else. Without a record: 137 if the pod was killed (memory, deletion), 1
-        otherwise, with the reason on stderr. 128 + N after signal N. Raises Problem if the pod cannot start.
+        The code is what the supervisor recorded. If there is no record: 137 if the pod was killed (out of memory,
+        deleted), else 1, and stderr says why. 128 + N after signal N. Raises Problem if the pod cannot start, ApiError,
+        or OSError if the disk is full.
         """
         run, name = order.run, order.name
         reads = name != SETUP and may_read_stdin()  # generate.sh's pod must not swallow what the tests are given
@@ -87,7 +90,7 @@ class Runner:
                 if reads:
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
-            if code and not self.signals.received:  # who interrupts wants an end, not a report
+            if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:
             keep_cluster_state(self.cluster, run)
@@ -99,7 +102,11 @@ class Runner:
         return code
 
     def hand_over(self, document: dict, uid: str, made_from: str) -> bool:
-        """Deletes the pod of a run that has a record, and starts the next run's; returns False if that cannot be."""
+        """Deletes the pod of a run that has a record, and starts the next run's pod if one may wait; returns False if
+        either fails.
+
+        document, uid: the pod that ended. made_from: its digest (standby.digest), or "" if no pod may wait.
+        """
         settings = self.cluster.settings
         try:
             ahead = made_from and standby.wanted(self.cluster)
@@ -110,13 +117,15 @@ class Runner:
         return True
 
     def create(self, document: dict) -> str:
-        """Creates the pod, in place of one of an earlier run if there is one; returns its uid."""
+        """Creates the pod and returns its uid. First deletes the pod of an earlier run if it has that name. Raises
+        Problem or ApiError.
+        """
         api = self.cluster.api
         try:
             return api.create(document)["metadata"]["uid"]
         except Conflict:
             self.delete(document["metadata"]["name"])
-        except Forbidden:  # a namespace that is so new that it has no ServiceAccount yet
+        except Forbidden:  # the namespace is new and has no ServiceAccount yet
             with watching(api, "ServiceAccount", fields="metadata.name=default") as watch:
                 deadline = time.monotonic() + PATIENCE
                 while "default" not in watch.objects and time.monotonic() < deadline:
@@ -124,9 +133,12 @@ class Runner:
         return api.create(document)["metadata"]["uid"]
 
     def delete(self, name: str, wait: bool = True) -> None:
-        """Deletes a pod of an earlier run or of this one."""
+        """Deletes a pod; does nothing if there is no such pod. Raises Problem if a pod cannot be deleted.
+
+        wait: returns after the pod is gone. If False it does not wait, and prints a note where it would raise.
+        """
         try:
-            # A second: its supervisor ends at once.
+            # One second is enough: its supervisor ends at once.
             self.cluster.api.delete("Pod", name, grace=1, patience=PATIENCE if wait else 5)
             gone = not wait or wait_until_gone(self.cluster.api, "Pod", fields=f"metadata.name={name}")
             reason = "it is still there after 60 s"
@@ -143,9 +155,11 @@ class Runner:
         note(f"the pod {name} could not be deleted; the next command does it")
 
     def wait_for_start(self, run: Run, name: str, uid: str, timeout: float) -> None:
-        """Waits until the pod's supervisor runs. Raises Problem naming the culprit if it cannot, or after `timeout` seconds.
+        """Waits until the pod's supervisor runs. Raises Problem naming what prevents it, or after `timeout` seconds;
+        raises ApiError.
 
-        The supervisor says so itself, in the run directory: the API server hears of it up to a second later.
+        The supervisor makes a file in the run directory for this, because the API server learns of the start up to a
+        second later. uid: tells this pod from one of an earlier run.
         """
         deadline = time.monotonic() + timeout
         if run.wait_for_file("started", seconds=min(UNWATCHED, timeout)):
@@ -163,9 +177,10 @@ class Runner:
 
 
 def keep_cluster_state(cluster: Cluster, run: Run) -> None:
-    """Keeps what the cluster knows in RUN/cluster/, unless the tests have ended by themselves: then the bundle does it.
+    """Writes what the cluster knows to RUN/cluster/. Skips it if the tests have recorded their end: then the bundle
+    does it.
 
-    A failed run must not fail again here.
+    Never raises for a full disk, which it only notes, so that a failed run does not fail again here.
     """
     if run.exit_code() is not None:
         return
@@ -176,9 +191,11 @@ def keep_cluster_state(cluster: Cluster, run: Run) -> None:
 
 
 def pod(order: Execution, runs: Path) -> dict:
-    """A bare pod made from the rendered Boulder Deployment: what `docker compose run` makes of the service `boulder`.
+    """Returns the manifest of a pod made from the rendered Boulder Deployment: what `docker compose run` makes of the
+    service `boulder`.
 
-    bsetup, as in docker-compose.yml, gets the checkout and no network of its own, no configuration and no environment.
+    bsetup gets what docker-compose.yml gives it: the checkout, but no configuration, no environment and no addresses.
+    runs: .runs.
     """
     deployment = order.rendered.workload(BOULDER)
     template = copy.deepcopy(deployment["spec"]["template"])

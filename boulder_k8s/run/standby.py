@@ -1,8 +1,10 @@
-"""The pod that waits: when a run ends, it starts the next run's pod, since a pod takes a second to start and Compose's container does not.
+"""The pod that waits. When a run ends, it starts the next run's pod, because a pod takes a second to start and
+Compose's container does not.
 
-It is the tests' pod but for its label, which no Service and nothing that looks for Boulder selects, and it has no command yet. A run
-claims it if a pod made now would be the very same; otherwise it deletes it and makes its own. Its run directory lies in
-`.runs/.standby/CLUSTER/` and becomes that of the next run. BOULDER_K8S_STANDBY=false turns all of it off.
+The waiting pod differs from the tests' pod only in its label, which no Service selects, and in having no command yet. A
+run claims it if a pod made now would be exactly the same; otherwise the run deletes it and makes a new one. Its run
+directory is in `.runs/.standby/CLUSTER/` and becomes the directory of the next run. BOULDER_K8S_STANDBY=false turns all
+of this off.
 """
 
 from __future__ import annotations
@@ -25,33 +27,41 @@ from .directory import Run
 
 SWITCH = "BOULDER_K8S_STANDBY"
 STANDBY = "boulder-standby"
-DIGEST = "boulder-k8s/standby"  # annotation: what it was made from
-PATIENCE = 3.0  # seconds for it to be there: it was started before we would start one
+DIGEST = "boulder-k8s/standby"  # annotation: the digest of what the pod was made from
+PATIENCE = 3.0  # seconds to wait for it: it was started before this run began
 
 
 def wanted(cluster: Cluster) -> bool:
-    """Whether a pod may wait here: unless it is turned off, and if the engine follows a renamed directory for certain."""
+    """Returns whether a pod may wait: BOULDER_K8S_STANDBY does not turn it off, and the engine shares the host's
+    kernel.
+
+    Only then is it certain that the pod's mount follows its run directory when that is renamed.
+    """
     return os.environ.get(SWITCH) != "false" and bool(cluster.record().get("same_kernel"))
 
 
 def find(settings: Settings) -> Path | None:
-    """The run directory of the pod that waits, or None when there is none."""
+    """Returns the run directory of the pod that waits, or None if no pod waits."""
     found = [path.parent for path in settings.standby.glob("*/pod.json") if not path.parent.is_symlink()]
     return found[0] if found else None
 
 
 def is_standby(pod: dict) -> bool:
-    """Whether a pod waits for a run. It is nobody's leftover."""
+    """Returns whether a pod waits for a run. Such a pod is not a leftover of an earlier run."""
     return pod["metadata"].get("labels", {}).get(NAME) == STANDBY
 
 
 def has_standby(run: Run) -> bool:
-    """Whether a pod waits for this very run, in its directory."""
+    """Returns whether a pod waits for this run, in its directory."""
     return (run.path / "pod.json").exists()
 
 
 def digest(document: dict, basis: object) -> str:
-    """What tells one tests' pod from another: its description but for its run directory, and what that does not say (`basis`)."""
+    """Returns a hash of everything that makes one tests' pod differ from another.
+
+    document: the pod; the path of its run directory does not count. basis: what decides how the pod is made and
+    `document` does not say.
+    """
     pod = copy.deepcopy(document)
     mounted_run(pod)["path"] = ""
     programs = {path.name: path.read_text() for path in sorted((Path(__file__).parent / "pod").glob("*.py"))}
@@ -59,13 +69,16 @@ def digest(document: dict, basis: object) -> str:
 
 
 def mounted_run(pod: dict) -> dict:
+    """Returns the hostPath of the volume `run`, which is the run directory."""
     return next(volume["hostPath"] for volume in pod["spec"]["volumes"] if volume["name"] == "run")
 
 
 def claim(api: Api, run: Run, wanted: str) -> str:
-    """Has the pod that waits in this run's directory run command.json, if it is the `wanted` one; returns its uid, or "".
+    """If the pod that waits in this run's directory was made from `wanted` (a digest), lets it run command.json and
+    returns its uid.
 
-    After "" no pod runs anything in this directory, now or later, and its programs are this version's.
+    Otherwise returns "" after deleting the pod: then no pod runs anything in this directory, and its programs are of
+    this version. Raises ApiError if the pod cannot be deleted.
     """
     if not has_standby(run):
         return ""
@@ -79,7 +92,7 @@ def claim(api: Api, run: Run, wanted: str) -> str:
                 return uid
             try:
                 go.unlink()
-            except FileNotFoundError:  # it has taken it, and is slow
+            except FileNotFoundError:  # the pod has taken it, and is slow to start
                 return uid
     api.delete("Pod", pod["name"], grace=0)
     run.copy_programs()
@@ -87,7 +100,9 @@ def claim(api: Api, run: Run, wanted: str) -> str:
 
 
 def join(api: Api, name: str, wanted: str) -> str:
-    """Gives the pod Boulder's label: from here on the Service boulder leads to it. Returns its uid, "" if it cannot be claimed."""
+    """Gives the pod Boulder's label, so that the Service boulder leads to it. Returns its uid, or "" if it cannot be
+    claimed.
+    """
     label, annotation = (f"/metadata/{kind}/{escape(key)}" for kind, key in (("labels", NAME), ("annotations", DIGEST)))
     change = [
         {"op": "test", "path": annotation, "value": wanted},
@@ -97,24 +112,24 @@ def join(api: Api, name: str, wanted: str) -> str:
     ]
     try:
         return api.patch("Pod", name, change)["metadata"]["uid"]
-    except Unanswered:  # it may have arrived all the same
+    except Unanswered:  # the server may have changed the pod nevertheless
         found = api.find("Pod", name)
         ours = found and found["metadata"].get("annotations", {}).get(DIGEST) == wanted
         return found["metadata"]["uid"] if ours and not is_standby(found) else ""
-    except ApiError:  # not there, not ours, or ended
+    except ApiError:  # the pod is not there, not ours, or has ended
         return ""
 
 
 def escape(key: str) -> str:
-    """A key in a JSON pointer (RFC 6901)."""
+    """Returns a key as a JSON pointer (RFC 6901) writes it."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
 def hand_over(api: Api, ended: dict, uid: str, successor: dict | None) -> None:
     """Deletes the pod of a run that has a record, and creates its successor if there is one. Raises ApiError.
 
-    At once: nothing runs in the old one any more, so its name may be free before the node has tidied up. By its uid: another command's
-    pod may have the name meanwhile.
+    Deletes it without grace, because nothing runs in it any more and its name is then free before the node has cleaned
+    up. Deletes it by uid, because another command's pod may have the name meanwhile.
     """
     api.delete("Pod", ended["metadata"]["name"], uid=uid, grace=0, patience=5)
     if successor:
@@ -122,8 +137,9 @@ def hand_over(api: Api, ended: dict, uid: str, successor: dict | None) -> None:
 
 
 def prepare(settings: Settings, runs_mount: str, document: dict, made_from: str) -> dict:
-    """The pod that waits for the next run, and its run directory; `runs_mount` is .runs as the node sees it. document: the tests' pod,
-    made_from: its digest.
+    """Makes the run directory of the pod that waits for the next run; returns that pod's manifest. Raises OSError.
+
+    runs_mount: .runs as the node sees it. document: the tests' pod. made_from: its digest.
     """
     path = settings.standby / secrets.token_hex(4)
     shutil.rmtree(path.parent, ignore_errors=True)
@@ -136,12 +152,16 @@ def prepare(settings: Settings, runs_mount: str, document: dict, made_from: str)
     pod["spec"]["containers"][0]["command"].append("standby")
     mounted_run(pod)["path"] = str(PurePosixPath(runs_mount, path.relative_to(settings.runs)))
     (path / "mounts.json").write_text(json.dumps(sources(pod["spec"])))
-    (path / "pod.json").write_text(json.dumps(pod, indent=2) + "\n")  # last: what has it is whole
+    (path / "pod.json").write_text(json.dumps(pod, indent=2) + "\n")  # last: marks a complete directory
     return pod
 
 
 def sources(spec: dict) -> dict[str, str | None]:
-    """Where each mount of Boulder's container comes from, as the container itself sees it: a path in the checkout, or None."""
+    """Returns, for each mount point of Boulder's container, the directory in the checkout that is mounted there, or
+    None for another.
+
+    Both are paths as the container sees them. spec: the pod's.
+    """
     volumes = {volume["name"]: volume.get("hostPath", {}).get("path", "/") for volume in spec["volumes"]}
     mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     checkout = PurePosixPath(volumes["checkout"])

@@ -1,4 +1,4 @@
-"""The tests' streams on the user's side: what they print, what the user types."""
+"""The tests' streams on the user's side: what the tests print, and what the user types."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ from pathlib import Path
 CHUNK = 1 << 16
 FRAME = struct.Struct(">BI")  # pod/follow.py's
 NUMBERS = numbers()
-AHEAD = 1 << 20  # bytes of stdin kept for the tests beyond what they have read
+AHEAD = 1 << 20  # bytes of stdin that we copy before the tests have read them; after that we wait
 
 
 class Outlet:
-    """One of our own output streams: copies a run's stream to it and knows how far it came."""
+    """Copies one stream of a run to our own stdout or stderr, and counts how many bytes it delivered."""
 
     def __init__(self, descriptor: int, recorded: Path) -> None:
         self.descriptor = descriptor
         self.recorded = recorded
         self.offset = 0  # bytes delivered
-        self.moved = time.monotonic()  # when something was delivered last, or nothing was to be delivered
+        self.moved = time.monotonic()  # when it last delivered something, or last had nothing to deliver
         self.writing = False
-        self.closed = False  # the reader is gone (EPIPE)
-        self.failure = ""  # why it cannot be written: a full disk. The rest is dropped; the record has it
+        self.closed = False  # the reader of our output has gone (EPIPE)
+        self.failure = ""  # why it cannot be written (full disk): the rest is dropped, only the record has it
 
     def deliver(self, data: bytes) -> None:
-        """Writes bytes that follow those delivered before."""
+        """Writes the bytes that follow those already delivered. If writing fails, sets `closed` or `failure` and drops
+        them.
+        """
         self.writing = True
         view = memoryview(data)
         while view:
             try:
                 count = len(view) if self.closed or self.failure else os.write(self.descriptor, view)
-            except BlockingIOError:  # somebody made our stdout non-blocking
+            except BlockingIOError:  # another program made our stdout non-blocking
                 select.select([], [self.descriptor], [], 1)
                 continue
             except OSError as error:
@@ -57,13 +59,14 @@ class Outlet:
         self.writing = False
 
     def behind(self) -> int:
-        """Bytes that the record has and that were not delivered."""
+        """Returns how many recorded bytes are not delivered yet."""
         return self.recorded.stat().st_size - self.offset
 
     def stalled(self, seconds: float) -> bool:
-        """Whether there is something to deliver and for that long nothing moved, though our reader takes what we write.
+        """Returns whether there has been something to deliver for `seconds` without any progress, although our reader
+        reads.
 
-        The caller asks again and again: the time before the last look at which nothing was to be delivered does not count.
+        The caller must ask repeatedly: each time nothing is left to deliver, the seconds are counted anew.
         """
         if self.writing:
             return False
@@ -73,7 +76,7 @@ class Outlet:
         return now - self.moved > seconds
 
     def catch_up(self) -> None:
-        """Delivers the rest straight from the record."""
+        """Delivers the rest from the recorded file. Raises OSError if that cannot be read."""
         with open(self.recorded, "rb") as file:
             file.seek(self.offset)
             while data := file.read(CHUNK):
@@ -81,15 +84,15 @@ class Outlet:
 
 
 class Attachment:
-    """One `kubectl exec` of pod/follow.py, feeding the outlets from where they are."""
+    """One `kubectl exec` of pod/follow.py. It continues each outlet at the byte that the outlet has reached."""
 
     def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
-        # A session of its own: a Ctrl-C of the terminal is for the tests, not for kubectl.
+        # In a new session: a Ctrl-C in the terminal is for the tests, not for kubectl.
         self.child = subprocess.Popen(
             [*command, *(str(outlet.offset) for outlet in outlets)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # kubectl's own words; why a stream ended is found out elsewhere
+            stderr=subprocess.DEVNULL,  # kubectl's messages; Follower.dead finds out why a stream ended
             start_new_session=True,
         )
         self.began = time.monotonic()
@@ -100,7 +103,7 @@ class Attachment:
         self.thread.start()
 
     def pump(self) -> None:
-        """Takes the frames apart and delivers them; part of a frame is as good as all of it."""
+        """Splits the stream into its frames and delivers each; an incomplete frame is delivered as far as it came."""
         pipe = self.child.stdout
         while len(header := pipe.read(FRAME.size)) == FRAME.size:
             stream, left = FRAME.unpack(header)
@@ -109,11 +112,11 @@ class Attachment:
                 left -= len(data)
 
     def ended(self) -> bool:
-        """Whether the stream is over, all it brought delivered."""
+        """Returns whether the stream has ended and all that it brought is delivered."""
         return not self.thread.is_alive()
 
     def end(self) -> None:
-        """Ends it; returns when what it had brought is delivered."""
+        """Ends the stream; returns after all that it brought is delivered."""
         if self.child.poll() is None:
             self.child.kill()
         self.thread.join()
@@ -122,13 +125,16 @@ class Attachment:
 
 
 class Feeder(threading.Thread):
-    """Copies our stdin to the run directory's, from where the supervisor gives it to the tests."""
+    """Copies our stdin to the file `stdin` of the run directory, from which the supervisor gives it to the tests."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(daemon=True)
         self.directory = directory
 
     def run(self) -> None:
+        """The thread: copies until our stdin ends, then makes stdin.end. Waits while the tests have more than AHEAD
+        bytes still to read.
+        """
         total = 0
         with open(self.directory / "stdin", "ab", buffering=0) as file:
             while True:
@@ -145,6 +151,7 @@ class Feeder(threading.Thread):
         (self.directory / "stdin.end").touch()
 
     def taken(self) -> int:
+        """Returns how many bytes of stdin the supervisor has given to the tests."""
         try:
             return int((self.directory / "stdin.taken").read_text() or 0)
         except (FileNotFoundError, ValueError):
@@ -152,7 +159,7 @@ class Feeder(threading.Thread):
 
 
 def may_read_stdin() -> bool:
-    """False for a background job whose stdin is the terminal: reading would stop it."""
+    """Returns False for a background job whose stdin is the terminal, since reading would stop it; else True."""
     try:
         return not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
@@ -160,11 +167,14 @@ def may_read_stdin() -> bool:
 
 
 def record_window(directory: Path) -> None:
-    """Tells the supervisor the size of the user's terminal. A signal handler, which another signal may interrupt anywhere: each call has
-    a file of its own, and the last one to write has the last size.
+    """Writes the size of the user's terminal to the run directory for the supervisor. Ignores OSError (a full disk, no
+    terminal).
+
+    It is a signal handler, which another signal may interrupt anywhere: each call writes another file, and the last one
+    to rename its file wrote the newest size.
     """
     told = None
-    with suppress(OSError):  # no room, or no terminal any more: no reason to end the tests
+    with suppress(OSError):  # the disk is full, or the terminal is gone: no reason to end the tests
         while told != (size := os.get_terminal_size(0)):
             partial = directory / f".window.{next(NUMBERS)}"
             partial.write_text(f"{size.lines} {size.columns}")
@@ -174,7 +184,11 @@ def record_window(directory: Path) -> None:
 
 @contextmanager
 def terminal(directory: Path, wanted: bool) -> Iterator[None]:
-    """While the block runs the user's terminal is raw (the tests' own terminal does the work) and changes of its size are passed on."""
+    """Sets the user's terminal to raw mode while the block runs (the tests have a terminal that does the work), and
+    passes on its size.
+
+    wanted: if False, does nothing.
+    """
     if not wanted:
         yield
         return

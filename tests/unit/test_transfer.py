@@ -235,7 +235,7 @@ def test_images_that_cannot_be_saved_leave_no_file(machine: Programs, settings: 
 
 def test_packages_that_cannot_be_had_are_a_problem(machine: Programs, settings: Settings, tmp_path: Path) -> None:
     machine.answer("python", "--python-version=3.12", "echo no matching distribution >&2; exit 1")
-    with pytest.raises(Problem, match=r"packages for Python 3\.12 cannot be had"):
+    with pytest.raises(Problem, match=r"packages for Python 3\.12 cannot be downloaded"):
         transfer.save(settings, tmp_path / "file")
     with pytest.raises(Problem, match="Offline nothing is saved"):
         transfer.save(replace(settings, offline=True), tmp_path / "file")

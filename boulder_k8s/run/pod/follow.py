@@ -1,9 +1,9 @@
-"""The far end of the wrapper's `kubectl exec`: copies a run's recorded streams to its stdout until the run has ended.
+"""Started in the pod by the wrapper's `kubectl exec`: copies a run's recorded streams to stdout until the run ends.
 
-    follow.py DIRECTORY STDOUT STDERR    from these offsets on, in bytes
+    follow.py DIRECTORY STDOUT STDERR    starts at these offsets, in bytes
 
-Both streams travel in one, in frames: a byte with the stream's descriptor (1 or 2), four with the length (big-endian), the
-bytes. So what kubectl itself says on stderr is never taken for the tests' words.
+It sends both streams in frames: one byte with the stream's descriptor (1 or 2), four with the length (big-endian), then
+the bytes. So the wrapper never takes kubectl's own messages on stderr for output of the tests.
 """
 
 import os
@@ -16,14 +16,18 @@ PAUSE = 0.02  # seconds between looks at the files; inotify does not cross every
 
 
 def follow(directory, *offsets):
-    """Copies the streams from `offsets` on; ends when the record is there and all is copied."""
+    """Copies the streams from `offsets` (of stdout and stderr, in bytes) to our stdout; returns 0 after the run has
+    ended and all is copied.
+
+    Raises OSError if the files are not there or nobody reads.
+    """
     streams = []
     for name, descriptor, offset in zip(("stdout", "stderr"), (1, 2), offsets):
         file = open(os.path.join(directory, name), "rb", buffering=0)
         file.seek(int(offset))
         streams.append((file, descriptor))
     while True:
-        ended = os.path.exists(os.path.join(directory, "exitcode"))  # asked before the last look at the streams
+        ended = os.path.exists(os.path.join(directory, "exitcode"))  # before the streams: misses nothing
         copied = False
         for file, descriptor in streams:
             data = file.read(CHUNK)

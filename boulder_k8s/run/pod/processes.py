@@ -4,7 +4,7 @@ import os
 
 
 def descendants(ancestor):
-    """The process ids below `ancestor`, zombies left out."""
+    """Returns the ids of the processes that descend from `ancestor`, without zombies."""
     children = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -24,11 +24,11 @@ def descendants(ancestor):
 
 
 def give_to_owner(directory):
-    """Makes every file of the run directory belong to whoever owns the directory."""
+    """Makes every file in the run directory belong to the user and group that own the directory."""
     owner = os.stat(directory)
     for folder, _, files in os.walk(directory):
         for name in [folder] + [os.path.join(folder, file) for file in files]:
             try:
                 os.chown(name, owner.st_uid, owner.st_gid, follow_symlinks=False)
             except OSError:
-                pass  # a file system that has owners of its own (Docker Desktop)
+                pass  # a file system that decides the owner itself (Docker Desktop)

@@ -1,14 +1,14 @@
-"""What a run leaves behind: the tests' streams as files, and the record of how they ended."""
+"""What a run leaves in its directory: the tests' output as files, and the exit code as the record."""
 
 import errno
 import os
 import time
 
-NO_SPACE_PATIENCE = 10.0  # seconds for somebody to make room before the run is given up
+NO_SPACE_PATIENCE = 10.0  # seconds that a full disk may stay full before the run ends without a result
 
 
 class CannotRecord(Exception):
-    """The run directory does not take what the tests say."""
+    """The run directory does not take the output of the tests."""
 
 
 class Recording:
@@ -19,7 +19,11 @@ class Recording:
         self.streams = {name: open(os.path.join(directory, name), "ab", buffering=0) for name in ("stdout", "stderr")}
 
     def append(self, name, data):
-        """Appends to a stream's file. Holds the tests back while the disk is full; raises CannotRecord in the end."""
+        """Appends data to the file of the stream `name`.
+
+        While the disk is full, it waits, and so do the tests. Raises CannotRecord after NO_SPACE_PATIENCE seconds, or
+        at once for another error.
+        """
         deadline = time.monotonic() + NO_SPACE_PATIENCE
         while data:
             try:
@@ -30,7 +34,9 @@ class Recording:
                 time.sleep(0.5)
 
     def end(self, code):
-        """Writes the record: it appears whole, and belongs to whoever owns the directory. Raises OSError."""
+        """Writes the exit code to the file exitcode, which appears whole and belongs to the owner of the directory.
+        Raises OSError.
+        """
         temporary = os.path.join(self.directory, ".exitcode")
         with open(temporary, "w") as file:
             file.write("%d\n" % code)
@@ -38,5 +44,5 @@ class Recording:
         try:
             os.chown(temporary, owner.st_uid, owner.st_gid)
         except OSError:
-            pass  # a file system that has owners of its own
+            pass  # a file system that decides the owner itself
         os.rename(temporary, os.path.join(self.directory, "exitcode"))

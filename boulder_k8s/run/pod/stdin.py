@@ -1,4 +1,4 @@
-"""What the user types or pipes: from the run directory's file to the command that runs."""
+"""What the user types or pipes: copied from a file of the run directory to the command that runs."""
 
 import os
 
@@ -13,19 +13,23 @@ class Stdin:
         self.file = open(os.path.join(directory, "stdin"), "rb", buffering=0)
         self.taken = 0  # bytes that commands have been given
         self.pending = b""  # read from the file, not yet taken by a command
-        self.descriptor = None  # what the command that runs reads from
-        self.terminal = False  # whether that is a terminal
-        self.feeding = False  # whether this command may have more
+        self.descriptor = None  # we write to it, and the running command reads
+        self.terminal = False  # whether it is a terminal
+        self.feeding = False  # whether this command gets more
 
     def connect(self, descriptor, terminal):
-        """The command that starts reads from `descriptor`, which becomes ours to close."""
+        """Tells us that the command that starts reads what we write to `descriptor`. From now on we close it. terminal:
+        whether it is one.
+        """
         self.descriptor, self.terminal, self.feeding = descriptor, terminal, True
 
     def feed(self):
-        """Gives the command what there is and what it takes."""
+        """Gives the command as many bytes as there are and as it accepts, without waiting; tells it when there are no
+        more.
+        """
         while self.feeding:
             if not self.pending:
-                # Asked before the read, so that nothing is missed.
+                # Looked up before the read, so that nothing is missed.
                 ended = os.path.exists(os.path.join(self.directory, "stdin.end"))
                 self.pending = self.file.read(CHUNK)
                 if not self.pending:
@@ -46,7 +50,7 @@ class Stdin:
                 file.write(str(self.taken))
 
     def end(self):
-        """Tells the command that there is no more."""
+        """Tells the command that its input has ended."""
         self.feeding = False
         if self.terminal:
             os.write(self.descriptor, b"\x04")  # VEOF, Ctrl-D
@@ -54,7 +58,7 @@ class Stdin:
             self.disconnect()
 
     def disconnect(self):
-        """Closes the command's end."""
+        """Closes the descriptor that the command reads from."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None

@@ -1,25 +1,26 @@
-"""Runs inside the Boulder pod, as its first process: starts the tests, records what they say and how they ended.
+"""Runs inside the Boulder pod, as its first process: starts the tests, records their output and how they ended.
 
     supervisor.py DIRECTORY
     supervisor.py DIRECTORY standby    waits until a wrapper takes this pod (wait.py)
 
-The files beside this one are copied into the run directory and started by the image's Python (3.9 or newer), so they use the
-standard library only. The run directory is shared with the wrapper on the host. Who writes what:
+The files of this directory are copied into the run directory and run by the image's Python (3.9 or newer), so they use
+the standard library only. The run directory is shared with the wrapper on the host. Who writes what:
 
     command.json   wrapper      {"commands": [[word, ...], ...], "terminal": bool}; run in order until one fails
     stdin          wrapper      bytes for the tests; stdin.end appears when there are no more
     stdin.taken    supervisor   how many bytes of stdin the tests have been given
     signals/N      wrapper      the Nth signal to send to the tests' process group, by name ("INT")
     window         wrapper      "ROWS COLUMNS" of the user's terminal
-    go             wrapper      a waiting pod is to run command.json; who removes it decides whether it does
-    waiting, stale supervisor   a waiting pod is ready; is not to be used, and why
-    mounts.json    wrapper      {mount point: path in the checkout or null}, for a waiting pod to see whether they still hold
-    started        supervisor   appears when the first command is about to start: the wrapper need not wait for the API server's word
+    go             wrapper      tells a waiting pod to run command.json. Removing it is the handshake: if the supervisor
+                                removes it, the tests start; if the wrapper does (after 3 s), they never do
+    waiting, stale supervisor   a waiting pod is ready; a waiting pod must not be used, and why
+    mounts.json    wrapper      {mount point: path in the checkout or null}; a waiting pod checks them
+    started        supervisor   appears just before the first command starts, which the wrapper waits for
     stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
     exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
     var-log/       supervisor   /var/log of the pod, when the tests failed
 
-The record is the only verdict. Where it cannot be written this process ends with 74 (EX_IOERR) and there is none.
+Only the record decides the result. If it cannot be written, there is none, and this process ends with 74 (EX_IOERR).
 """
 
 import errno
@@ -48,7 +49,7 @@ IO_ERROR = 74  # EX_IOERR in sysexits.h
 
 
 class Supervisor:
-    """One run: the commands of command.json, one after the other, each in a session of its own."""
+    """One run: it runs the commands of command.json in order, each in a new session."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -66,10 +67,16 @@ class Supervisor:
         self.sources = {}  # descriptor the tests write to -> name of its stream
 
     def path(self, name):
+        """Returns the path of a file in the run directory."""
         return os.path.join(self.directory, name)
 
     def run(self):
-        """Runs every command; returns the exit code of the last one that ran."""
+        """Runs every command until one fails. Returns the exit code of the last one that ran, or None if the pod is
+        being deleted.
+
+        After a failure it copies /var/log to the run directory. Raises CannotRecord, or OSError if the run directory
+        cannot be written.
+        """
         signal.signal(signal.SIGTERM, self.on_delete)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.wake, wakeup = os.pipe()  # a byte arrives with every signal
@@ -88,7 +95,7 @@ class Supervisor:
         if code:
             try:
                 shutil.copytree("/var/log", self.path("var-log"), symlinks=True, dirs_exist_ok=True)
-            except (OSError, shutil.Error) as error:  # no reason to lose the verdict
+            except (OSError, shutil.Error) as error:  # no reason to lose the result
                 shutil.rmtree(self.path("var-log"), ignore_errors=True)  # it may need the room
                 print("/var/log was not copied whole: %s" % error, file=sys.stderr, flush=True)
         return code
@@ -101,15 +108,19 @@ class Supervisor:
             self.reap()
 
     def drain_wake(self):
+        """Empties the pipe to which every signal writes a byte."""
         try:
             os.read(self.wake, CHUNK)
         except BlockingIOError:
             pass
 
     def run_one(self, command):
+        """Runs one command, then kills every process that it left running; returns its exit code. Raises
+        CannotRecord.
+        """
         self.code = None
         self.start(command)
-        # A pipe's input is the last command's, the tests': generate.sh must not swallow it. A terminal serves each.
+        # Piped input is for the last command, the tests, and not for generate.sh. A terminal serves every command.
         if self.code is not None or not (self.terminal or command is self.commands[-1]):
             self.stdin.end()
         with selectors.DefaultSelector() as selector:
@@ -126,23 +137,28 @@ class Supervisor:
                 if self.code is None:
                     self.stdin.feed()
                 self.reap()
-            # As when PID 1 of a container leaves: whatever the tests left behind ends with them.
+            # As when PID 1 of a container ends: every process that the tests have left running ends too.
             self.end_all()
             self.drain(selector)
-        for descriptor in set(self.sources) - {self.stdin.descriptor}:  # a terminal is both
+        for descriptor in set(self.sources) - {self.stdin.descriptor}:  # a terminal is both input and output
             os.close(descriptor)
         self.sources = {}
         self.stdin.disconnect()
         return self.code
 
     def start(self, command):
-        # KUBERNETES_* is what a pod has and a Compose container has not.
+        """Starts the command in a new session, on a new terminal or on pipes. If it cannot start, sets `code` and
+        records why on stderr.
+
+        Raises CannotRecord.
+        """
+        # A pod has KUBERNETES_*; a Compose container does not.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
         if self.terminal:
             master, slave = pty.openpty()
             self.sources = {master: "stdout"}
             self.stdin.connect(master, terminal=True)
-            self.window = ""  # each command has a terminal of its own
+            self.window = ""  # each command has a new terminal
             self.resize()
             ours = (slave, slave, slave)
         else:
@@ -161,7 +177,7 @@ class Supervisor:
                 preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self.terminal else None,
             )
         except OSError as error:
-            # The codes of a shell, and of docker: 127 not found, 126 not to be executed.
+            # A shell and docker use the same codes: 127 if it is not found, 126 if it cannot be executed.
             self.code = 127 if error.errno == errno.ENOENT else 126
             self.recording.append("stderr", ("%s: %s\n" % (command[0], error.strerror)).encode())
         for descriptor in set(ours):
@@ -170,7 +186,7 @@ class Supervisor:
             os.set_blocking(descriptor, False)
 
     def copy(self, descriptor):
-        """Copies what the tests wrote; False at the end of the stream."""
+        """Records what the tests wrote to `descriptor`; returns False at the end of the stream. Raises CannotRecord."""
         try:
             data = os.read(descriptor, CHUNK)
         except BlockingIOError:
@@ -182,7 +198,9 @@ class Supervisor:
         return bool(data)
 
     def drain(self, selector):
-        """Reads what is left in the pipes; every process that could write is gone."""
+        """Records what is left in the pipes, for at most 10 s, after every process that could write has ended. Raises
+        CannotRecord.
+        """
         deadline = time.monotonic() + 10
         open_ = {descriptor for descriptor in self.sources if descriptor in selector.get_map()}
         while open_ and time.monotonic() < deadline:
@@ -192,7 +210,7 @@ class Supervisor:
                     selector.unregister(key.fd)
 
     def obey(self):
-        """Passes on the signals and the window size that the wrapper asks for."""
+        """Passes on the signals and the window size that the wrapper has written to the run directory."""
         while True:
             try:
                 with open(self.path("signals/%d" % (self.signals + 1))) as file:
@@ -200,7 +218,7 @@ class Supervisor:
             except FileNotFoundError:
                 break
             if not name:
-                break  # being written
+                break  # the wrapper is still writing it
             self.signals += 1
             if name == "KILL":
                 self.end_all()
@@ -210,12 +228,14 @@ class Supervisor:
             self.resize()
 
     def signal(self, number):
+        """Sends a signal to the process group of the running command; does nothing if it has ended."""
         try:
             os.killpg(self.child.pid, number)
         except ProcessLookupError:
             pass
 
     def resize(self):
+        """Gives the tests' terminal the size in the file `window`, if that has changed."""
         try:
             with open(self.path("window")) as file:
                 window = file.read().strip()
@@ -227,7 +247,7 @@ class Supervisor:
             fcntl.ioctl(self.stdin.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def reap(self):
-        """Collects every ended child: as PID 1 this process inherits the orphans."""
+        """Collects every child that has ended. As PID 1 this process is also the parent of orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -240,7 +260,9 @@ class Supervisor:
                 self.code = code if code >= 0 else 128 - code
 
     def end_all(self):
-        """SIGKILLs every process of the pod that descends from this one; those of `kubectl exec` do not."""
+        """Sends SIGKILL to every process that descends from this one, until none is left; those of `kubectl exec` do
+        not descend from it.
+        """
         for _ in range(200):
             pids = descendants(os.getpid())
             if not pids:
@@ -254,13 +276,18 @@ class Supervisor:
             time.sleep(0.005)
 
     def on_delete(self, *_):
-        """The pod is being deleted: the tests have not decided anything, so nothing is recorded."""
+        """Handles SIGTERM: the pod is being deleted, so it ends the tests. They have decided nothing, so it records
+        nothing.
+        """
         self.deleted = True
         self.end_all()
 
 
 def run(directory):
-    """The pod's first process. Stays after the record until the pod is deleted, so that followers can end."""
+    """Runs the commands as the pod's first process; returns its exit code, IO_ERROR if the result cannot be recorded.
+
+    After it has recorded the result, it stays until the pod is deleted, so that followers can finish.
+    """
     supervisor = Supervisor(directory)
     try:
         code = supervisor.run()

@@ -1,6 +1,7 @@
-"""Waits, in a pod that was started ahead of the next run, until a wrapper takes it. supervisor.py has the list of files.
+"""Waits until a wrapper takes this pod, which the previous run started for the next one. supervisor.py lists the files.
 
-As fresh as a pod that starts now: nothing has run in it, and it is given up where a directory that it mounts has been replaced.
+The pod is as fresh as a new one: nothing has run in it, and nobody uses it if a directory that it mounts has been
+replaced.
 """
 
 import json
@@ -10,13 +11,17 @@ import sys
 import time
 
 TICK = 0.02  # seconds between looks for `go`
-LATER_TICK = 0.1  # seconds, once nobody has come for a while: half a percent of a processor all night is too much
+LATER_TICK = 0.1  # seconds between looks after A_WHILE: half a percent of a processor all night is too much
 A_WHILE = 600.0  # seconds
 
 
 def taken(directory):
-    """Whether a wrapper has taken this pod; False when what it mounts is not what a new pod would mount."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the first process has no default for it
+    """Waits for `go`; returns whether a wrapper has taken this pod.
+
+    Returns False if the wrapper has stopped waiting, or if a new pod would mount something else; then the file `stale`
+    says what.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # PID 1 has no default for it
     go = os.path.join(directory, "go")
     with open(os.path.join(directory, "waiting"), "w"):
         pass
@@ -28,20 +33,20 @@ def taken(directory):
             file.write(reason + "\n")
         return False
     try:
-        os.unlink(go)  # who removes it decides: the wrapper does when it has waited long enough
+        os.unlink(go)  # if the wrapper has removed it first, it waits no more and the tests must not start
     except FileNotFoundError:
         return False
     return True
 
 
 def stale(path, mountinfo="/proc/self/mountinfo"):
-    """What would be another directory in a pod that starts now, or ""."""
+    """Returns which mount would be another directory in a pod that starts now, and "" if every mount is still right."""
     with open(path) as file:
         mounts = json.load(file)
     with open(mountinfo) as file:
         there = {line.split()[4] for line in file}
     for target, source in mounts.items():
-        if os.path.realpath(target) not in there:  # the kernel takes a mount away with the directory that it lies on
+        if os.path.realpath(target) not in there:  # the kernel removes a mount with its directory
             return "%s is not mounted any more" % target
         if source and not same(target, source):
             return "%s has been replaced" % source
@@ -49,6 +54,7 @@ def stale(path, mountinfo="/proc/self/mountinfo"):
 
 
 def same(one, other):
+    """Returns whether two paths are the same existing file or directory."""
     try:
         return os.path.samefile(one, other)
     except FileNotFoundError:
