@@ -17,35 +17,25 @@ if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own:
         sys.exit(code)
     os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
 
-from boulder_k8s import airgap, commands, diagnose
+from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.host.errors import Problem
+from boulder_k8s.commands.flags import CLIENTS, JSON, NEXT, SERVICE, TIMEOUT
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 from boulder_k8s.manifests.overrides import Overrides
 
-for verb in ("down", "exec", "logs", "render", "run", "status", "test", "up"):
+for verb in ("down", "exec", "images", "logs", "render", "run", "status", "test", "up"):
     import_module(f"boulder_k8s.commands.{verb}")
-for name in ("airgap.pins", "airgap.transfer", "diagnose.bundle", "diagnose.doctor"):
-    import_module(f"boulder_k8s.{name}")
-
-NEXT = "test/config-next, as ./tn.sh; without it test/config, as ./t.sh"
-SERVICE = "as docker-compose.yml names it"
-TIMEOUT = "seconds for the services to get ready: BOULDER_K8S_TIMEOUT, else 600"
-JSON = "print it as JSON"
-CLIENTS = {  # docs/acme-clients.md
-    "fake_dns": "address that every name resolves to for validation, or host-gateway: this host's as pods reach it",
-    "add_host": "NAME:ADDRESS for the pod's /etc/hosts; may be given more than once",
-    "config_overlay": "directory whose files take the place of those in test/config",
-}
+for name in ("bundle", "doctor"):
+    import_module(f"boulder_k8s.diagnose.{name}")
 
 FILE = "" if sys.argv[-2:] == ["images", "pin"] else None  # invoke asks for every positional word, and pin has no file
 
 
-def behind_dashes() -> list[str]:
-    """The words behind `--` as the shell gave them; invoke itself would join them."""
+def after_dashes() -> list[str]:
+    """The words after `--` as the shell gave them; invoke itself would join them."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
@@ -116,7 +106,7 @@ def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> N
         "tail": "begin with that many lines of each container, or all",
         "since": "begin there: 10m, 1h30m, or 2026-01-31T12:00:00",
         "previous": "of the containers' runs before their last restart",
-    },
+    }
 )
 def logs(
     _: Context,
@@ -129,21 +119,16 @@ def logs(
 ) -> None:
     """Print the services' logs.
 
-    Services may also stand behind two dashes: logs --follow -- bconsul bredis_1. What the tests say is in .runs/latest/.
+    Services may also stand after two dashes: logs --follow -- bconsul bredis_1. What the tests say is in .runs/latest/.
     """
-    names = [*services.replace(",", " ").split(), *behind_dashes()]
+    names = [*services.replace(",", " ").split(), *after_dashes()]
     wanted = commands.logs.LogOptions(names, follow, since, tail, previous, timestamps)
     sys.exit(guarded(lambda settings, signals: commands.logs.logs(settings, wanted)))
 
 
 @task(help={"next": NEXT, "timeout": TIMEOUT, **CLIENTS}, iterable=["add_host"])
 def run(
-    _: Context,
-    add_host: list[str],
-    next: bool = False,
-    timeout: str = "",
-    fake_dns: str = "",
-    config_overlay: str = "",
+    _: Context, add_host: list[str], next: bool = False, timeout: str = "", fake_dns: str = "", config_overlay: str = ""
 ) -> None:
     """Run a command in a fresh Boulder pod: run -- go test ./va
 
@@ -152,7 +137,7 @@ def run(
 
     def action(settings: Settings, signals: Signals) -> int:
         wanted = options(next, timeout, fake_dns, add_host, config_overlay)
-        return commands.run.run(settings, signals, behind_dashes(), wanted)
+        return commands.run.run(settings, signals, after_dashes(), wanted)
 
     sys.exit(guarded(action))
 
@@ -163,7 +148,7 @@ def exec(_: Context, service: str = "boulder") -> None:
 
     As `docker compose exec`, beside what runs there; ends with the command's exit code.
     """
-    sys.exit(guarded(lambda settings, signals: commands.exec.execute(settings, service, behind_dashes())))
+    sys.exit(guarded(lambda settings, signals: commands.exec.execute(settings, service, after_dashes())))
 
 
 @task(help={"service": SERVICE})
@@ -219,7 +204,7 @@ def render(_: Context, add_host: list[str], next: bool = False, fake_dns: str = 
         "json": JSON,
         "reruns": "how often tests that differ are run again on both sides",
         "output": "directory for report.json, report.md, junit.xml and the logs",
-    },
+    }
 )
 def parity(
     _: Context,
@@ -262,13 +247,4 @@ def images(_: Context, action: str, file: str | None = FILE) -> None:
 
     For a machine without a network. images pin writes the digests that registries gave into k8s/base.
     """
-    actions = {
-        "save": lambda settings, signals: airgap.transfer.save(settings, Path(file).resolve()),
-        "load": lambda settings, signals: airgap.transfer.load(settings, Path(file).resolve()),
-        "pin": lambda settings, signals: airgap.pins.pin(settings),
-    }
-
-    def unknown(*_: object) -> None:
-        raise Problem(f"There is no images {action}.", "There are images save FILE, images load FILE and images pin.")
-
-    sys.exit(guarded(actions.get(action, unknown)))
+    sys.exit(guarded(lambda settings, signals: commands.images.images(settings, action, file)))

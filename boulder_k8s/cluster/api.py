@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..host.names import NAMESPACE
-from . import connection
-from .connection import LOCK, Unusable, connect, import_client
+from .connection import LOCK, Unusable, connect, import_client, limits, pieces
 from .errors import Conflict, NotFound, Rejected, Unanswered, translated
 
 if TYPE_CHECKING:
@@ -160,12 +159,12 @@ class Api:
 
         https://kubernetes.io/docs/reference/using-api/server-side-apply/
         """
-        ordered = sorted(objects, key=lambda item: item["kind"] != "Namespace")
-        first = [item for item in ordered if item["kind"] == "Namespace"]
-        for item in first:
-            self.apply_one(item)
+        groups: tuple[list[dict], list[dict]] = ([], [])
+        for item in objects:
+            groups[item["kind"] != "Namespace"].append(item)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.apply_one, ordered[len(first) :]))
+            for group in groups:
+                list(pool.map(self.apply_one, group))
 
     def apply_one(self, item: dict) -> None:
         def send() -> None:
@@ -242,18 +241,3 @@ class Api:
             raise Unanswered(str(error)) from error
         except (HTTPError, OSError, ValueError) as error:  # no connection, or half an answer
             raise Unanswered(f"the API server does not answer: {error}") from error
-
-
-def limits(timeout: float | None) -> tuple[float, float]:
-    """Seconds for a connection and for the next byte of an answer."""
-    return connection.CONNECT, connection.ANSWER if timeout is None else timeout
-
-
-def pieces(response: Any) -> Iterator[bytes]:
-    """What a response brings, as it comes. Raises Unanswered if the connection breaks."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield from response.stream(1 << 16)
-    except (HTTPError, OSError) as error:
-        raise Unanswered(f"the connection broke: {error}") from error

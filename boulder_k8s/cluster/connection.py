@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..host.files import load_yaml, write_whole
+from .errors import Unanswered
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -108,3 +110,18 @@ def chosen(document: dict, context: str) -> tuple[dict, dict]:
     }
     found = named["contexts"][context]
     return named["clusters"][found["cluster"]], named["users"][found["user"]]
+
+
+def limits(timeout: float | None) -> tuple[float, float]:
+    """Seconds for a connection and for the next byte of an answer."""
+    return CONNECT, ANSWER if timeout is None else timeout
+
+
+def pieces(response: Any) -> Iterator[bytes]:
+    """What a response brings, as it comes. Raises Unanswered if the connection breaks."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield from response.stream(1 << 16)
+    except (HTTPError, OSError) as error:
+        raise Unanswered(f"the connection broke: {error}") from error

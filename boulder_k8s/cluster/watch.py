@@ -36,8 +36,10 @@ class Watch:
         while not self.stopped.is_set():
             try:
                 self.api.once(self.connection)
-            except ApiError:
-                pass  # the server comes back, or whoever asks `next` finds out why not
+            except (ApiError, LookupError):
+                # The server comes back, or whoever asks `next` finds out why not. The library looks for each field of an error in the
+                # stream; the server leaves out those that are empty.
+                pass
             self.changes.put({"type": "END"})
             self.stopped.wait(AGAIN)
 

@@ -18,7 +18,7 @@ def render(settings: Settings, options: Options) -> None:
     """Prints the YAML that `up` applies for this checkout, including its Secrets (they hold the throwaway test PKI).
     Needs no cluster.
 
-    If generate.sh has not run yet, it leaves the Secrets out and says so. Raises Problem if the manifests do not fit
+    If generate.sh has not run yet, the Secrets are empty, and a note says so. Raises Problem if the manifests do not fit
     the checkout, or if a configuration file is too large or cannot be read.
     """
     cluster = Cluster(settings, tools.find(settings))
@@ -28,6 +28,6 @@ def render(settings: Settings, options: Options) -> None:
         stack.apply_overrides()
         stack.image_ids = docker.image_ids(sorted({service.image for service in stack.services.values()}))
     if bare := staging.needs_generate(stack.checkout):
-        note("without the Secrets: test/certs/generate.sh has not run yet")
+        note("the Secrets are empty: test/certs/generate.sh has not run yet")
     with held(settings, "invoke render"):
         sys.stdout.write(stack.render(secrets=not bare).text)

@@ -167,5 +167,6 @@ def uids(project: Project) -> dict[str, str]:
         "-o",
         'jsonpath={range .items[*]}{.metadata.labels.app\\.kubernetes\\.io/name} {.metadata.uid}{"\\n"}{end}',
     )
-    # The pod of the run itself may still be on its way out.
-    return {name: uid for name, uid in (line.split() for line in text.splitlines()) if name != "boulder"}
+    # The pod of the run itself may still be on its way out; the one that waits is the next run's.
+    lines = (line.split() for line in text.splitlines())
+    return {name: uid for name, uid in lines if name not in ("boulder", "boulder-standby")}

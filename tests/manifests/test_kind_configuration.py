@@ -62,9 +62,10 @@ def kind_source() -> Path:
         pytest.skip("Go is not here, and kind's default node image is in its Go module")
     command = [go, "mod", "download", "-json", f"sigs.k8s.io/kind@v{tools.KIND}"]
     found = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=120)
-    if found.returncode:
-        pytest.skip(f"Go cannot get the module of kind {tools.KIND}: {found.stdout.strip().splitlines()[-2:]}")
-    return Path(json.loads(found.stdout)["Dir"])
+    module = json.loads(found.stdout or "{}")
+    if "Dir" not in module:
+        pytest.skip(f"Go cannot get the module of kind {tools.KIND}: {module.get('Error', found.stderr.strip())}")
+    return Path(module["Dir"])
 
 
 def test_what_tunes_the_node_is_patches_alone() -> None:

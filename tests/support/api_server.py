@@ -56,6 +56,7 @@ class ApiServer:
         self.faults: list[Fault] = []
         self.logs: dict[tuple[str, str], Log] = {}  # by pod and container
         self.ready = True  # what /readyz says
+        self.watch_error: dict | None = None  # the Status with which the next watch that looks ends
         self.stopping = threading.Event()
         self.server: Server | None = None
         self.port = 0

@@ -50,7 +50,12 @@ class Streams:
         self.begin("application/json")
         for item in there:
             self.event("ADDED", item)
-        while (left := deadline - time.monotonic()) > 0 and not self.api.stopping.is_set() and not self.has_left():
+        while (
+            not self.broken()
+            and (left := deadline - time.monotonic()) > 0
+            and not self.api.stopping.is_set()
+            and not self.has_left()
+        ):
             with store.changed:
                 if len(store.history) == position:
                     store.changed.wait(min(left, 0.2))
@@ -59,6 +64,13 @@ class Streams:
                 if change.key.kind == key.kind and key.namespace in ("", change.key.namespace):
                     self.tell(change, labels, fields)
         self.chunk(b"")
+
+    def broken(self) -> bool:
+        """Whether this watch ends with the error that a test wants."""
+        error, self.api.watch_error = self.api.watch_error, None
+        if error:
+            self.event("ERROR", error)
+        return bool(error)
 
     def tell(self, change: Change, labels: str, fields: str) -> None:
         """An object that the selectors select no more is deleted, for who watches."""
