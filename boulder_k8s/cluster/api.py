@@ -167,6 +167,8 @@ class Api:
                 list(pool.map(self.apply_one, group))
 
     def apply_one(self, item: dict) -> None:
+        """Applies one object. Raises ApiError."""
+
         def send() -> None:
             self.send(
                 "server_side_apply", item["kind"], version=item["apiVersion"], body=item, force_conflicts=True,

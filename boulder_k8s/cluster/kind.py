@@ -43,6 +43,7 @@ class Cluster:
 
     @property
     def kubectl(self) -> Kubectl:
+        """kubectl for `exec` and `describe` on this cluster."""
         return Kubectl(self.tools.kubectl, self.settings.kubeconfig, self.settings.context)
 
     def kind(self, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
@@ -168,6 +169,7 @@ class Cluster:
         )
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
+        """One attempt: `kind create cluster`, then Consul's names for CoreDNS. Raises process.Failed, ApiError."""
         self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
         path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
@@ -176,6 +178,7 @@ class Cluster:
             network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
     def cannot(self, error: process.Failed) -> Problem:
+        """Returns the Problem that shows kind's own words."""
         return Problem(
             f"kind cannot make cluster {self.settings.cluster}.",
             "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",

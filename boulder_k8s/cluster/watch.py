@@ -33,6 +33,7 @@ class Watch:
         self.thread = threading.Thread(target=self.follow, daemon=True)
 
     def follow(self) -> None:
+        """Watches until `stop`, in a thread; connects again whenever the connection ends."""
         while not self.stopped.is_set():
             try:
                 self.api.once(self.connection)
@@ -69,6 +70,7 @@ class Watch:
         return True
 
     def take(self, event: dict) -> None:
+        """Takes in one event of the API server."""
         if event["type"] == "END":
             self.objects.clear()  # the next connection lists what there is
         elif event["type"] == "DELETED":

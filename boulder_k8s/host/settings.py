@@ -71,10 +71,12 @@ class Settings:
 
     @property
     def kubeconfig(self) -> Path:
+        """The cluster's own kubeconfig; nobody else's is read or written."""
         return self.state / "kubeconfig"
 
     @property
     def context(self) -> str:
+        """The context in that kubeconfig."""
         return f"kind-{self.cluster}"  # kind's naming
 
     @property
@@ -105,6 +107,7 @@ class Settings:
 
 
 def directory_url(port: int) -> str:
+    """Returns the address of the ACME directory at a port of this machine."""
     return f"http://localhost:{port}/directory"
 
 

@@ -44,11 +44,11 @@ def compare(document: dict, objects: list[dict]) -> list[Difference]:
     return found
 
 
-def facts(value: object) -> int:
+def count_facts(value: object) -> int:
     """How many values the Compose file has: what agreement is worth."""
     if isinstance(value, dict):
-        return sum(facts(item) for item in value.values())
-    return sum(facts(item) for item in value) if isinstance(value, list) else 1
+        return sum(count_facts(item) for item in value.values())
+    return sum(count_facts(item) for item in value) if isinstance(value, list) else 1
 
 
 def of_service(service: dict, name: str, rendered: Manifests, document: dict, checkout: str) -> Iterator[Fact]:
@@ -72,6 +72,7 @@ def of_service(service: dict, name: str, rendered: Manifests, document: dict, ch
 
 
 def environment(service: dict, container: dict) -> Iterator[Fact]:
+    """Every variable of the service, and every variable of the container."""
     given = {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None}
     made = {item["name"]: item.get("value", json.dumps(item.get("valueFrom"))) for item in container.get("env", [])}
     for key in sorted({*given, *made}):
@@ -164,6 +165,7 @@ def tagged(image: str) -> str:
 
 
 def words(value: list[str] | str | None) -> str:
+    """Returns a Compose value as text that can be compared; ABSENT if there is none."""
     return ABSENT if not value else value if isinstance(value, str) else json.dumps(value)
 
 

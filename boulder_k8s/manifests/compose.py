@@ -159,4 +159,5 @@ def setup_command(services: dict[str, Service]) -> list[str]:
 
 
 def words(service: Service, key: str) -> list[str]:
+    """Returns a list of the service's document, such as its entrypoint; empty if it has none."""
     return list(service.document.get(key) or [])

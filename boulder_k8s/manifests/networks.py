@@ -20,6 +20,7 @@ def published(service: dict, container: dict) -> Iterator[Fact]:
 
 
 def networks(service: dict, name: str, rendered: Manifests, document: dict) -> Iterator[Fact]:
+    """The service's networks: addresses and aliases, or that it has no network."""
     if service.get("network_mode"):
         isolated = any(
             item["kind"] == "NetworkPolicy"
@@ -69,6 +70,7 @@ def within(address: str, network: str | None) -> str:
 
 
 def hosts(service: dict, pod: dict) -> Iterator[Fact]:
+    """The names that Compose's extra_hosts and the pod's hostAliases add to /etc/hosts."""
     given = dict(extra_hosts(service))
     made = {host: item["ip"] for item in pod.get("hostAliases", []) for host in item["hostnames"]}
     for host in sorted({*given, *made}):

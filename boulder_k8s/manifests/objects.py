@@ -15,9 +15,11 @@ class Manifests:
         self.config_maps = {item["metadata"]["name"]: item for item in objects if item["kind"] == "ConfigMap"}
 
     def pod(self, name: str) -> dict:
+        """Returns the pod's description of a workload."""
         return self.workloads[name]["spec"]["template"]["spec"]
 
     def container(self, name: str) -> dict:
+        """Returns the container that is named like its workload."""
         return next(item for item in self.pod(name)["containers"] if item["name"] == name)
 
     def scripts(self, name: str) -> str:

@@ -62,6 +62,7 @@ class Rendered:
     objects: list[dict]
 
     def workload(self, name: str) -> dict:
+        """Returns a Deployment or StatefulSet by its name."""
         return next(
             item for item in self.objects if item["kind"] in WORKLOAD_KINDS and item["metadata"]["name"] == name
         )
@@ -105,10 +106,10 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     )
     documents = all_patches(settings.root / "k8s/base", options, boulder)
     for name, document in documents.items():
-        write(directory / f"{name}-patch.yaml", document)
+        write_yaml(directory / f"{name}-patch.yaml", document)
     # The real path: kustomize resolves links in its own working directory, and not in this one.
     ours = os.path.relpath(settings.root / "k8s", directory.resolve())
-    write(
+    write_yaml(
         directory / "kustomization.yaml",
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -170,6 +171,7 @@ def is_mounted(name: str, services: dict[str, Service]) -> bool:
 
 
 def service_of(services: dict[str, Service], workload: str) -> Service:
+    """Returns the Compose service of a workload."""
     return next(service for service in services.values() if service.object_name == workload)
 
 
@@ -195,5 +197,6 @@ def image_override(base: str, reference: str) -> dict:
     return {"name": base, "newName": name, **({"digest": digest} if digest else {"newTag": tag})}
 
 
-def write(path: Path, document: dict) -> None:
+def write_yaml(path: Path, document: dict) -> None:
+    """Writes one YAML document."""
     path.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -86,6 +86,7 @@ def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str
 def static_part(
     settings: Settings, checkout: Checkout, document: dict, config_next: bool, kubectl: Path, intended: list
 ) -> Part:
+    """Compares the Compose file with the rendered manifests. Raises Problem if they cannot be rendered."""
     services = compose.services(document)
     rendered = overlay.render(
         settings,
@@ -100,17 +101,18 @@ def static_part(
     )
     found = compare.compare(document, rendered.objects)
     unlisted, listed = differences.partition(found, intended)
-    return Part("static", compare.facts(document), unlisted, listed)
+    return Part("static", compare.count_facts(document), unlisted, listed)
 
 
 def probe_part(sides: Iterable, document: dict, directory: Path, intended: list) -> Part:
+    """Compares what a program in Boulder's container sees on both sides. Raises Problem if a side cannot be probed."""
     services = sorted(document["services"])
     names = sorted(names_of(document))
     one, other = (probe.take(side, services, names, directory) for side in sides)
     unlisted, listed = differences.partition(probe.compare(one, other), intended)
     mute = sorted(subject for subject in one if "container" in one[subject] and subject.startswith("from "))
     notes = [f"ports could not be tried {subject}: {one[subject]['container']}" for subject in mute]
-    return Part("probe", probe.facts(one), unlisted, listed, notes=notes)
+    return Part("probe", probe.count_facts(one), unlisted, listed, notes=notes)
 
 
 def names_of(document: dict) -> set[str]:
@@ -127,6 +129,7 @@ def names_of(document: dict) -> set[str]:
 
 
 def results_part(sides: Sequence, arguments: Sequence[str], reruns: int, directory: Path, intended: list) -> Part:
+    """Compares what the same tests say on both sides; those that differ run again, `reruns` times."""
     rounds = []
     found: list = []
     notes = [f"test.sh {' '.join(arguments)}"]

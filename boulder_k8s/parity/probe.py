@@ -124,6 +124,6 @@ def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str
     return found
 
 
-def facts(report: dict[str, dict[str, str]]) -> int:
+def count_facts(report: dict[str, dict[str, str]]) -> int:
     """Returns how many facts a report holds."""
     return sum(len(aspects) for aspects in report.values())
