@@ -41,8 +41,10 @@ class Controller:
         def act() -> None:
             try:
                 what(*arguments)
-            except Refusal:
-                pass  # the object is gone meanwhile
+            except Refusal as refusal:
+                if refusal.code == 403:  # the namespace is too new for pods; a real controller tries again, too
+                    self.later(0.1, what, *arguments)
+                # Otherwise the object is gone meanwhile.
 
         if not delay:
             act()

@@ -47,9 +47,9 @@ class Fault:
 class ApiServer:
     """The server and its cluster. `requests` has all that it was asked; `controller` what the cluster does by itself."""
 
-    def __init__(self, *namespaces: str) -> None:
-        """namespaces: what a new cluster has besides Kubernetes' own; if there are none, `boulder`."""
-        self.namespaces = namespaces or (NAMESPACE,)
+    def __init__(self, namespaces: tuple[str, ...] = (NAMESPACE,)) -> None:
+        """namespaces: what a new cluster has besides Kubernetes' own."""
+        self.namespaces = namespaces
         self.store = Store()
         self.controller = Controller(self.store)
         self.requests: list[Request] = []

@@ -36,11 +36,23 @@ class Machine:
         (self.state / "pod.json").write_text(json.dumps(pod))
         if pod["spec"]["containers"][0]["command"][-1] == "standby":
             (directory / "waiting").touch()
-            while not (directory / "go").exists():
-                if self.api.stopping.wait(0.01):
-                    return
-            (directory / "go").unlink()
+            if not self.is_claimed(pod, directory):
+                return
         (directory / "started").touch()
+
+    def is_claimed(self, pod: dict, directory: Path) -> bool:
+        """Waits until a wrapper claims a pod; False once it is deleted."""
+        uid = pod["metadata"]["uid"]
+        while not self.api.stopping.wait(0.01):
+            found = self.api.find("Pod", pod["metadata"]["name"])
+            if not found or found["metadata"]["uid"] != uid:
+                return False
+            try:
+                (directory / "go").unlink()
+                return True
+            except FileNotFoundError:
+                pass  # not yet
+        return False
 
     def environment(self, **more: str) -> dict[str, str]:
         return {

@@ -47,7 +47,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         fake.write_text(f"#!{sys.executable}\n" + (FAKES / f"{tool}.py").read_text())
         fake.chmod(0o755)
     (state / "kubectl-real").symlink_to(Path(sys.prefix) / "bin/kubectl")
-    with ApiServer() as api:
+    with ApiServer(namespaces=()) as api:
         (state / "api-url").write_text(api.url)
         found = Machine(project, checkout, state, api)
         api.controller.on_pod.append(found.start_pod)

@@ -348,11 +348,35 @@ def test_a_run_claims_the_pod_that_waits(machine: Machine) -> None:
     waiting = machine.api.find("Pod", "boulder-tests")
     assert waiting["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder-standby"
     machine.tell("exit-code", "7")
+    machine.api.requests.clear()
     assert machine.run("t").returncode == 7
     assert record()["standby"] is True
-    assert len(machine.api.asked("PATCH", "/pods/boulder-tests")) == 1
+    pods = [item for item in machine.api.requests if "/pods" in item.path and item.method != "GET"]
+    # None is created but the next run's, after the one that waited has run the tests and is deleted.
+    assert [item.method for item in pods] == ["PATCH", "DELETE", "POST"]
+    assert pods[1].body["preconditions"]["uid"] == waiting["metadata"]["uid"]
     assert machine.api.find("Pod", "boulder-tests")["metadata"]["uid"] != waiting["metadata"]["uid"]  # the next one's
     assert machine.run("t", USE_VITESS="true").returncode == 7  # another pod than the one that waits
     assert record()["standby"] is False
     assert machine.run("t", BOULDER_K8S_STANDBY="false").returncode == 7
     assert machine.api.find("Pod", "boulder-tests") is None
+
+
+def test_a_claim_whose_answer_is_lost_is_a_claim(machine: Machine) -> None:
+    assert machine.run("t").returncode == 0
+    machine.api.cut("PATCH", "/pods/boulder-tests", when="after")
+    assert machine.run("t").returncode == 0
+    assert json.loads((machine.project / ".runs/latest/run.json").read_text())["standby"] is True
+
+
+def test_a_service_that_crashes_is_named_with_the_end_of_its_log(machine: Machine) -> None:
+    """A StatefulSet, whose pod has an ordinal."""
+    machine.api.controller.crashes["bmariadb"] = 3
+    machine.api.say("bmariadb-0", "bmariadb", "no room for the tables", previous=True)
+    result = machine.run("t")
+    assert result.returncode == 2
+    assert "bmariadb-0 (container bmariadb) cannot start: ended 2 times, last with exit code 3" in result.stderr
+    assert "no room for the tables" in result.stderr
+    machine.api.controller.crashes.clear()
+    machine.api.controller.settle_all()
+    assert machine.run("t").returncode == 0

@@ -1,3 +1,4 @@
+import http.client
 import json
 import os
 import sys
@@ -11,6 +12,18 @@ with open(f"{STATE}/kind.calls", "a") as file:
 
 def option(name):
     return next((word.split("=", 1)[1] for word in words if word.startswith(f"--{name}=")), None)
+
+
+def reset():
+    """The API server's cluster is another one now."""
+    server = http.client.HTTPConnection(told_url().removeprefix("http://"), timeout=10)
+    server.request("POST", "/fake/reset")
+    server.getresponse().read()
+
+
+def told_url():
+    with open(f"{STATE}/api-url") as file:
+        return file.read()
 
 
 if words[0] == "version":
@@ -35,11 +48,13 @@ elif words[:2] == ["create", "cluster"]:
         json.dump(
             {"Id": "node-1", "State": {"Running": True}, "Mounts": mounts, "HostConfig": {"PortBindings": ports}}, file
         )
+    reset()
     context = f"kind-{option('name')}"
     with open(option("kubeconfig"), "w") as file:
-        cluster = {"name": context, "cluster": {"server": open(f"{STATE}/api-url").read()}}
+        cluster = {"name": context, "cluster": {"server": told_url()}}
         user = {"name": context, "user": {}}
         both = {"name": context, "context": {"cluster": context, "user": context}}
         json.dump({"clusters": [cluster], "users": [user], "contexts": [both]}, file)
 elif words[:2] == ["delete", "cluster"] and os.path.exists(f"{STATE}/node"):
     os.remove(f"{STATE}/node")
+    reset()
