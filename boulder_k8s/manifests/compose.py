@@ -99,16 +99,12 @@ def services(document: dict) -> dict[str, Service]:
     }
 
 
-# A variable that a Compose file mentions: $NAME, ${NAME...}; or a name without a value, as `environment` may list it.
-# https://docs.docker.com/reference/compose-file/interpolation/
-MENTIONED = re.compile(r"\$\{?([A-Za-z_]\w*)|^\s*(?:-\s*)?[\"']?([A-Za-z_]\w*)[\"']?\s*:?\s*(?:#.*)?$", re.MULTILINE)
-DECIDING = ("COMPOSE_", "DOCKER_")  # what these begin tells Compose itself what to do
-ELSEWHERE = (
-    "include",
-    "extends",
-    "env_file",
-    "label_file",
-)  # keys that read files which `fingerprint` does not look at
+# Compose names variables in many ways: $NAME, ${NAME:-...}, [NAME] or {NAME: } in `environment` and `args`, and
+# `environment: NAME` in `configs`. So every word of its files may be one: a word too many only means one more question.
+WORD = re.compile(r"[A-Za-z_]\w*")
+DECIDING = ("COMPOSE_", "DOCKER_")  # variables of these names tell Compose itself what to do
+# What makes Compose read files that `fingerprint` does not look at.
+ELSEWHERE = re.compile(r"""\b(include|extends|env_file|label_file)["']?\s*:|\bCOMPOSE_(FILE|ENV_FILES)\b""")
 
 
 def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[str, str] = os.environ) -> dict:
@@ -122,18 +118,17 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
 
 
 def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:
-    """What Compose's answer depends on, hashed; empty where it reads files that only it knows of."""
-    if any(name in environ for name in ("COMPOSE_FILE", "COMPOSE_ENV_FILES")):
+    """Returns a hash of what Compose's answer depends on; "" if that includes files that only Compose knows."""
+    if "COMPOSE_FILE" in environ or "COMPOSE_ENV_FILES" in environ:
         return ""
     mentioned = {"HOME"}  # what ~ is
     digest = hashlib.sha256(f"{checkout} {config_next} {shutil.which('docker')}".encode())
     names = [*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"]
     for path in sorted(path for path in names if path.is_file()):
-        content = path.read_bytes()
-        if any(re.search(rb"^[\s-]*" + word.encode() + rb"\s*:", content, re.MULTILINE) for word in ELSEWHERE):
+        text = path.read_bytes().decode(errors="replace")
+        if ELSEWHERE.search(text):
             return ""
-        text = content.decode(errors="replace")
-        mentioned.update(*MENTIONED.findall(text))
+        mentioned.update(WORD.findall(text))
         digest.update(json.dumps([path.name, text]).encode())
     kept = {key: value for key, value in environ.items() if key in mentioned or key.startswith(DECIDING)}
     digest.update(json.dumps(sorted(kept.items())).encode())

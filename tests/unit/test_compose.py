@@ -114,3 +114,46 @@ def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Progra
     assert [asked(COMPOSE_FILE="other.yml"), asked(COMPOSE_FILE="other.yml")] == [1, 1]
     (checkout / "docker-compose.yml").write_text("services:\n  a:\n    env_file: b\n")
     assert [asked(), asked()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "mention",
+    [
+        "    image: x:$NAME",
+        "    image: x:${NAME:-${OTHER}}",
+        "    environment:\n      - NAME",
+        "    environment:\n      NAME:",
+        "    environment: [OTHER, NAME]",
+        "    environment: {NAME: , OTHER: 1}",
+        '    environment: ["NAME"]',
+        "    build: {args: [NAME]}",
+        "configs:\n  a:\n    environment: NAME",
+    ],
+)
+def test_a_variable_that_a_file_mentions_is_part_of_the_key(tmp_path: Path, mention: str) -> None:
+    (tmp_path / "docker-compose.yml").write_text(f"services:\n  a:\n{mention}\n")
+    keys = [compose.fingerprint(tmp_path, False, environ) for environ in ({}, {"NAME": "1"}, {"NAME": "2"})]
+    assert "" not in keys
+    assert len(set(keys)) == 3
+
+
+def test_a_new_terminals_variables_are_not_part_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "docker-compose.yml").write_text("services:\n  a:\n    image: x:$NAME\n")
+    terminal = {"TERM": "xterm", "SSH_TTY": "/dev/pts/1", "NAMES": "x", "_": "x", "PWD": "/elsewhere"}
+    assert compose.fingerprint(tmp_path, False, terminal) == compose.fingerprint(tmp_path, False, {})
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("docker-compose.yml", "services:\n  a:\n    extends:\n      file: b\n"),
+        ("docker-compose.yml", "services:\n  a: {image: x, env_file: b}\n"),
+        ("docker-compose.yml", 'services:\n  a:\n    "label_file": b\n'),
+        ("docker-compose.override.yml", "include : [b]\n"),
+        (".env", "COMPOSE_FILE=other.yml\n"),
+        (".env", "COMPOSE_ENV_FILES=other.env\n"),
+    ],
+)
+def test_an_answer_that_depends_on_further_files_has_no_key(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / file).write_text(text)
+    assert compose.fingerprint(tmp_path, False, {}) == ""
