@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import socket
 import threading
@@ -16,7 +17,8 @@ from boulder_k8s.diagnose import project
 from boulder_k8s.diagnose.doctor import CHECKS, Check, doctor, examine
 from boulder_k8s.diagnose.machine import FAIL, OK, WARNING, Machine
 from boulder_k8s.host import lock, state, tools
-from boulder_k8s.host.settings import Settings, parse_ports
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import ROOT, Settings, parse_ports
 from boulder_k8s.host.tools import Tools
 
 INFO = {
@@ -227,3 +229,22 @@ def test_images_of_clusters_that_are_gone(machine: Machine, programs: Programs) 
     assert "KIND_CLUSTER=old invoke down --images" in found(machine, "volumes").found
     programs.answer("docker", "container inspect old-control-plane", """echo '[{"Id": "old"}]'""")
     assert found(machine, "volumes").found == "no images of clusters that are gone"
+
+
+def test_a_message_points_only_at_lines_that_the_doctor_has() -> None:
+    calls = [
+        node
+        for path in (ROOT / "boulder_k8s").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem"
+    ]
+    pointed = {keyword.value.value for call in calls for keyword in call.keywords if keyword.arg == "check"}
+    assert {"docker-engine", "host-ports", "lock"} <= pointed
+    assert pointed <= {check.__name__.replace("_", "-") for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"), [("", "Do it."), ("lock", "Do it. More: `invoke doctor`, its line lock.")]
+)
+def test_the_advice_names_the_doctors_line(check: str, expected: str) -> None:
+    assert Problem("Wrong.", "Do it.", check=check).advice() == expected
