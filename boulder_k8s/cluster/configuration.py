@@ -49,7 +49,7 @@ def configuration(settings: Settings, checkout: Checkout, node_image: str, kept:
             *([{"hostPath": str(kept), "containerPath": volume.DIRECTORY}] if kept else []),
         ],
         "extraPortMappings": [
-            {"listenAddress": "127.0.0.1", "hostPort": port.host, "containerPort": port.container}
+            {"listenAddress": port.address, "hostPort": port.host, "containerPort": port.container}
             for port in settings.ports
         ],
     }

@@ -122,8 +122,8 @@ class Cluster:
                 check="cluster",
             )
         ports = published(node)
-        if ports != {(port.host, port.container) for port in self.settings.ports}:
-            have = ",".join(f"{host}:{container}" for host, container in sorted(ports))
+        if ports != set(self.settings.ports):
+            have = ",".join(str(port) for port in sorted(ports))
             raise Problem(
                 f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
                 again,
@@ -175,7 +175,7 @@ class Cluster:
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={path}")
             self.api.forget()
-            network.add_stub_zone(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
+            network.follow_consul(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
 
     def cannot(self, error: process.Failed) -> Problem:
         """Returns the Problem that shows kind's own words."""

@@ -1,4 +1,4 @@
-"""The cluster's network: DNS for Consul's names, and an immediate refusal at addresses that no pod has any more."""
+"""The cluster's network as Compose has it: DNS asks Consul alone, and what nobody listens on is refused at once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from ..host.settings import Settings
 from .api import Api
 
 STUB_ZONE = "consul:53"
+MACHINES_RESOLVER, CONSUL = "forward . /etc/resolv.conf", "forward . 10.77.77.10"  # in kubeadm's Corefile, and instead
+CHAIN = "BOULDER-CLOSED"  # of the node's packet filter
+# Compose's networks; what a Service takes up is translated before it comes here.
+NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
 
 
-def add_stub_zone(system: Api, corefile: str) -> None:
-    """Adds the zone `consul` to CoreDNS, as Compose's `dns: 10.77.77.10` makes Docker's resolver use Consul. Raises
-    ApiError.
+def follow_consul(system: Api, corefile: str) -> None:
+    """Makes CoreDNS ask Consul alone, as Compose's `dns: 10.77.77.10` makes Docker's resolver. Raises ApiError.
+
+    Consul has no recursors: what it does not know fails at once, whether there is an internet or not, and whether the
+    machine's own resolver answers or not. The Corefile that is there is amended: the zone `consul` is added, which keeps
+    no answers, and the default zone forwards to Consul.
 
     system: the API server's namespace kube-system. corefile: the zone's block.
     """
     found = system.get("ConfigMap", "coredns")
     if STUB_ZONE in found["data"]["Corefile"]:
         return
-    both = found["data"]["Corefile"].rstrip("\n") + "\n" + corefile
+    both = found["data"]["Corefile"].replace(MACHINES_RESOLVER, CONSUL).rstrip("\n") + "\n" + corefile
     system.patch("ConfigMap", "coredns", {"data": {"Corefile": both}})
     # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node. The kubelet
     # checks every second whether it is ready, not every ten: all lookups of names wait for it.
@@ -48,3 +55,33 @@ def refuse_dead_pods(settings: Settings) -> str:
     pods = load_yaml(settings.root / "k8s/cluster/kind.yaml")["networking"]["podSubnet"]
     process.run(["docker", "exec", settings.node, "ip", "route", "replace", "unreachable", pods], timeout=60)
     return pods
+
+
+def service_addresses(objects: list[dict]) -> list[str]:
+    """Returns the fixed addresses of the Services among rendered objects."""
+    found = {item["spec"].get("clusterIP", "") for item in objects if item["kind"] == "Service"}
+    return sorted(found - {"", "None"})
+
+
+def refuse_closed_ports(settings: Settings, addresses: list[str]) -> list[str]:
+    """Makes the node refuse what no Service takes up: a closed port with a reset, an address that nothing has with
+    "host unreachable", as Compose's bridge does. Returns the addresses. Raises process.Failed.
+
+    Otherwise such a packet would leave the machine by its default route: kube-proxy translates only the ports that a
+    Service lists. The rules are gone after the node is started again.
+
+    addresses: those that Services have.
+    """
+    rules = ["*filter", f":{CHAIN} - [0:0]"]
+    for address in addresses:
+        rules.append(f"-A {CHAIN} -d {address}/32 -p tcp -j REJECT --reject-with tcp-reset")
+        rules.append(f"-A {CHAIN} -d {address}/32 -j REJECT --reject-with icmp-port-unreachable")
+    rules += [f"-A {CHAIN} -d {network} -j REJECT --reject-with icmp-host-unreachable" for network in NETWORKS]
+    on_node = ["docker", "exec", "-i", settings.node]
+    process.run([*on_node, "iptables-restore", "--noflush"], input="\n".join([*rules, "COMMIT", ""]), timeout=60)
+    jump = ["FORWARD", "-j", CHAIN]
+    try:
+        process.run([*on_node, "iptables", "-C", *jump], timeout=60)
+    except process.Failed:  # not there yet
+        process.run([*on_node, "iptables", "-A", *jump], timeout=60)
+    return addresses

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from pathlib import Path
 
 from ..host import docker
 from ..host.errors import Problem
-from ..host.settings import Settings
+from ..host.settings import LOOPBACK, Port, Settings
 
 # Docker Desktop mounts through a virtual machine, and may report paths of that machine. The labels
 # `desktop.docker.io/binds/N/Source` have the host's. On macOS they may be missing: then the host's follow the prefix.
@@ -32,10 +33,10 @@ def mounts(container: dict) -> dict[str, str]:
     return {inside: told.get(inside, source) for inside, source in found.items()}
 
 
-def published(node: dict) -> set[tuple[int, int]]:
-    """Returns the pairs (host port, pod's port) that a node publishes for Boulder. node: from `docker inspect`."""
+def published(node: dict) -> set[Port]:
+    """Returns the ports that a node publishes for Boulder. node: as `docker inspect` describes it."""
     return {
-        (int(binding["HostPort"]), int(port.split("/")[0]))
+        Port(int(binding["HostPort"]), int(port.split("/")[0]), binding.get("HostIp") or LOOPBACK)
         for port, bindings in (node["HostConfig"].get("PortBindings") or {}).items()
         for binding in bindings
         if port != "6443/tcp"
@@ -54,17 +55,22 @@ def identity(path: Path) -> list[int]:
 def check_ports(settings: Settings) -> None:
     """Raises Problem if another program uses one of the host ports that the cluster will publish."""
     for port in settings.ports:
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in port.address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port.host))
+                probe.bind((port.address, port.host))
             except PermissionError:
                 continue  # only root may bind it: Docker reports whether it is free
             except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise Problem(
+                        f"BOULDER_PORTS names {port.address}, which is no address of this machine.",
+                        "Name one that `ip address` shows, or 0.0.0.0 for all of them.",
+                    ) from error
                 holders = docker.publishers(port.host)
                 who = f"container {', '.join(holders)}" if holders else "another program"
                 raise Problem(
-                    f"Port {port.host} on 127.0.0.1 is taken by {who}.",
+                    f"Port {port.host} on {port.address} is taken by {who}.",
                     "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
                     check="host-ports",
                 ) from error

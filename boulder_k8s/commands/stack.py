@@ -46,9 +46,7 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
 
 @contextmanager
 def explained(stack: Stack, run: Run) -> Iterator[None]:
-    """If the block raises Problem, keeps what the cluster knows in RUN/cluster/; if the node lacks an image, the next
-    command loads all.
-    """
+    """If the block raises Problem, keeps what the cluster knows; if the node lacks an image, the next command loads all."""
     try:
         yield
     except Problem as problem:
@@ -133,6 +131,8 @@ class Stack:
         rendered = self.render()
         drift.check(self.document, rendered.objects, os.environ)
         self.apply("applied", [item for item in rendered.objects if not is_boulder(item)])
+        there = network.service_addresses(rendered.objects)
+        self.once_a_start("closed", lambda: network.refuse_closed_ports(self.settings, there), there)
         names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
         if rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known):
             # A cluster that has just started: CoreDNS may be the last.
@@ -146,9 +146,10 @@ class Stack:
         engine = self.once_a_start("engine", docker.version)
         return {**tools.versions(self.settings, self.cluster.tools), "docker": engine}
 
-    def once_a_start(self, name: str, ask: Callable[[], str]) -> str:
-        """Returns the answer of `ask`, which is called once for each start of the node. name: a key of state.FILES."""
-        return state.remembered(self.settings.file(name), self.node_id + self.node_started, ask)
+    def once_a_start(self, name: str, ask: Callable[[], Any], also: Any = None) -> Any:
+        """Returns the answer of `ask`, called once for each start of the node. name: a key of state.FILES. also: what
+        else the answer depends on."""
+        return state.remembered(self.settings.file(name), [self.node_id, self.node_started, also], ask)
 
     def apply_overrides(self) -> None:
         """Applies the user's changes to the Compose file that was read. Raises Problem if they need the host's address
@@ -240,7 +241,8 @@ class Stack:
         """Returns what decides how a pod is made and its description does not say: this start of this node, and the
         images.
         """
-        return [self.node_id, self.node_started, self.image_ids]
+        owner = (self.checkout.path / "test").stat()
+        return [self.node_id, self.node_started, self.image_ids, owner.st_uid, owner.st_gid]
 
 
 def is_boulder(item: dict) -> bool:

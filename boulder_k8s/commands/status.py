@@ -14,7 +14,7 @@ from ..cluster.node import mounts, published
 from ..host import tools
 from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
 from ..host.progress import overdue
-from ..host.settings import Settings, directory_url
+from ..host.settings import Settings, bracketed
 from ..manifests.checkout import Checkout
 from ..manifests.workloads import WORKLOAD_KINDS, workloads
 from ..run import standby
@@ -80,8 +80,8 @@ def look(settings: Settings) -> Status:
     found.checkout = mounts(node).get(CHECKOUT_MOUNT, "")
     found.revision = Checkout(Path(found.checkout)).revision() if found.checkout else ""
     ports = sorted(published(node))  # those that the cluster has, which BOULDER_PORTS cannot change any more
-    found.ports = [f"127.0.0.1:{host} -> {container}" for host, container in ports]
-    found.directory_url = next((directory_url(host) for host, container in ports if container == 4001), "")
+    found.ports = [f"{bracketed(port.address)}:{port.host} -> {port.container}" for port in ports]
+    found.directory_url = next((port.directory_url for port in ports if port.container == 4001), "")
     if found.node != "running" or not settings.kubeconfig.exists():
         return found
     objects = cluster.api.list(*WORKLOAD_KINDS, "Pod", "Service", timeout=20, patience=5)

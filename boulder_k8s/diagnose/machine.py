@@ -148,7 +148,7 @@ def host_ports(machine: Machine) -> tuple[str, ...]:
     if docker.inspect_container(machine.settings.node):
         return OK, "published by the cluster that is there"
     check_ports(machine.settings)
-    return OK, f"{', '.join(str(port.host) for port in machine.settings.ports)} are free on 127.0.0.1"
+    return OK, f"{', '.join(str(port) for port in machine.settings.ports)}: free"
 
 
 def subnets(machine: Machine) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from . import state
@@ -13,15 +14,29 @@ from .errors import Problem
 from .files import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = (LOOPBACK, "0.0.0.0", "::1", "::")  # addresses at which `localhost` reaches a port
 DEFAULT_PORTS = "4001,4003"  # docker-compose.yml, services.boulder.ports
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Port:
-    """A port of the Boulder pod that the host's 127.0.0.1 answers on."""
+    """A port of the Boulder pod that this machine answers on. address: of this machine, without brackets."""
 
     host: int
     container: int
+    address: str = LOOPBACK
+
+    def __str__(self) -> str:
+        """As BOULDER_PORTS takes it."""
+        address = "" if self.address == LOOPBACK else f"{bracketed(self.address)}:"
+        return f"{address}{self.host}:{self.container}"
+
+    @property
+    def directory_url(self) -> str:
+        """The ACME directory, if this is the port 4001 of the pod."""
+        name = "localhost" if self.address in EVERYWHERE else bracketed(self.address)
+        return f"http://{name}:{self.host}/directory"
 
 
 @dataclass(frozen=True)
@@ -102,13 +117,12 @@ class Settings:
     @property
     def directory_url(self) -> str:
         """The ACME directory as the host reaches it."""
-        host = next((port.host for port in self.ports if port.container == 4001), 4001)
-        return directory_url(host)
+        return next((port for port in self.ports if port.container == 4001), Port(4001, 4001)).directory_url
 
 
-def directory_url(port: int) -> str:
-    """Returns the address of the ACME directory at a port of this machine."""
-    return f"http://localhost:{port}/directory"
+def bracketed(address: str) -> str:
+    """Returns an address as it stands in front of a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 def pinned_node_image(root: Path) -> str:
@@ -117,18 +131,27 @@ def pinned_node_image(root: Path) -> str:
 
 
 def parse_ports(text: str) -> tuple[Port, ...]:
-    """Ports from Compose's short syntax, comma-separated: "4001,14003:4003". Raises Problem when it is not that."""
+    """Returns the ports of a list in Compose's short syntax, with commas between: "4001,14003:4003,0.0.0.0:4431:4431".
+
+    Without an address a port is published at 127.0.0.1 alone. Raises Problem if it is not such a list.
+    https://docs.docker.com/reference/compose-file/services/#short-syntax-4
+    """
     ports = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(?:(\d{1,5}):)?(\d{1,5})\s*", part)
-        numbers = [int(number) for number in match.groups() if number] if match else []
-        if not numbers or not all(0 < number < 65536 for number in numbers):
+        match = re.fullmatch(r"\s*(?:(?:(\[[^\]]*\]|[0-9.]+):)?(\d{1,5}):)?(\d{1,5})\s*", part)
+        address, host, container = match.groups() if match else ("", "", "0")
+        numbers = [int(host or container), int(container)]
+        try:
+            address = str(ip_address(address.strip("[]"))) if address else LOOPBACK
+        except ValueError:
+            numbers = [0]
+        if not all(0 < number < 65536 for number in numbers):
             raise Problem(
                 f"BOULDER_PORTS={text!r} is not a list of ports.",
-                "Write HOST:CONTAINER pairs, as in BOULDER_PORTS=14001:4001,14003:4003.",
+                "Write [ADDRESS:]HOST:CONTAINER, as in BOULDER_PORTS=14001:4001,0.0.0.0:14003:4003.",
             )
-        ports.append(Port(numbers[0], numbers[-1]))
-    if len({port.host for port in ports}) < len(ports):
+        ports.append(Port(*numbers, address))
+    if len({(port.address, port.host) for port in ports}) < len(ports):
         raise Problem(
             f"BOULDER_PORTS={text!r} names a port of the host twice.", "Give each port of the host one counterpart."
         )

@@ -34,6 +34,7 @@ FILES = {
     "applied": File("clusters/{cluster}/applied.json", "the node container's id and the objects' digest", DOWN),
     "applied-boulder": File("clusters/{cluster}/applied-boulder.json", "as `applied`", DOWN),
     "route": File("clusters/{cluster}/route.json", "the node container's id and start", DOWN),
+    "closed": File("clusters/{cluster}/closed.json", "as `route`, and the Services' addresses", DOWN),
     "engine": File("clusters/{cluster}/engine.json", "the node container's id and start", DOWN),
     "overlay": File("clusters/{cluster}/overlay.json", "the digest of every file of the run overlay and of k8s/", DOWN),
     "discovery": File("clusters/{cluster}/discovery.json", "the kubernetes package's version, which checks it", DOWN),

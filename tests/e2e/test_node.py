@@ -17,3 +17,11 @@ def test_an_idle_cluster_asks_and_writes_little(stack: Project) -> None:
     assert "apiserver" in leases
     assert "controller-manager" not in leases and "scheduler" not in leases
     assert "stats_collect_period = '1h'" in stack.node("containerd", "config", "dump")
+
+
+def test_logs_are_kept_whole(stack: Project) -> None:
+    """Docker cuts no log; the kubelet would at 10 MiB."""
+    assert stack.run("--exit=0").returncode == 0
+    node = json.loads(stack.kubectl("get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
+    found = json.loads(stack.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"))["kubeletconfig"]
+    assert found["containerLogMaxSize"] == "100Gi"

@@ -156,7 +156,7 @@ def test_pods_get_nothing_that_compose_does_not_give(overlay: str) -> None:
             assert not security.get("privileged"), name
             added = set(security.get("capabilities", {}).get("add", []))
             allowed = {
-                ("boulder", "prepare"): {"NET_ADMIN"},
+                ("boulder", "prepare"): {"NET_ADMIN", "CHOWN", "DAC_READ_SEARCH"},
                 ("bconsul", "address"): {"NET_ADMIN"},
                 ("bpkimetal", "socket-directory"): {"CHOWN"},
             }

@@ -77,7 +77,8 @@ def test_what_tunes_the_node_is_patches_alone() -> None:
     }
     assert set(tuning) == {"kubeadmConfigPatches", "containerdConfigPatches"}
     patches = [yaml.safe_load(text) for text in tuning["kubeadmConfigPatches"]]
-    assert [patch["kind"] for patch in patches] == ["ClusterConfiguration", "InitConfiguration"]
+    assert [patch["kind"] for patch in patches] == ["KubeletConfiguration", "ClusterConfiguration", "InitConfiguration"]
+    assert "featureGates" not in patches[0]
 
 
 def test_a_patch_of_kubeadms_has_the_name_of_what_it_changes() -> None:

@@ -121,13 +121,16 @@ def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     patches = [yaml.safe_load(text) for text in configuration["kubeadmConfigPatches"]]
     assert {"failCgroupV1": False}.items() <= patches[-1].items()
-    assert [patch["kind"] for patch in patches] == ["ClusterConfiguration", "InitConfiguration", "KubeletConfiguration"]
+    assert [patch["kind"] for patch in patches] == [
+        *("KubeletConfiguration", "ClusterConfiguration", "InitConfiguration", "KubeletConfiguration"),
+    ]
 
 
 def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:
     corefile = server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"]
-    assert corefile == ".:53 {\n}\n" + (ROOT / "k8s/cluster/consul.corefile").read_text()
-    network.add_stub_zone(made.system, "consul:53 {\n}\n")
+    consul = (ROOT / "k8s/cluster/consul.corefile").read_text()
+    assert corefile == ".:53 {\n    forward . 10.77.77.10 {\n    }\n}\n" + consul
+    network.follow_consul(made.system, "consul:53 {\n}\n")
     assert server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"] == corefile
     coredns = server.find("Deployment", "coredns", "kube-system")["spec"]
     container = coredns["template"]["spec"]["containers"][0]
@@ -168,7 +171,7 @@ def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
     def interrupt(*_: object) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(network, "add_stub_zone", interrupt)
+    monkeypatch.setattr(network, "follow_consul", interrupt)
     with pytest.raises(Interrupted):
         cluster.ensure(Checkout(checkout), cluster.node())
     assert cluster.node() and cluster.record() == {}
@@ -255,6 +258,25 @@ def test_a_port_that_is_taken_is_named_with_its_holder_before_anything_is_made(c
         cluster.ensure(Checkout(checkout), cluster.node())
     assert caught.value.message == "Port 24913 on 127.0.0.1 is taken by container boulder-boulder-1."
     assert machine.calls("kind") == []
+
+
+def test_ports_are_published_where_boulder_ports_says(machine: Programs, checkout: Path, settings: Settings) -> None:
+    everywhere = Settings(settings.root, settings.cluster, settings.node_image, parse_ports("0.0.0.0:24911:4001"))
+    cluster = Cluster(everywhere, Tools(machine.directory / "kind", machine.directory / "kubectl"))
+    ports = {"4001/tcp": [{"HostIp": "0.0.0.0", "HostPort": "24911"}]}
+    describe(machine, "made", settings, checkout, HostConfig={"PortBindings": ports})
+    cluster.ensure(Checkout(checkout), None)
+    node = yaml.safe_load((everywhere.state / "kind.yaml").read_text())["nodes"][0]
+    assert node["extraPortMappings"] == [{"listenAddress": "0.0.0.0", "hostPort": 24911, "containerPort": 4001}]
+    cluster.ensure(Checkout(checkout), cluster.node())  # the same ports
+    here = Settings(settings.root, settings.cluster, settings.node_image, parse_ports("24911:4001"))
+    refused(Cluster(here, cluster.tools), checkout, machine, "publishes the ports 0.0.0.0:24911:4001, not those")
+
+
+def test_an_address_that_this_machine_has_not_is_named(settings: Settings, machine: Programs) -> None:
+    elsewhere = Settings(settings.root, "unit", "node:test", parse_ports("192.0.2.7:24911:4001"))
+    with pytest.raises(Problem, match="192.0.2.7, which is no address of this machine"):
+        check_ports(elsewhere)
 
 
 def test_a_port_that_only_root_may_bind_is_left_to_docker(

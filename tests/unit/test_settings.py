@@ -57,6 +57,38 @@ def test_a_host_port_named_twice_is_refused_before_a_cluster_is_made() -> None:
         parse_ports("4001:4001,4001:4003")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.0.0.0:4001:4001", Port(4001, 4001, "0.0.0.0")),
+        ("192.0.2.7:14001:4001", Port(14001, 4001, "192.0.2.7")),
+        ("[::1]:4001:4001", Port(4001, 4001, "::1")),
+        (" [0:0::1]:4001:4001 ", Port(4001, 4001, "::1")),
+    ],
+)
+def test_a_port_may_have_an_address_as_in_composes_short_syntax(text: str, expected: Port) -> None:
+    assert parse_ports(text) == (expected,)
+    assert parse_ports(str(expected)) == (expected,)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0:4001", "1.2.3:4001:4001", "[::1]:4001", "::1:4001:4001", "[x]:1:1", "host:1:1"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="is not a list of ports"):
+        parse_ports(text)
+
+
+def test_one_port_at_two_addresses_is_two_ports(tmp_path: Path) -> None:
+    ports = parse_ports("127.0.0.1:4001:4001,192.0.2.7:4001:4001")
+    assert len(ports) == 2
+    assert Settings(tmp_path, "c", "n", ports).directory_url == "http://localhost:4001/directory"
+    assert Settings(tmp_path, "c", "n", ports[1:]).directory_url == "http://192.0.2.7:4001/directory"
+    assert Settings(tmp_path, "c", "n", parse_ports("[2001:db8::7]:1:4001")).directory_url == (
+        "http://[2001:db8::7]:1/directory"
+    )
+
+
 def test_nothing_set_means_composes_ports_and_the_pinned_node() -> None:
     settings = Settings.from_environment({})
     assert (settings.cluster, settings.node, settings.context) == ("boulder", "boulder-control-plane", "kind-boulder")

@@ -119,6 +119,16 @@ def test_the_tests_do_not_see_that_they_run_in_kubernetes(make_pod: MakePod, mon
     assert b"KUBERNETES" not in pod.read("stdout")
 
 
+def test_a_terminal_is_an_xterm_as_with_docker_and_without_one_nothing_is_said(make_pod: MakePod, monkeypatch) -> None:
+    monkeypatch.delenv("TERM", raising=False)
+    pod = make_pod("with").start(["sh", "-c", "echo TERM is ${TERM-unset}."], terminal=True)
+    assert pod.code() == 0
+    assert b"TERM is xterm." in pod.read("stdout")
+    without = make_pod("without").start(["sh", "-c", "echo TERM is ${TERM-unset}."])
+    assert without.code() == 0
+    assert b"TERM is unset." in without.read("stdout")
+
+
 def test_a_terminal_has_a_size_and_passes_ctrl_c_on(make_pod: MakePod) -> None:
     pod = make_pod()
     (pod.path / "window").write_text("33 77")

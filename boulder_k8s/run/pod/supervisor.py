@@ -155,6 +155,7 @@ class Supervisor:
         # A pod has KUBERNETES_*; a Compose container does not.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
         if self.terminal:
+            environment.setdefault("TERM", "xterm")  # as Docker sets it for `-t`
             master, slave = pty.openpty()
             self.sources = {master: "stdout"}
             self.stdin.connect(master, terminal=True)

@@ -19,7 +19,19 @@ bridge publicnet2 64.112.117.134/25
 [ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/25" dev publicnet
 
 # A ConfigMap volume is a tree of symbolic links into its `..data`; git and Boulder must see plain files, and these alone.
+umask 0 # permissions as the volume has them, which are the checkout's
 for file in /config/* /config/.[!.]*; do
   [ ! -e "$file" ] || cp -rL "$file" /boulder-config/
 done
-chmod 0755 /boulder-config # as a checkout has it; an emptyDir is open to all
+
+# Directories' permissions, then owners, as the checkout has them: Compose mounts it. What is not in the checkout
+# (--config-overlay) belongs to the owner of its directory.
+cd /checkout
+find . -type d -exec stat -c '%a %n' {} + | while read -r mode directory; do
+  [ ! -d "/boulder-config/$directory" ] || chmod "$mode" "/boulder-config/$directory"
+done
+owner=$(stat -c %u:%g .)
+chown -R "$owner" /boulder-config
+find . -exec stat -c '%u:%g %n' {} + | while read -r other path; do
+  [ "$other" = "$owner" ] || [ ! -e "/boulder-config/$path" ] || chown "$other" "/boulder-config/$path"
+done

@@ -1,0 +1,76 @@
+"""What nobody listens on, and names that Consul does not know: refused at once, as under Compose, and never asked outside."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.e2e import Project
+
+DIAL = """
+import json, socket, sys, time
+found = {}
+for endpoint in sys.argv[1:]:
+    host, port = endpoint.rsplit(":", 1)
+    begun = time.monotonic()
+    try:
+        socket.create_connection((host, int(port)), 8).close()
+        answer = "connected"
+    except OSError as error:
+        answer = type(error).__name__ if not isinstance(error, socket.gaierror) else error.args[0]
+        answer = error.errno if type(error) is OSError else answer
+    found[endpoint] = [answer, time.monotonic() - begun]
+print(json.dumps(found))
+"""
+OUT = ["POSTROUTING", "-o", "eth0"]  # the node's way out
+
+
+def dial(project: Project, *endpoints: str) -> dict[str, tuple[object, float]]:
+    """What connecting to each says, and after how many seconds."""
+    result = project.invoke("run", "--", "python3", "-c", DIAL, *endpoints)
+    assert result.returncode == 0, result.stderr.decode()
+    return json.loads(result.stdout.decode().strip().splitlines()[-1])
+
+
+def left(project: Project) -> int:
+    """How many packets for Compose's networks have left the node since the rule was made."""
+    lines = project.node("iptables", "-t", "mangle", "-vnxL", "POSTROUTING").splitlines()
+    return sum(
+        int(line.split()[0]) for line in lines if "eth0" in line and ("10.77.0.0" in line or "64.112.117.0" in line)
+    )
+
+
+def test_closed_ports_and_free_addresses_are_refused_at_once_and_nothing_leaves_the_machine(stack: Project) -> None:
+    assert stack.run("--exit=0").returncode == 0
+    for network in ("10.77.0.0/16", "64.112.117.0/24"):
+        stack.node("iptables", "-t", "mangle", "-A", *OUT, "-d", network)
+    closed = ("10.77.77.4:1337", "bmariadb:9", "10.77.77.10:1337", "bproxysql:1")
+    nobody = ("10.77.77.99:80", "10.77.200.1:443")
+    found = dial(stack, *closed, *nobody)
+    assert {endpoint: found[endpoint][0] for endpoint in closed} == dict.fromkeys(closed, "ConnectionRefusedError")
+    assert {endpoint: found[endpoint][0] for endpoint in nobody} == dict.fromkeys(nobody, 113)  # EHOSTUNREACH
+    assert max(seconds for _, seconds in found.values()) < 2
+    assert left(stack) == 0
+
+
+def test_what_services_take_up_still_arrives(stack: Project) -> None:
+    found = dial(stack, "10.77.77.4:4218", "bmariadb:3306", "10.77.77.10:8500", "bminio:9000")
+    assert {answer for answer, _ in found.values()} == {"connected"}
+
+
+@pytest.mark.parametrize("name", ["www.example.com", "no-such-name.invalid"])
+def test_a_resolver_of_the_machine_that_never_answers_does_not_matter(stack: Project, name: str) -> None:
+    """A train, a VPN, a captive portal: under Compose Consul is the only upstream, and it has no recursors."""
+    before = stack.node("cat", "/etc/resolv.conf")
+    system = "--namespace=kube-system"
+    try:
+        stack.node("sh", "-c", "echo nameserver 192.0.2.1 > /etc/resolv.conf")
+        stack.kubectl(system, "delete", "pod", "--selector=k8s-app=kube-dns")
+        stack.kubectl(system, "wait", "deployment/coredns", "--for=condition=Available", "--timeout=60s")
+        answer, seconds = dial(stack, f"{name}:443")[f"{name}:443"]
+    finally:
+        stack.node("sh", "-c", f"cat > /etc/resolv.conf <<'END'\n{before}\nEND")
+        stack.kubectl(system, "delete", "pod", "--selector=k8s-app=kube-dns")
+        stack.kubectl(system, "wait", "deployment/coredns", "--for=condition=Available", "--timeout=60s")
+    assert answer in (-2, -3), answer  # EAI_NONAME, EAI_AGAIN
+    assert seconds < 1.5
