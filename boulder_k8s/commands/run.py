@@ -79,7 +79,8 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
                 give_back(stack, signals)
             run.record["exit_code"] = code
         if code:
-            note(f"exit code {code}; everything about this run is in {shown(run.path)}")
+            later = "; logs of services and bundle.tar.gz follow in some seconds" if run.exit_code() == code else ""
+            note(f"exit code {code}; everything about this run is in {shown(run.path)}{later}")
         return code
 
 
