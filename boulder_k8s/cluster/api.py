@@ -134,10 +134,6 @@ class Api:
         patience = 0 if isinstance(change, list) else patience
         return self.ask(lambda: self.send("patch", kind, name=name, body=change, content_type=how), patience)
 
-    def replace(self, document: dict) -> dict:
-        """Replaces an object that was read; raises Conflict if somebody has changed it meanwhile."""
-        return self.once(lambda: self.send("replace", document["kind"], body=document))
-
     def delete(self, kind: str, name: str, uid: str = "", grace: int | None = None, patience: float = PATIENCE) -> None:
         """Has an object deleted, without waiting for its end; does nothing if it is not there.
 

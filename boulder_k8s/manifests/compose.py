@@ -43,11 +43,6 @@ def extra_hosts(service: dict) -> list[tuple[str, str]]:
     return [(name, address) for name, _, address in entries]
 
 
-def read_services(checkout: Path, config_next: bool) -> dict[str, Service]:
-    """The services of t.sh's Compose project, or of tn.sh's, by their Compose names. Raises Problem as `document`."""
-    return services(document(checkout, config_next))
-
-
 def document(checkout: Path, config_next: bool) -> dict:
     """What `docker compose config` resolves for t.sh, or for tn.sh: services, networks, volumes.
 

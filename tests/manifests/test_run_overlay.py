@@ -380,7 +380,7 @@ def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, 
 
 @pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
-    services = compose.read_services(checkout.path, config_next=False)
+    services = compose.services(compose.document(checkout.path, config_next=False))
     overlay.check_services(services)
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build

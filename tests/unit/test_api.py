@@ -203,13 +203,6 @@ def test_a_json_patch_is_asked_once(server: ApiServer, api: Api) -> None:
     assert len(server.asked("PATCH", "/pods/one")) == 3
 
 
-def test_a_replace_of_what_has_changed_meanwhile_is_a_conflict(server: ApiServer, api: Api) -> None:
-    found = api.within("kube-system").get("ConfigMap", "coredns")
-    assert api.within("kube-system").replace({**found, "data": {"a": "b"}})["data"] == {"a": "b"}
-    with pytest.raises(Conflict):
-        api.within("kube-system").replace(found)
-
-
 def test_a_delete_with_a_uid_is_of_that_very_object(server: ApiServer, api: Api) -> None:
     uid = server.add(pod())["metadata"]["uid"]
     api.delete("Pod", "one", uid="another")
@@ -270,7 +263,6 @@ def test_every_request_has_a_time_limit(server: ApiServer, api: Api, monkeypatch
         lambda: api.create(pod("two"), patience=0),
         lambda: api.patch("Pod", "one", {}, patience=0),
         lambda: api.patch("Pod", "one", []),
-        lambda: api.replace(pod()),
         lambda: api.delete("Pod", "one", patience=0),
         lambda: api.log("one", "c"),
     ]

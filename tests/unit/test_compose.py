@@ -30,7 +30,7 @@ def config(programs: Programs, document: dict) -> None:
 
 def test_services_are_what_compose_resolves(programs: Programs, tmp_path: Path) -> None:
     config(programs, DOCUMENT)
-    services = compose.read_services(tmp_path, config_next=False)
+    services = compose.services(compose.document(tmp_path, config_next=False))
     assert services["boulder"].environment == {"USE_VITESS": "false", "EMPTY": "", "NUMBER": "1"}
     assert (services["boulder"].build, services["bredis_1"].build) == (True, False)
     assert (services["bredis_1"].object_name, services["bredis_1"].image) == ("bredis-1", "redis:7")
@@ -40,13 +40,13 @@ def test_services_are_what_compose_resolves(programs: Programs, tmp_path: Path) 
 def test_a_variable_that_compose_leaves_unset_is_not_set(programs: Programs, tmp_path: Path) -> None:
     """`environment: [FOO]` without FOO in the user's environment: null in Compose's answer, absent in its container."""
     config(programs, {"services": {"boulder": {"image": "tools:1", "environment": {"FOO": None, "BAR": ""}}}})
-    assert compose.read_services(tmp_path, config_next=False)["boulder"].environment == {"BAR": ""}
+    assert compose.services(compose.document(tmp_path, config_next=False))["boulder"].environment == {"BAR": ""}
 
 
 def test_as_t_sh_compose_chooses_its_files_and_as_tn_sh_both_are_named(programs: Programs, tmp_path: Path) -> None:
     config(programs, DOCUMENT)
-    compose.read_services(tmp_path, config_next=False)
-    compose.read_services(tmp_path, config_next=True)
+    compose.services(compose.document(tmp_path, config_next=False))
+    compose.services(compose.document(tmp_path, config_next=True))
     t, tn = programs.calls("docker")
     assert "-f" not in t
     assert tn[:5] == ["compose", "-f", "docker-compose.yml", "-f", "docker-compose.next.yml"]
@@ -56,7 +56,7 @@ def test_as_t_sh_compose_chooses_its_files_and_as_tn_sh_both_are_named(programs:
 def test_no_docker_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="docker is not on PATH"):
-        compose.read_services(tmp_path, config_next=False)
+        compose.services(compose.document(tmp_path, config_next=False))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_a_missing_compose_plugin_is_said(programs: Programs, tmp_path: Path, wo
     (programs.directory / "words").write_text(words)
     programs.answer("docker", "compose", "cat $cd/words >&2; exit 125")
     with pytest.raises(Problem, match="no Compose plugin"):
-        compose.read_services(tmp_path, config_next=False)
+        compose.services(compose.document(tmp_path, config_next=False))
 
 
 def test_a_compose_file_that_is_refused_is_shown_in_composes_words(programs: Programs, tmp_path: Path) -> None:
     programs.answer("docker", "compose", "echo 'yaml: line 3: did not find expected key' >&2; exit 15")
     with pytest.raises(Problem, match="refuses the checkout's docker-compose.yml") as caught:
-        compose.read_services(tmp_path, config_next=False)
+        compose.services(compose.document(tmp_path, config_next=False))
     assert (caught.value.detail, caught.value.exit_code) == ("yaml: line 3: did not find expected key", 2)
     assert str(tmp_path) in caught.value.fix
 
