@@ -25,16 +25,21 @@ class Engine:
         return "Docker Desktop" in self.operating_system
 
 
+def missing() -> Problem:
+    """Returns the Problem for a machine without the program docker."""
+    return Problem(
+        "docker is not on PATH.",
+        "Install Docker Engine 20.10 or newer, with its Compose plugin.",
+        check="docker-engine",
+    )
+
+
 def info() -> dict:
     """Returns what `docker info` prints, parsed. Raises Problem if docker is missing or no engine answers."""
     try:
         found = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
     except FileNotFoundError as error:
-        raise Problem(
-            "docker is not on PATH.",
-            "Install Docker Engine 20.10 or newer, with its Compose plugin.",
-            check="docker-engine",
-        ) from error
+        raise missing() from error
     except process.Failed as error:
         raise Problem(
             "The Docker engine does not answer.",

@@ -7,7 +7,6 @@ import logging
 import stat
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,16 +22,10 @@ DISCOVERY = ("/version", "/apis", "/api/v1", "/apis/apps/v1")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    with ApiServer() as server:
-        server.write_kubeconfig(tmp_path / "kubeconfig")
-        yield server
-
-
-@pytest.fixture
-def api(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
+def api(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Every unit test's (conftest.py), with shorter pauses."""
     monkeypatch.setattr(door, "PAUSE", 0.02)
-    return Api(tmp_path / "kubeconfig", "kind-unit", tmp_path / "discovery.json")
+    return api
 
 
 def pod(name: str = "one", **labels: str) -> dict:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from support.api_server import ApiServer
@@ -16,16 +15,10 @@ from boulder_k8s.cluster.watch import Watch, wait_until_gone, watching
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    with ApiServer() as server:
-        server.write_kubeconfig(tmp_path / "kubeconfig")
-        yield server
-
-
-@pytest.fixture
-def api(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
+def api(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Every unit test's (conftest.py), with shorter pauses."""
     monkeypatch.setattr(watches, "AGAIN", 0.05)
-    return Api(tmp_path / "kubeconfig", "kind-unit", tmp_path / "discovery.json")
+    return api
 
 
 def add(server: ApiServer, name: str, **labels: str) -> dict:
