@@ -9,6 +9,7 @@ import pytest
 from support.e2e import Project
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("wrapper", ["config", "config-next"])
 def test_owner_group_and_permissions_are_the_checkouts(stack: Project, wrapper: str) -> None:
     """As of an ordinary user with umask 002, one file of another owner among them."""

@@ -38,6 +38,7 @@ def from_nothing(project: Project) -> None:
     assert max(datetime.datetime.fromisoformat(time).timestamp() for time in shown.split()) <= begun + 1
 
 
+@pytest.mark.root
 def test_every_dependency_answers_with_config(stack: Project) -> None:
     result = stack.run("--integration")
     assert (result.returncode, b"SUCCESS" in result.stdout, b"FAIL" in result.stdout) == (0, True, False), (
@@ -146,6 +147,7 @@ def test_a_terminal_only_when_stdin_and_stdout_are_terminals(stack: Project) -> 
     os.close(master)
 
 
+@pytest.mark.root
 def test_run_files_belong_to_the_user_and_say_what_ran(stack: Project) -> None:
     stack.run("--exit=42", USE_VITESS="true")
     run = stack.latest()

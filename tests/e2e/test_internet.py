@@ -1,0 +1,53 @@
+"""The resolver that the machine has: one that answers every name, and one that never answers, make no difference to tests.
+
+Needs the lab's resolver, which `tests/lab/lab internet` switches (tests/lab/README.md).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from support.e2e import LIMIT, ROOT, Project
+
+RESOLVER = "198.51.100.53"
+
+
+def internet(state: str) -> None:
+    subprocess.run([ROOT / "tests/lab/lab", "internet", state], check=True, timeout=60)
+
+
+@pytest.fixture
+def silent(stack: Project) -> Iterator[Project]:
+    """The project on a machine whose resolver takes questions and never answers, as in a train."""
+    assert stack.run("--exit=0").returncode == 0
+    if RESOLVER not in stack.node("cat", "/etc/resolv.conf"):
+        pytest.skip(f"containers here do not ask the lab's resolver; on Debian, run: {ROOT}/check --lab")
+    internet("silent")
+    yield stack
+    internet("answering")
+
+
+def compose(project: Project, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [project.checkout / "t.sh", *arguments],
+        env=project.env(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=LIMIT,
+    )
+
+
+def test_boulder_starts_without_a_resolver_that_answers(silent: Project) -> None:
+    try:
+        there = compose(silent, "--start-py")
+    finally:
+        down = ["docker", "compose", "down", "--volumes"]
+        subprocess.run(down, cwd=silent.checkout, env=silent.env(), check=True, capture_output=True)
+    here = silent.run("--start-py")
+    assert silent.invoke("down").returncode == 0
+    from_nothing = silent.run("--start-py")
+    codes = [result.returncode for result in (there, here, from_nothing)]
+    assert codes == [0, 0, 0], from_nothing.stderr.decode()
+    assert all(b"SUCCESS" in result.stdout for result in (there, here, from_nothing))
