@@ -20,6 +20,8 @@ from ..manifests.workloads import WORKLOAD_KINDS, workloads
 from ..run import standby
 from ..run.directory import last_run
 
+ADDRESSES = "10.77.77.0/24"  # docker-compose.yml, networks.bouldernet
+
 
 @dataclass
 class Service:
@@ -49,6 +51,7 @@ class Status:
     configuration: str = ""  # test/config or test/config-next
     directory_url: str = ""
     ports: list[str] = field(default_factory=list)
+    node_address: str = ""  # at which the host reaches the node, empty if there is a virtual machine between
     services: list[Service] = field(default_factory=list)
     tests_running: bool = False
     last_run: dict = field(default_factory=dict)
@@ -84,6 +87,9 @@ def look(settings: Settings) -> Status:
     found.directory_url = next((port.directory_url for port in ports if port.container == 4001), "")
     if found.node != "running" or not settings.kubeconfig.exists():
         return found
+    if cluster.record().get("same_kernel"):
+        networks = node["NetworkSettings"]["Networks"].values()
+        found.node_address = next((network["IPAddress"] for network in networks if network.get("IPAddress")), "")
     objects = cluster.api.list(*WORKLOAD_KINDS, "Pod", "Service", timeout=20, patience=5)
     found.services = services(objects)
     pods = [item for item in objects if item["kind"] == "Pod"]
@@ -160,6 +166,10 @@ def show(found: Status) -> None:
     if found.ports:
         console.print(
             f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else "")
+        )
+    if found.node_address:
+        console.print(
+            f"10.77.77.77 and the other addresses: sudo ip route replace {ADDRESSES} via {found.node_address}"
         )
     if found.services:
         table = Table(box=None, pad_edge=False, header_style="bold")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 from support.e2e import Project
@@ -51,6 +56,31 @@ def test_closed_ports_and_free_addresses_are_refused_at_once_and_nothing_leaves_
     assert {endpoint: found[endpoint][0] for endpoint in nobody} == dict.fromkeys(nobody, 113)  # EHOSTUNREACH
     assert max(seconds for _, seconds in found.values()) < 2
     assert left(stack) == 0
+
+
+def test_composes_gateways_are_the_host(stack: Project) -> None:
+    """FAKE_DNS=64.112.117.1 is the host under Compose, where an ACME client answers."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        found = dial(stack, *(f"{gateway}:{port}" for gateway in ("10.77.77.128", "64.112.117.1", "64.112.117.129")))
+    assert {answer for answer, _ in found.values()} == {"connected"}, found
+
+
+@pytest.mark.root
+def test_one_route_reaches_composes_addresses_from_the_host(stack: Project) -> None:
+    """As `invoke status` says it."""
+    if os.geteuid() or sys.platform != "linux":
+        pytest.skip("only root can add a route; run as root: .venv/bin/pytest tests/e2e -m root")
+    assert stack.invoke("up").returncode == 0
+    line = next(line for line in stack.invoke("status").stdout.decode().splitlines() if "sudo ip route" in line)
+    command = line[line.index("ip route") :].split()
+    try:
+        subprocess.run(command, check=True)
+        with urllib.request.urlopen("http://10.77.77.77:4001/directory", timeout=10) as answer:
+            assert answer.status == 200
+        socket.create_connection(("10.77.77.10", 8500), 10).close()
+    finally:
+        subprocess.run([*command[:2], "delete", *command[3:]], check=True)
 
 
 def test_what_services_take_up_still_arrives(stack: Project) -> None:

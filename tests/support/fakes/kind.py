@@ -46,7 +46,14 @@ elif words[:2] == ["create", "cluster"]:
             ports[line.split(": ")[1].strip() + "/tcp"] = [{"HostPort": port}]
     with open(f"{STATE}/node", "w") as file:
         json.dump(
-            {"Id": "node-1", "State": {"Running": True}, "Mounts": mounts, "HostConfig": {"PortBindings": ports}}, file
+            {
+                "Id": "node-1",
+                "State": {"Running": True},
+                "Mounts": mounts,
+                "HostConfig": {"PortBindings": ports},
+                "NetworkSettings": {"Networks": {"kind": {"Gateway": "172.18.0.1", "IPAddress": "172.18.0.2"}}},
+            },
+            file,
         )
     reset()
     context = f"kind-{option('name')}"
