@@ -13,7 +13,7 @@ from boulder_k8s.host.settings import ROOT
 from boulder_k8s.manifests import differences
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.differences import Difference, Intended
-from boulder_k8s.parity import probe, results
+from boulder_k8s.parity import command, probe, results, times
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
 
@@ -75,6 +75,106 @@ def test_an_exit_code_and_a_marker_are_found() -> None:
         ("exit code", "0", "1"),
         ("SUCCESS", "seen", "not run"),
     ]
+
+
+# Boulder's own output, shortened; the seconds are those in which the lines came.
+TIMED = [
+    (3.0, "Connected to boulder-mariadb:3306"),
+    (3.1, "Connected to boulder-proxysql:6033"),
+    (4.0, "\x1b[34m\x1b[1mBoulder Test Suite CLI\x1b[0m"),
+    (4.5, "\x1b[34m\x1b[1mRunning Unit Tests\x1b[0m"),
+    (6.0, "--- PASS: TestLimiter (1.10s)"),
+    (6.1, "ok  \tgithub.com/letsencrypt/boulder/ratelimits\t1.606s"),
+    (6.2, "ok  \tgithub.com/letsencrypt/boulder/sa\t(cached)"),
+    (7.0, "\x1b[34m\x1b[1mRunning Integration Tests\x1b[0m"),
+    (7.5, "GOBIN=/boulder/bin go install -mod=vendor  ./..."),
+    (12.0, "chall-test-srv - 2026/11/25 17:31:18 Creating HTTP-01 challenge server on 64.112.117.122:80"),
+    (12.1, "chall-test-srv - 2026/11/25 17:31:18 Creating TCP and UDP DNS server on :8053"),
+    (90.0, "=== RUN   TestNewAccount"),
+    (91.0, "Connected to what a test has started"),
+    (100.0, "\x1b[32mSUCCESS\x1b[0m"),
+]
+
+
+def test_the_seconds_of_every_phase_package_and_test_are_read() -> None:
+    integration = "phase Integration Tests"
+    package = "github.com/letsencrypt/boulder/ratelimits"
+    assert times.taken(TIMED, 101.0) == {
+        "whole run": 101.0,
+        "phase generate.sh and start of the container": 3.0,
+        "phase entrypoint.sh": 1.0,
+        "phase settings": 0.5,
+        "phase Unit Tests": 2.5,
+        integration: 93.0,
+        f"{integration}: build": 4.5,
+        f"{integration}: start of the services, Python's tests": 78.0,
+        f"{integration}: Go's tests": 10.0,
+        "phase end of the container": 1.0,
+        f"package {package}": 1.606,
+        f"test {package} TestLimiter": 1.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("compose", "kubernetes", "side"),
+    [
+        (1.6, 51.6, "Kubernetes"),
+        (51.6, 1.6, "Compose"),
+        (0.1, 2.1, None),  # not more than 2 s
+        (0.1, 2.2, "Kubernetes"),
+        (30.0, 60.0, None),  # not more than twice
+        (30.0, 60.1, "Kubernetes"),
+        (107.0, 83.0, None),
+    ],
+)
+def test_a_time_counts_if_it_is_more_than_twice_and_2_s_longer(
+    compose: float, kubernetes: float, side: str | None
+) -> None:
+    assert times.slower(compose, kubernetes) == side
+
+
+def test_a_slow_package_is_found_and_one_that_is_slow_on_the_other_side_later_is_flaky() -> None:
+    fast = Outcome(0, 9.0, times={"package ratelimits": 1.6, "package va": 7.0})
+    slow = Outcome(0, 60.0, times={"package ratelimits": 51.6, "package va": 7.5})
+    here, there = results.compare(fast, slow), results.compare(slow, fast)
+    assert [(item.subject, item.aspect, item.compose, item.kubernetes) for item in here] == [
+        ("slower under Kubernetes", "package ratelimits", "1.6 s", "51.6 s")
+    ]
+    assert differences.partition(here, differences.read_intended()) == (here, [])
+    assert results.flaky(here, [here]) == []
+    assert results.flaky(here, [there]) == here
+
+
+class Wrapper:
+    """An orchestrator whose test.sh is a small script on this machine; it sleeps for each of `delays` in turn."""
+
+    checkout = Checkout(ROOT)
+    environ = None
+
+    def __init__(self, name: str, delays: list[float]) -> None:
+        self.name, self.delays, self.calls = name, delays, []
+
+    def tests(self, arguments: list[str]) -> list[str]:
+        if not arguments:
+            return ["sh"]
+        self.calls.append(arguments)
+        delay = 0.0 if arguments == ["--help"] else self.delays.pop(0)
+        script = "echo Boulder Test Suite CLI; echo Running Unit Tests; sleep $0; printf 'ok  \\ta/b\\t%ss\\n' $0; echo SUCCESS"
+        return ["sh", "-c", script, f"{delay:.3f}"]
+
+
+def test_a_package_that_is_really_slow_on_one_side_is_a_difference_and_one_that_is_slow_once_is_flaky(tmp_path) -> None:
+    fast = Wrapper("Compose", [0.0, 0.0])
+    part = command.results_part([fast, Wrapper("Kubernetes", [2.3, 2.3])], ["--unit"], 1, tmp_path, [])
+    assert {item.aspect for item in part.different} == {"package a/b", "phase Unit Tests", "whole run"}
+    assert {item.subject for item in part.different} == {"slower under Kubernetes"}
+    assert fast.calls == [["--help"], ["--unit"], ["--unit"]]  # the first starts what tests need, and is not timed
+    assert "Running Unit Tests" in (tmp_path / "round-1/kubernetes.times").read_text()
+    part = command.results_part(
+        [Wrapper("Compose", [2.3, 0.0]), Wrapper("Kubernetes", [0.0, 0.0])], ["--unit"], 1, tmp_path, []
+    )
+    assert part.different == []
+    assert {item.subject for item in part.flaky} == {"slower under Compose"}
 
 
 def test_a_difference_that_goes_away_is_flaky_and_one_that_stays_is_not() -> None:
