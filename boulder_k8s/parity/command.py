@@ -110,8 +110,8 @@ def probe_part(sides: Iterable, document: dict, directory: Path, intended: list)
     names = sorted(names_of(document))
     one, other = (probe.take(side, services, names, directory) for side in sides)
     unlisted, listed = differences.partition(probe.compare(one, other), intended)
-    mute = sorted(subject for subject in one if "container" in one[subject] and subject.startswith("from "))
-    notes = [f"ports could not be tried {subject}: {one[subject]['container']}" for subject in mute]
+    mute = sorted(subject for subject in one if "container" in one[subject])
+    notes = [f"nothing is known {subject}: {one[subject]['container']}" for subject in mute]
     return Part("probe", probe.count_facts(one), unlisted, listed, notes=notes)
 
 

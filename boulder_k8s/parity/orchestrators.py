@@ -31,10 +31,14 @@ class Compose:
     environ: Mapping[str, str]
     name: str = COMPOSE
 
-    def boulder(self, command: Sequence[str]) -> list[str]:
-        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container."""
+    def boulder(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container.
+
+        terminal: its streams are a terminal.
+        """
+        streams = () if terminal else ("-T",)
         return compose.command(
-            self.config_next, "run", "-T", "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
+            self.config_next, "run", *streams, "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
         )
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
@@ -82,8 +86,11 @@ class Kubernetes:
     environ: Mapping[str, str]
     name: str = KUBERNETES
 
-    def boulder(self, command: Sequence[str]) -> list[str]:
-        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder pod."""
+    def boulder(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder pod.
+
+        terminal: its streams are a terminal, which the command sees by itself.
+        """
         return [sys.executable, "-m", "boulder_k8s", "run-next" if self.config_next else "run", *command]
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
