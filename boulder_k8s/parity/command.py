@@ -101,7 +101,9 @@ def static_part(
     )
     found = compare.compare(document, rendered.objects)
     unlisted, listed = differences.partition(found, intended)
-    return Part("static", compare.count_facts(document), unlisted, listed)
+    return Part(
+        "static", compare.count_facts(document), unlisted, listed, notes=unused_notes("static", listed, intended)
+    )
 
 
 def probe_part(sides: Iterable, document: dict, directory: Path, intended: list) -> Part:
@@ -112,7 +114,17 @@ def probe_part(sides: Iterable, document: dict, directory: Path, intended: list)
     unlisted, listed = differences.partition(probe.compare(one, other), intended)
     mute = sorted(subject for subject in one if "container" in one[subject])
     notes = [f"nothing is known {subject}: {one[subject]['container']}" for subject in mute]
+    notes += unused_notes("probe", listed, intended)
     return Part("probe", probe.count_facts(one), unlisted, listed, notes=notes)
+
+
+def unused_notes(part: str, listed: list, intended: list) -> list[str]:
+    """Returns a note for each entry of intended.yaml that covers nothing that was found.
+
+    Not for the results: they depend on test.sh's arguments.
+    """
+    found = differences.unused(part, listed, intended)
+    return [f"intended.yaml's entry {differences.title(entry)!r} covers nothing here; remove it?" for entry in found]
 
 
 def names_of(document: dict) -> set[str]:
