@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from boulder_k8s.host.settings import ROOT
 from boulder_k8s.manifests import differences
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.differences import Difference, Intended
-from boulder_k8s.parity import command, probe, results, times
+from boulder_k8s.parity import command, dependencies, in_container, probe, results, terminal, times
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
 
@@ -201,6 +202,11 @@ REPORT = {
     "limits": {"NOFILE": "1024 524288"},
     "process": {"CapEff": "00000000a80425fb"},
     "write": {"/var/log": "can be written"},
+    "nobody listens": {"10.77.77.4:1337": "ECONNREFUSED"},
+    "seconds: nobody listens": {"10.77.77.4:1337": "0.001", "10.77.77.99:1337": "3.071"},
+    "seconds: names": {"example.com": "0.004"},
+    "inside bmariadb": {"Seccomp": "2", "limit of open files": "1024 524288", "proxy HTTP_PROXY": "absent"},
+    "terminal": {"TERM": "xterm"},
 }
 
 
@@ -231,6 +237,15 @@ def changed(subject: str, aspect: str, value: str | None) -> dict:
         ("limits", "NOFILE", "1024 1024"),
         ("process", "CapEff", "0000000000000000"),
         ("write", "/var/log", "EACCES"),
+        ("nobody listens", "10.77.77.4:1337", "times out"),
+        ("seconds: nobody listens", "10.77.77.4:1337", "2.1"),
+        ("seconds: nobody listens", "10.77.77.99:1337", "0.001"),
+        ("seconds: nobody listens", "10.77.77.99:1337", None),
+        ("seconds: names", "example.com", "5.01"),
+        ("inside bmariadb", "Seccomp", "0"),
+        ("inside bmariadb", "limit of open files", "1048576 1048576"),
+        ("inside bmariadb", "proxy HTTP_PROXY", "http://proxy.example:3128"),
+        ("terminal", "TERM", "absent"),
     ],
 )
 def test_a_planted_difference_is_found_and_on_no_list(subject: str, aspect: str, value: str | None) -> None:
@@ -316,6 +331,70 @@ class Here:
 
     def exec(self, service: str, command: list[str]) -> list[str]:
         return command
+
+    def boulder(self, command: list[str], terminal: bool = False) -> list[str]:
+        return command
+
+
+def test_seconds_below_the_rule_are_the_same() -> None:
+    for seconds in ("1.9", "0.0"):
+        assert probe.compare(REPORT, changed("seconds: names", "example.com", seconds)) == []
+    assert probe.compare(REPORT, changed("seconds: nobody listens", "10.77.77.99:1337", "4.9")) == []
+
+
+def test_what_nobody_listens_on_is_tried_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(address: tuple[str, int], seconds: float) -> str:
+        if address[0] == "10.77.77.99":
+            time.sleep(0.2)
+            return "EHOSTUNREACH"
+        return in_container.outcome(lambda: socket.create_connection(("127.0.0.1", closed), seconds))
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        closed = silent.getsockname()[1]
+        monkeypatch.setattr(in_container, "connected", slow)
+        monkeypatch.setattr(in_container, "NOBODY", ("10.77.77.99",))
+        found = in_container.timed_facts("nobody listens", in_container.nobody_listens(["bmariadb"]))
+    for endpoint in ("bmariadb:1337", "10.77.77.4:1337", "64.112.117.1:1337"):
+        assert found["nobody listens"][endpoint] == "ECONNREFUSED"
+    assert found["nobody listens"]["10.77.77.99:1337"] == "EHOSTUNREACH"
+    assert float(found["seconds: nobody listens"]["10.77.77.99:1337"]) >= 0.2
+    assert set(found["nobody listens"]) == set(found["seconds: nobody listens"])
+
+
+def test_endpoints_are_names_and_addresses() -> None:
+    text = '"serverAddress": "bconsul.service.consul:9301", "addrs": ["10.77.77.4:4218"], "listen": ":8000", "1.2.3.4.5:80"'
+    assert in_container.endpoints(text) == [("10.77.77.4", 4218), ("bconsul.service.consul", 9301)]
+
+
+def test_the_first_process_of_a_dependency_is_read() -> None:
+    facts = dependencies.take(Here(), ["bmariadb"])["inside bmariadb"]
+    assert facts["limit of open files"].split()[0].isdigit()
+    assert facts["Seccomp"] in ("0", "2") and facts["Uid"].split()[0] == "0"
+    for line in open("/proc/1/status"):
+        if line.startswith("CapBnd:"):
+            assert facts["CapBnd"] == line.split()[1]
+
+
+def test_a_proxy_in_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    facts = dependencies.take(Here(), ["bmariadb"])["inside bmariadb"]
+    assert (facts["proxy HTTP_PROXY"], facts["proxy ALL_PROXY"]) == ("http://proxy.example:3128", "absent")
+
+
+def test_a_container_without_a_shell_has_one_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Here, "exec", lambda *_: ["false"])
+    assert dependencies.take(Here(), ["bpkimetal"]) == {"inside bpkimetal": {"container": "cannot be asked: no shell"}}
+
+
+def test_a_program_sees_the_terminal_and_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    facts = terminal.take(Here())
+    assert facts["TERM"] == "xterm"
+    assert facts["size"] == "133 columns, 41 rows"
+    assert facts["stdin is a terminal"] == facts["stderr is a terminal"] == "True"
+    monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["sh", "-c", "echo no such image; exit 3"])
+    assert terminal.take(Here()) == {"container": "ended with 3: no such image"}
 
 
 def test_ports_are_really_tried_from_a_service() -> None:
