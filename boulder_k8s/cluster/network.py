@@ -14,7 +14,8 @@ CHAIN = "BOULDER-CLOSED"  # of the node's packet filter
 NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
 BOULDERNET, NOBODY = "10.77.77.0/24", "nobody"  # Compose's network of services, and a bridge of the node without ports
 TO_HOST = "BOULDER-HOST"  # a chain of the node's address translation
-HOST = ("10.77.77.1", "64.112.117.1", "64.112.117.129")  # the host's address in each of Compose's networks
+# The host's address in each of Compose's networks: the first of its ip_range, or of the network.
+HOST = ("10.77.77.128", "64.112.117.1", "64.112.117.129")
 
 
 def follow_consul(system: Api, corefile: str) -> None:

@@ -43,12 +43,12 @@ BOUND = [
 TIMES_OUT = ("64.112.117.254", 80)  # public, and no container has it: Boulder's VA tests need it to time out
 CLOSED = 1337  # the port that Boulder's own tests of ratelimits dial at 10.77.77.4; nothing listens there
 # What else nobody listens on: the host's address in each of Compose's networks, and addresses that nothing has. Compose
-# hands out 10.77.77.128 and the following ones itself, so that of these only the last is free.
-HOST = ("10.77.77.1", "64.112.117.1", "64.112.117.129")
+# hands out 10.77.77.128 and the following ones, the first to the host, so that of these only the last is free.
+HOST = ("10.77.77.128", "64.112.117.1", "64.112.117.129")
 SERVICES = ("10.77.77.4", "10.77.77.5", "10.77.77.10")
 OWN = ("10.77.77.77", "64.112.117.122", "64.112.117.134", "127.0.0.1", "localhost")
 NOBODY = (
-    *(f"10.77.77.{number}" for number in (2, 3, 6, 9, 11, 50, 76, 78, 100, 127, 254)),
+    *(f"10.77.77.{number}" for number in (1, 2, 3, 6, 9, 11, 50, 76, 78, 100, 127, 254)),
     "64.112.117.2",
     "64.112.117.100",
 )

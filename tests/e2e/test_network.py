@@ -47,8 +47,8 @@ def test_closed_ports_free_addresses_and_the_host_are_as_under_compose_and_nothi
     for network in ("10.77.0.0/16", "64.112.117.0/24"):
         stack.node("iptables", "-t", "mangle", "-A", *OUT, "-d", network)
     closed = ("10.77.77.4:1337", "bmariadb:9", "10.77.77.10:1337", "bproxysql:1")
-    nobody, elsewhere = ("10.77.77.99:80", "10.77.77.254:1337"), ("10.77.200.1:443",)
-    hosts = ("10.77.77.1:1337", "64.112.117.1:1337", "64.112.117.129:1337")
+    nobody, elsewhere = ("10.77.77.99:80", "10.77.77.1:1337", "10.77.77.254:1337"), ("10.77.200.1:443",)
+    hosts = ("10.77.77.128:1337", "64.112.117.1:1337", "64.112.117.129:1337")
     found = dial(stack, *closed, *nobody, *elsewhere, *hosts)
     refused = (*closed, *hosts)
     assert {endpoint: found[endpoint][0] for endpoint in refused} == dict.fromkeys(refused, "ConnectionRefusedError")

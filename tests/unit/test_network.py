@@ -39,7 +39,7 @@ def test_a_closed_port_is_reset_a_free_address_is_nobodys_and_the_hosts_addresse
         "COMMIT",
         "*nat",
         ":BOULDER-HOST - [0:0]",
-        "-A BOULDER-HOST -d 10.77.77.1/32 -j DNAT --to-destination 172.18.0.1",
+        "-A BOULDER-HOST -d 10.77.77.128/32 -j DNAT --to-destination 172.18.0.1",
         "-A BOULDER-HOST -d 64.112.117.1/32 -j DNAT --to-destination 172.18.0.1",
         "-A BOULDER-HOST -d 64.112.117.129/32 -j DNAT --to-destination 172.18.0.1",
     ]
