@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ..host import process
 from .orchestrators import Orchestrator
 
-STATUS = "Name Uid Gid Groups Umask SigIgn CapEff CapPrm CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters".split()
+STATUS = "oom_score_adj Name Uid Gid Groups Umask SigIgn CapEff CapPrm CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters".split()
 PROXIES = (
     "http_proxy https_proxy ftp_proxy no_proxy all_proxy".split()
 )  # what Docker's client sets from its config.json
@@ -17,6 +17,7 @@ LIMIT = re.compile(r"^Max (\S+(?: \S+)*?) {2,}(\S+) +(\S+)")  # proc(5), /proc/p
 # The shell's own commands alone: not every image has cat or grep.
 SHOW = """
 for file in status limits; do while read -r line; do echo "$line"; done </proc/1/$file; done
+read -r line </proc/1/oom_score_adj; echo "oom_score_adj: $line"
 for name; do eval "echo \\"proxy $name: \\${$name-absent}\\""; done
 """
 

@@ -371,6 +371,7 @@ def test_the_first_process_of_a_dependency_is_read() -> None:
     facts = dependencies.take(Here(), ["bmariadb"])["inside bmariadb"]
     assert facts["limit of open files"].split()[0].isdigit()
     assert facts["Seccomp"] in ("0", "2") and facts["Uid"].split()[0] == "0"
+    assert facts["oom_score_adj"] == open("/proc/1/oom_score_adj").read().strip()
     for line in open("/proc/1/status"):
         if line.startswith("CapBnd:"):
             assert facts["CapBnd"] == line.split()[1]
