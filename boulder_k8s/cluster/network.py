@@ -9,6 +9,7 @@ from .api import Api
 
 STUB_ZONE = "consul:53"
 MACHINES_RESOLVER, CONSUL = "forward . /etc/resolv.conf", "forward . 10.77.77.10"  # in kubeadm's Corefile, and instead
+SERVICES = "    kubernetes cluster.local"  # the line of that Corefile in which its plugin for Services begins
 CHAIN = "BOULDER-CLOSED"  # of the node's packet filter
 # Compose's networks; what a Service takes up is translated before it comes here.
 NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
@@ -18,19 +19,21 @@ TO_HOST = "BOULDER-HOST"  # a chain of the node's address translation
 HOST = ("10.77.77.128", "64.112.117.1", "64.112.117.129")
 
 
-def follow_consul(system: Api, corefile: str) -> None:
+def follow_consul(system: Api, corefile: str, search: str) -> None:
     """Makes CoreDNS ask Consul alone, as Compose's `dns: 10.77.77.10` makes Docker's resolver. Raises ApiError.
 
     Consul has no recursors: what it does not know fails at once, whether there is an internet or not, and whether the
     machine's own resolver answers or not. The Corefile that is there is amended: the zone `consul` is added, which keeps
     no answers, and the default zone forwards to Consul.
 
-    system: the API server's namespace kube-system. corefile: the zone's block.
+    system: the API server's namespace kube-system. corefile: the zone's block. search: what the default zone answers to
+    names that come with a domain of the search list.
     """
     found = system.get("ConfigMap", "coredns")
     if STUB_ZONE in found["data"]["Corefile"]:
         return
-    both = found["data"]["Corefile"].replace(MACHINES_RESOLVER, CONSUL).rstrip("\n") + "\n" + corefile
+    default = found["data"]["Corefile"].replace(MACHINES_RESOLVER, CONSUL).replace(SERVICES, search + SERVICES)
+    both = default.rstrip("\n") + "\n" + corefile
     system.patch("ConfigMap", "coredns", {"data": {"Corefile": both}})
     # As `kubectl rollout restart`, and one pod instead of two: a second one would serve a second node. The kubelet
     # checks every second whether it is ready, not every ten: all lookups of names wait for it.
@@ -92,6 +95,8 @@ def refuse_closed_ports(settings: Settings, addresses: list[str]) -> list[str]:
     if not succeeds([*on_node, "ip", "link", "show", NOBODY]):
         process.run([*on_node, "ip", "link", "add", NOBODY, "type", "bridge"], timeout=60)
     process.run([*on_node, "ip", "link", "set", NOBODY, "up"], timeout=60)
+    # Linux sends six "unreachable" to one address and then one a second; on Compose's bridge the container says it itself.
+    process.run([*on_node, "sysctl", "-w", "net.ipv4.icmp_ratelimit=0"], timeout=60)
     process.run([*on_node, "ip", "route", "replace", BOULDERNET, "dev", NOBODY], timeout=60)
     process.run([*on_node, "iptables-restore", "--noflush"], input="\n".join([*rules, "COMMIT", ""]), timeout=60)
     for table, jump in (("filter", ["FORWARD", "-j", CHAIN]), ("nat", ["PREROUTING", "-j", TO_HOST])):

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import struct
+import sys
 import termios
 
 from ..host import process
@@ -26,6 +27,14 @@ facts = {{f"{{name}} is a terminal": str(os.isatty(number)) for number, name in 
 facts |= {{key: os.environ.get(key, "absent") for key in ("TERM", "COLUMNS", "LINES")}}
 print("{SHOWN}" + json.dumps({{**facts, "size": size()}}), flush=True)
 """
+# Starts a program as a shell on that terminal would: it leads a session, which the terminal controls. Otherwise it may
+# not read from it.
+AS_A_SHELL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 def take(orchestrator: Orchestrator) -> dict[str, str]:
@@ -36,7 +45,7 @@ def take(orchestrator: Orchestrator) -> dict[str, str]:
     output = b""
     try:
         with process.started(
-            command,
+            [sys.executable, "-c", AS_A_SHELL, *command],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

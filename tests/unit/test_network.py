@@ -16,6 +16,7 @@ def node(programs: Programs) -> Programs:
     programs.answer("docker", "ip link show nobody", "[ -e $cd/bridge ]")
     programs.answer("docker", "ip link add nobody type bridge", "touch $cd/bridge")
     programs.answer("docker", "ip link set nobody up", ":")
+    programs.answer("docker", "sysctl -w net.ipv4.icmp_ratelimit=0", ":")
     programs.answer("docker", "ip route replace 10.77.77.0/24 dev nobody", ":")
     programs.answer("docker", "iptables-restore --noflush", "cat > $cd/rules")
     for name, jump in (("jump", "filter %s FORWARD -j BOULDER-CLOSED"), ("host", "nat %s PREROUTING -j BOULDER-HOST")):

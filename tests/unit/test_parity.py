@@ -394,6 +394,11 @@ def test_a_program_sees_the_terminal_and_its_size(monkeypatch: pytest.MonkeyPatc
     assert facts["TERM"] == "xterm"
     assert facts["size"] == "133 columns, 41 rows"
     assert facts["stdin is a terminal"] == facts["stderr is a terminal"] == "True"
+    script = (
+        "import os; print('foreground' if os.tcgetpgrp(0) == os.getpgrp() else 'background')"  # the wrapper asks so
+    )
+    monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["python3", "-c", script])
+    assert terminal.take(Here())["container"] == "ended with 0: foreground"
     monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["sh", "-c", "echo no such image; exit 3"])
     assert terminal.take(Here()) == {"container": "ended with 3: no such image"}
 
