@@ -77,5 +77,5 @@ def test_a_resolver_of_the_machine_that_never_answers_does_not_matter(stack: Pro
         stack.node("sh", "-c", f"cat > /etc/resolv.conf <<'END'\n{before}\nEND")
         stack.kubectl(system, "delete", "pod", "--selector=k8s-app=kube-dns")
         stack.kubectl(system, "wait", "deployment/coredns", "--for=condition=Available", "--timeout=60s")
-    assert answer in (-2, -3), answer  # EAI_NONAME, EAI_AGAIN
+    assert answer == -3  # EAI_AGAIN, as under Compose: nobody knows whether there is such a name
     assert seconds < 1.5
