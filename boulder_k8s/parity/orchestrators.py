@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cluster.kind import Cluster
-from ..host import process
+from ..host import docker, process
 from ..host.names import NAME, TESTS
 from ..host.progress import step
 from ..host.settings import Settings
@@ -61,13 +61,16 @@ class Compose:
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
-        """Removes the stack and its volumes after the block, unless the stack was there before. Raises
-        process.Failed.
+        """Removes the stack and its volumes after the block, unless the stack was there before, and in any case the
+        container of the tests. Raises process.Failed.
         """
         there = self.run(compose.command(self.config_next, "ps", "--all", "--quiet")).strip()
         try:
             yield
         finally:
+            # An interrupted `docker compose run` may leave its container; before the block there was none of that name.
+            if docker.inspect_container(CONTAINER):
+                self.run(["docker", "rm", "--force", "--volumes", CONTAINER])
             if not there:
                 with step("docker compose down --volumes"):
                     self.run(compose.command(self.config_next, "--profile", "*", "down", "--volumes"))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from support.programs import Programs
 
 from boulder_k8s.host.settings import ROOT
 from boulder_k8s.manifests import differences
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.differences import Difference, Intended
-from boulder_k8s.parity import command, dependencies, in_container, probe, results, terminal, times
+from boulder_k8s.parity import command, dependencies, in_container, orchestrators, probe, results, terminal, times
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
 
@@ -401,6 +403,18 @@ def test_a_program_sees_the_terminal_and_its_size(monkeypatch: pytest.MonkeyPatc
     assert terminal.take(Here())["container"] == "ended with 0: foreground"
     monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["sh", "-c", "echo no such image; exit 3"])
     assert terminal.take(Here()) == {"container": "ended with 3: no such image"}
+
+
+def test_an_interrupted_parity_leaves_no_container_of_the_tests(programs: Programs) -> None:
+    programs.answer("docker", "ps --all --quiet", ":")
+    programs.answer("docker", "container inspect boulder_tests", """echo '[{"Id": "left"}]'""")
+    programs.answer("docker", "rm --force --volumes boulder_tests", ":")
+    programs.answer("docker", "down --volumes", ":")
+    compose = orchestrators.Compose(Checkout(ROOT), False, dict(os.environ))
+    with pytest.raises(KeyboardInterrupt), compose.left_as_found():
+        raise KeyboardInterrupt
+    assert programs.called("docker", "rm --force --volumes boulder_tests") == 1
+    assert programs.called("docker", "down --volumes") == 1
 
 
 def test_ports_are_really_tried_from_a_service() -> None:
