@@ -175,7 +175,8 @@ class Cluster:
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={path}")
             self.api.forget()
-            network.follow_consul(self.system, (self.settings.root / "k8s/cluster/consul.corefile").read_text())
+            texts = (self.settings.root / f"k8s/cluster/{name}.corefile" for name in ("consul", "search"))
+            network.follow_consul(self.system, *(text.read_text() for text in texts))
 
     def cannot(self, error: process.Failed) -> Problem:
         """Returns the Problem that shows kind's own words."""

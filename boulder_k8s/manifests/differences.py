@@ -29,11 +29,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Intended:
-    """A difference that is intended, and why. All fields but part and reason are patterns as in a shell (fnmatch)."""
+    """A difference that is intended, and why. All fields but part and reason are patterns as in a shell (fnmatch).
+
+    subject and aspect may be several patterns: the entry is about each of them.
+    """
 
     part: str
-    subject: str
-    aspect: str
+    subject: str | tuple[str, ...]
+    aspect: str | tuple[str, ...]
     reason: str
     compose: str = "*"
     kubernetes: str = "*"
@@ -41,14 +44,20 @@ class Intended:
     def covers(self, difference: Difference) -> bool:
         """Returns whether this entry matches a difference."""
         return self.part == difference.part and all(
-            fnmatchcase(getattr(difference, field), getattr(self, field))
+            any(fnmatchcase(getattr(difference, field), pattern) for pattern in patterns(getattr(self, field)))
             for field in ("subject", "aspect", "compose", "kubernetes")
         )
 
 
+def patterns(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the patterns of a field."""
+    return (value,) if isinstance(value, str) else value
+
+
 def read_intended(path: Path = FILE) -> list[Intended]:
     """Returns the list of intended differences. Raises OSError."""
-    return [Intended(**entry) for entry in load_yaml(path)]
+    entries = load_yaml(path)
+    return [Intended(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}) for entry in entries]
 
 
 def partition(
@@ -64,11 +73,22 @@ def partition(
     return unlisted, listed
 
 
+def unused(part: str, listed: Iterable[tuple[Difference, Intended]], intended: list[Intended]) -> list[Intended]:
+    """Returns the entries about a part that cover none of the differences found there: the cluster may be the same now."""
+    used = {entry for _, entry in listed}
+    return [entry for entry in intended if entry.part == part and entry not in used]
+
+
+def title(entry: Intended) -> str:
+    """Returns what an entry is about, in a line."""
+    return f"{', '.join(patterns(entry.subject))}: {', '.join(patterns(entry.aspect))}"
+
+
 def as_markdown(intended: list[Intended]) -> str:
     """Returns the list as docs/parity.md has it: `python -m boulder_k8s.manifests.differences`."""
     lines = ["| part | what | Compose | Kubernetes | why |", "| --- | --- | --- | --- | --- |"]
     for entry in intended:
-        cells = (entry.part, f"{entry.subject}: {entry.aspect}", entry.compose, entry.kubernetes, entry.reason)
+        cells = (entry.part, title(entry), entry.compose, entry.kubernetes, entry.reason)
         quoted = [cells[0], *(f"`{cell}`" for cell in cells[1:4]), cells[4]]
         lines.append("| " + " | ".join(quoted) + " |")
     return "\n".join(lines) + "\n"

@@ -101,7 +101,9 @@ def static_part(
     )
     found = compare.compare(document, rendered.objects)
     unlisted, listed = differences.partition(found, intended)
-    return Part("static", compare.count_facts(document), unlisted, listed)
+    return Part(
+        "static", compare.count_facts(document), unlisted, listed, notes=unused_notes("static", listed, intended)
+    )
 
 
 def probe_part(sides: Iterable, document: dict, directory: Path, intended: list) -> Part:
@@ -110,9 +112,19 @@ def probe_part(sides: Iterable, document: dict, directory: Path, intended: list)
     names = sorted(names_of(document))
     one, other = (probe.take(side, services, names, directory) for side in sides)
     unlisted, listed = differences.partition(probe.compare(one, other), intended)
-    mute = sorted(subject for subject in one if "container" in one[subject] and subject.startswith("from "))
-    notes = [f"ports could not be tried {subject}: {one[subject]['container']}" for subject in mute]
+    mute = sorted(subject for subject in one if "container" in one[subject])
+    notes = [f"nothing is known {subject}: {one[subject]['container']}" for subject in mute]
+    notes += unused_notes("probe", listed, intended)
     return Part("probe", probe.count_facts(one), unlisted, listed, notes=notes)
+
+
+def unused_notes(part: str, listed: list, intended: list) -> list[str]:
+    """Returns a note for each entry of intended.yaml that covers nothing that was found.
+
+    Not for the results: they depend on test.sh's arguments.
+    """
+    found = differences.unused(part, listed, intended)
+    return [f"intended.yaml's entry {differences.title(entry)!r} covers nothing here; remove it?" for entry in found]
 
 
 def names_of(document: dict) -> set[str]:
@@ -133,6 +145,10 @@ def results_part(sides: Sequence, arguments: Sequence[str], reruns: int, directo
     rounds = []
     found: list = []
     notes = [f"test.sh {' '.join(arguments)}"]
+    started = directory / "start"
+    started.mkdir(exist_ok=True)
+    for side in sides:  # both have their dependencies up before anything is timed
+        results.take(side, ["--help"], started)
     for number in range(1 + reruns):
         place = directory / f"round-{number + 1}"
         place.mkdir(exist_ok=True)
@@ -146,10 +162,13 @@ def results_part(sides: Sequence, arguments: Sequence[str], reruns: int, directo
             )
         if number == 0:
             found = outcomes
-        if not rounds[0]:
+        if not differences.partition(rounds[0], intended)[0]:
             break
     unsteady = results.flaky(rounds[0], rounds[1:])
     steady = [item for item in rounds[0] if item not in unsteady]
     unlisted, listed = differences.partition(steady, intended)
-    compared = len({*found[0].tests, *found[1].tests, *found[0].markers, *found[1].markers}) + 1
+    compared = sum(
+        len({*kinds[0]} | {*kinds[1]}) for kinds in ([side.tests for side in found], [side.markers for side in found])
+    )
+    compared += 1 + len({*found[0].times} & {*found[1].times})  # the exit code; what both sides tell the seconds of
     return Part("results", compared, unlisted, listed, unsteady, notes)

@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 READY = "boulder-k8s parity: ready "
 REPORT = "boulder-k8s parity: report "
@@ -40,6 +41,19 @@ BOUND = [
     ("64.112.117.134", 443),
 ]
 TIMES_OUT = ("64.112.117.254", 80)  # public, and no container has it: Boulder's VA tests need it to time out
+CLOSED = 1337  # the port that Boulder's own tests of ratelimits dial at 10.77.77.4; nothing listens there
+# What else nobody listens on: the host's address in each of Compose's networks, and addresses that nothing has. Compose
+# hands out 10.77.77.128 and the following ones, the first to the host, so that of these only the last is free.
+HOST = ("10.77.77.128", "64.112.117.1", "64.112.117.129")
+SERVICES = ("10.77.77.4", "10.77.77.5", "10.77.77.10")
+OWN = ("10.77.77.77", "64.112.117.122", "64.112.117.134", "127.0.0.1", "localhost")
+NOBODY = (
+    *(f"10.77.77.{number}" for number in (1, 2, 3, 6, 9, 11, 50, 76, 78, 99, 127, 254)),
+    "64.112.117.2",
+    "64.112.117.100",
+)
+INTERNET = ("example.com", "www.example.com", "letsencrypt.org", "acme-v02.api.letsencrypt.org", "no-such-name.invalid")
+PATIENCE = 8  # seconds: a network says after 3 s that an address is nobody's
 # git's directory, a cache, and what every run makes again.
 SKIPPED = {"/boulder/.git", "/boulder/.gocache", "/boulder/.boulder", "/boulder/bin", "/boulder/test/coverage"}
 DIRECTORIES = (
@@ -58,7 +72,7 @@ DIRECTORIES = (
     "/dev/shm",
     "/etc",
 )
-LIMITS = "AS CORE CPU DATA FSIZE MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO STACK".split()
+LIMITS = "AS CORE CPU DATA FSIZE MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO SIGPENDING STACK".split()
 SYSCTLS = (
     "net/ipv4/ip_unprivileged_port_start",
     "net/ipv4/ip_local_port_range",
@@ -128,8 +142,8 @@ def process() -> dict[str, str]:
     }
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         facts[f"{name} is a terminal"] = str(os.isatty(number))
-    for key in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"):
-        facts[key] = status[key].strip()
+    for key in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters"):
+        facts[key] = status.get(key, "unknown").strip()  # Linux counts the filters since 5.9
     return facts
 
 
@@ -267,8 +281,9 @@ def srv_names(text: str) -> list[str]:
 
 
 def endpoints(text: str) -> list[tuple[str, int]]:
-    """Returns the pairs name:port in a text whose name has a letter in it."""
+    """Returns the pairs name:port and address:port in a text."""
     pairs = re.findall(r"\b((?:[a-z][a-z0-9-]*)(?:\.[a-z][a-z0-9-]*)*):(\d{2,5})\b", text)
+    pairs += re.findall(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3}):(\d{2,5})\b", text)
     return sorted({(name, int(port)) for name, port in pairs if int(port) < 65536})
 
 
@@ -365,6 +380,34 @@ def quick(names: list[str]) -> dict[str, str]:
     return found
 
 
+def timed(action, *arguments) -> tuple[str, float]:
+    """Returns what `action(*arguments)` returns, and how many seconds that took."""
+    begun = time.monotonic()
+    return action(*arguments), time.monotonic() - begun
+
+
+def timed_facts(name: str, attempts: dict[str, tuple]) -> dict[str, dict[str, str]]:
+    """Returns two subjects, NAME and "seconds: NAME": what each attempt says, and how long it took.
+
+    attempts: a fact -> an action and its arguments. All run at the same time, because most of them wait.
+    """
+    with ThreadPoolExecutor(32) as pool:
+        futures = {fact: pool.submit(timed, *call) for fact, call in attempts.items()}
+        found = {fact: future.result() for fact, future in futures.items()}
+    return {
+        name: {fact: said for fact, (said, _) in found.items()},
+        f"seconds: {name}": {fact: f"{seconds:.3f}" for fact, (_, seconds) in found.items()},
+    }
+
+
+def nobody_listens(names: list[str]) -> dict[str, tuple]:
+    """Returns the attempts to connect where nobody listens: a closed port of every name and of every address, and
+    addresses that nothing has.
+    """
+    hosts_ = sorted({*names, *SERVICES, *OWN, *HOST, *NOBODY})
+    return {f"{host}:{CLOSED}": (connected, (host, CLOSED), PATIENCE) for host in hosts_}
+
+
 def start_boulder() -> str:
     """Starts Boulder with start.py. Returns "answers" after its directory answers, or why it does not."""
     with open("/tmp/parity-start.log", "wb") as log:
@@ -395,14 +438,15 @@ def main(names: list[str]) -> None:
         "sysctls": sysctls(),
     }
     text = texts()
-    known = sorted({*names, *(name for name, _ in endpoints(text))})
+    known = sorted({*names, *(name for name, _ in endpoints(text) if not name[0].isdigit())})
     report["boulder"] = {"start.py": start_boulder()}
     report["srv"] = settled_srv(srv_names(text))
     report["consul"] = dict.fromkeys(critical(), "critical")
-    report["names"] = {name: answers(name) for name in known}
+    report |= timed_facts("names", {name: (answers, name) for name in sorted({*known, *INTERNET})})
     report["time to resolve"] = quick([name for name in known if report["names"][name][:1].isdigit()])
-    report["connect"] = {f"{name}:{port}": connected((name, port)) for name, port in endpoints(text)}
-    report["connect"]["{}:{}".format(*TIMES_OUT)] = connected(TIMES_OUT)
+    where = [*endpoints(text), TIMES_OUT]
+    report |= timed_facts("connect", {f"{name}:{port}": (connected, (name, port)) for name, port in where})
+    report |= timed_facts("nobody listens", nobody_listens(names))
     report["listening"] = dict.fromkeys(listening(), "listens")
     print(READY + json.dumps(sorted(report["listening"])), flush=True)
     for _ in range(3000):

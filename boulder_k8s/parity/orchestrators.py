@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cluster.kind import Cluster
-from ..host import process
+from ..host import docker, process
 from ..host.names import NAME, TESTS
 from ..host.progress import step
 from ..host.settings import Settings
@@ -31,10 +31,14 @@ class Compose:
     environ: Mapping[str, str]
     name: str = COMPOSE
 
-    def boulder(self, command: Sequence[str]) -> list[str]:
-        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container."""
+    def boulder(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container.
+
+        terminal: its streams are a terminal.
+        """
+        streams = () if terminal else ("-T",)
         return compose.command(
-            self.config_next, "run", "-T", "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
+            self.config_next, "run", *streams, "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
         )
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
@@ -57,13 +61,16 @@ class Compose:
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
-        """Removes the stack and its volumes after the block, unless the stack was there before. Raises
-        process.Failed.
+        """Removes the stack and its volumes after the block, unless the stack was there before, and in any case the
+        container of the tests. Raises process.Failed.
         """
         there = self.run(compose.command(self.config_next, "ps", "--all", "--quiet")).strip()
         try:
             yield
         finally:
+            # An interrupted `docker compose run` may leave its container; before the block there was none of that name.
+            if docker.inspect_container(CONTAINER):
+                self.run(["docker", "rm", "--force", "--volumes", CONTAINER])
             if not there:
                 with step("docker compose down --volumes"):
                     self.run(compose.command(self.config_next, "--profile", "*", "down", "--volumes"))
@@ -82,8 +89,11 @@ class Kubernetes:
     environ: Mapping[str, str]
     name: str = KUBERNETES
 
-    def boulder(self, command: Sequence[str]) -> list[str]:
-        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder pod."""
+    def boulder(self, command: Sequence[str], terminal: bool = False) -> list[str]:
+        """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder pod.
+
+        terminal: its streams are a terminal, which the command sees by itself.
+        """
         return [sys.executable, "-m", "boulder_k8s", "run-next" if self.config_next else "run", *command]
 
     def tests(self, arguments: Sequence[str]) -> list[str]:

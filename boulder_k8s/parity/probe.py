@@ -11,7 +11,7 @@ from ..host import process
 from ..host.errors import Problem
 from ..host.progress import step
 from ..manifests.differences import Difference
-from . import in_container
+from . import dependencies, in_container, terminal, times
 from .in_container import GO_ON, READY, REPORT
 from .orchestrators import COMPOSE, Orchestrator
 
@@ -41,12 +41,15 @@ DEPENDENCIES = (
     "boulder-vitess:33577",
 )
 WITHOUT_SHELL_SIDE = {"boulder", "bsetup", "bpkimetal"}  # runs the script; does not run; has no network
+NOT_RUNNING = {"boulder", "bsetup"}  # is probed by the script; does not run
+TIMED = "seconds: "  # begins a subject whose facts are seconds
 
 
 def take(
     orchestrator: Orchestrator, services: list[str], names: list[str], directory: Path
 ) -> dict[str, dict[str, str]]:
-    """Runs the script in a fresh Boulder container; returns its report, with what the dependencies' containers reach.
+    """Runs the script in a fresh Boulder container; returns its report, with what the dependencies' containers are and
+    reach, and what a program sees of a terminal.
 
     services: their names in Compose. names: every host name in docker-compose.yml. directory: gets the output. Raises
     Problem if the container cannot run or ends without a report.
@@ -76,11 +79,14 @@ def take(
                 wanted = [*(f"10.77.77.77:{port}" for port in ports), *DEPENDENCIES]
                 show("ports from every dependency")
                 seen = from_every_side(orchestrator, sorted(set(services) - WITHOUT_SHELL_SIDE), wanted)
+                seen |= dependencies.take(orchestrator, sorted(set(services) - NOT_RUNNING))
                 process.run(orchestrator.exec("boulder", ["touch", GO_ON]), cwd=orchestrator.checkout.path)
             elif line.startswith(REPORT):
                 report = json.loads(line.removeprefix(REPORT)) | seen
-                (directory / f"probe-{orchestrator.name.lower()}.json").write_text(json.dumps(report, indent=1))
                 child.wait()
+                show("a terminal")
+                report["terminal"] = terminal.take(orchestrator)
+                (directory / f"probe-{orchestrator.name.lower()}.json").write_text(json.dumps(report, indent=1))
                 return report
             else:
                 lines.append(line.rstrip())
@@ -113,13 +119,16 @@ def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> d
 
 
 def compare(under_compose: dict[str, dict[str, str]], under_kubernetes: dict[str, dict[str, str]]) -> list[Difference]:
-    """Returns one Difference for each fact that is not the same."""
+    """Returns one Difference for each fact that is not the same; a fact in seconds, by the rule of `times.slower`."""
     found = []
     for subject in sorted({*under_compose, *under_kubernetes}):
         one, other = under_compose.get(subject, {}), under_kubernetes.get(subject, {})
         for aspect in sorted({*one, *other}):
             values = one.get(aspect, ABSENT), other.get(aspect, ABSENT)
-            if values[0] != values[1]:
+            if subject.startswith(TIMED) and ABSENT not in values:
+                if times.slower(*map(float, values)):
+                    found.append(Difference(PART, subject, aspect, *(times.shown(float(value)) for value in values)))
+            elif values[0] != values[1]:
                 found.append(Difference(PART, subject, aspect, *values))
     return found
 

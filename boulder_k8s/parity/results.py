@@ -14,6 +14,7 @@ from pathlib import Path
 from ..host import process
 from ..host.progress import step
 from ..manifests.differences import Difference
+from . import times
 from .orchestrators import Orchestrator
 
 PART = "results"
@@ -44,6 +45,7 @@ class Outcome:
         default_factory=dict
     )  # "PACKAGE" or "PACKAGE TestName" -> passed, failed, skipped, no tests
     markers: set[str] = field(default_factory=set)
+    times: dict[str, float] = field(default_factory=dict)  # of phases, packages and tests, in seconds
     cached: int = 0  # packages that did not run, because Go took the result from its cache
 
     def count(self, status: str) -> int:
@@ -80,8 +82,12 @@ def worse(one: str | None, other: str) -> str:
 
 
 def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) -> Outcome:
-    """Runs the tests and returns the outcome. directory: gets their stdout and stderr. Raises OSError."""
+    """Runs the tests and returns the outcome. Raises OSError.
+
+    directory: gets their stdout and stderr, and NAME.times: the lines of stdout, each with the second in which it came.
+    """
     name = orchestrator.name.lower()
+    lines: list[times.Line] = []
     begun = time.monotonic()
     with (
         step(f"{Path(orchestrator.tests([])[0]).name} {' '.join(arguments)}"),
@@ -90,19 +96,30 @@ def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) 
         process.started(
             orchestrator.tests(arguments),
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
+            stdout=subprocess.PIPE,
             stderr=stderr,
             env=orchestrator.environ,
             cwd=orchestrator.checkout.path,
         ) as child,
     ):
+        for line in child.stdout:
+            lines.append((round(time.monotonic() - begun, 3), line.decode(errors="replace")))
+            stdout.write(line)
         code = child.wait()
-    seconds = time.monotonic() - begun
-    return parse((directory / f"{name}.stdout").read_text(errors="replace"), Outcome(code, round(seconds, 1)))
+    seconds = round(time.monotonic() - begun, 3)
+    timed = directory / f"{name}.times"
+    timed.write_text("".join(f"{at:9.3f} {line.rstrip()}\n" for at, line in lines))
+    outcome = parse("".join(line for _, line in lines), Outcome(code, seconds))
+    outcome.times = times.taken(lines, seconds)
+    return outcome
 
 
 def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Difference]:
-    """Returns one Difference for the exit code and for each test and marker that is not the same."""
+    """Returns one Difference for the exit code, for each test and marker that is not the same, and for each time that is
+    a difference by the rule of `times.slower`.
+
+    The subject of a time names the slower side: if another run is slow on the other side, it is not the same difference.
+    """
     found = []
 
     def add(subject: str, aspect: str, one: object, other: object) -> None:
@@ -118,6 +135,10 @@ def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Differenc
             marker,
             *("seen" if marker in outcome.markers else ABSENT for outcome in (under_compose, under_kubernetes)),
         )
+    for name in sorted({*under_compose.times} & {*under_kubernetes.times}):
+        one, other = under_compose.times[name], under_kubernetes.times[name]
+        if side := times.slower(one, other):
+            add(f"slower under {side}", name, times.shown(one), times.shown(other))
     return found
 
 

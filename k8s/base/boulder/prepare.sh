@@ -15,6 +15,12 @@ bridge() { # bridge NAME ADDRESS
 bridge publicnet 64.112.117.122/25
 bridge publicnet2 64.112.117.134/25
 
+# The host has an address in each of them; the node hands on what comes for it (cluster/network.py).
+ip -4 route | while read -r what via gateway _; do
+  [ "$what $via" = "default via" ] || continue
+  for host in 64.112.117.1 64.112.117.129; do ip route replace "$host/32" via "$gateway"; done
+done
+
 # Where names resolve to when the ACME client has an address that Boulder refuses (k8s/components/acme-client).
 [ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/25" dev publicnet
 
