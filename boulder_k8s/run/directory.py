@@ -15,7 +15,7 @@ from pathlib import Path
 from ..host import state
 from ..host.files import own_directory
 from ..host.progress import note, overdue, shown
-from ..host.settings import Settings
+from ..host.settings import ROOT, Settings
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -92,6 +92,7 @@ class Run:
         """
         source, ignored = Path(__file__).parent / "pod", shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, self.path / "pod", ignore=ignored, dirs_exist_ok=True)
+        shutil.copy(ROOT / "k8s/base/boulder/writeback.py", self.path / "pod")
 
     def begin(self) -> None:
         """Starts the record: notes the time, and saves run.json."""

@@ -56,8 +56,11 @@ def test_the_tests_pod_is_boulders_but_for_what_it_runs(rendered: Rendered, sett
     assert container["command"][-2:] == ["/run/boulder-k8s/pod/supervisor.py", "/run/boulder-k8s"]
     assert not {"args", "ports", "startupProbe"} & set(container)
     assert document["spec"]["restartPolicy"] == "Never"
-    for key in ("initContainers", "securityContext", "dnsConfig", "hostAliases", "enableServiceLinks"):
+    for key in ("securityContext", "dnsConfig", "hostAliases", "enableServiceLinks"):
         assert document["spec"][key] == template["spec"][key]
+    # The supervisor brings what is written to the configuration into the checkout, and needs no sidecar.
+    assert [item["name"] for item in template["spec"]["initContainers"]] == ["prepare", "writeback"]
+    assert document["spec"]["initContainers"] == template["spec"]["initContainers"][:1]
     assert container["workingDir"] == "/boulder"
     # Consul's checks find it through the Service boulder.
     assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder"
