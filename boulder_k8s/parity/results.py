@@ -44,6 +44,7 @@ class Outcome:
         default_factory=dict
     )  # "PACKAGE" or "PACKAGE TestName" -> passed, failed, skipped, no tests
     markers: set[str] = field(default_factory=set)
+    restarts: dict[str, str] = field(default_factory=dict)  # dependencies that ended and were started again, and how
     cached: int = 0  # packages that did not run, because Go took the result from its cache
 
     def count(self, status: str) -> int:
@@ -98,11 +99,15 @@ def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) 
     ):
         code = child.wait()
     seconds = time.monotonic() - begun
-    return parse((directory / f"{name}.stdout").read_text(errors="replace"), Outcome(code, round(seconds, 1)))
+    outcome = Outcome(code, round(seconds, 1))
+    outcome.restarts = {item["service"]: f"exit code {item['exit_code']}" for item in orchestrator.restarts()}
+    return parse((directory / f"{name}.stdout").read_text(errors="replace"), outcome)
 
 
 def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Difference]:
-    """Returns one Difference for the exit code and for each test and marker that is not the same."""
+    """Returns one Difference for the exit code and for each test, marker and restarted dependency that is not the
+    same.
+    """
     found = []
 
     def add(subject: str, aspect: str, one: object, other: object) -> None:
@@ -118,6 +123,9 @@ def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Differenc
             marker,
             *("seen" if marker in outcome.markers else ABSENT for outcome in (under_compose, under_kubernetes)),
         )
+    for service in sorted({*under_compose.restarts, *under_kubernetes.restarts}):
+        sides = (under_compose.restarts, under_kubernetes.restarts)
+        add("restarted", service, *(side.get(service, "not restarted") for side in sides))
     return found
 
 

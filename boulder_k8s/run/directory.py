@@ -181,7 +181,7 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     """Returns facts about the newest run of this cluster, or {} if there was no run. started: an `up` counts as a run.
 
     Its keys: directory, arguments, exit_code, failure; began: Unix time; seconds: the duration, or None if the run has
-    not recorded its end.
+    not recorded its end; restarts: which dependencies ended meanwhile (restarts.py).
     """
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
@@ -194,6 +194,7 @@ def last_run(settings: Settings, started: bool = False) -> dict:
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
                 "began": record["began"],
+                "restarts": record.get("restarts", []),
                 "seconds": round(ended - record["began"], 1) if ended else None,
             }
     return {}

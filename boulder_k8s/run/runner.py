@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +27,7 @@ from ..manifests.overlay import Rendered
 from . import aftermath, standby
 from .directory import Run
 from .follower import Follower
+from .restarts import Restarts
 from .streams import Feeder, may_read_stdin, record_window, terminal
 
 UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
@@ -86,12 +88,14 @@ class Runner:
                 if not uid:
                     uid = self.create(document)
                 self.wait_for_start(run, name, uid, order.timeout)
-            with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
+            ended = Restarts(self.cluster.api) if name != SETUP else None
+            with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
                 if reads:
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
-            if name != SETUP:
+            if ended:
                 aftermath.configuration(run)
+                ended.report(run)
             if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:
