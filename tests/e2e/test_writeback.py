@@ -55,7 +55,7 @@ def test_changed_new_and_deleted_files_are_in_the_checkout_with_their_owners_and
     changed = ["new/deeper/file.json", "new/link", "sa.json", "wfe2.json"]
     assert sorted(line[3:] for line in status(stack)) == [f"test/{overlay}/{name}" for name in changed]
     written = stack.record()["config"]["written"]
-    assert sorted(written) == ["new", "new/deeper", *changed, "vitess/sa_dburl"]
+    assert written == sorted(["new", "new/deeper", *changed, "vitess/sa_dburl"])
     # The next run has it, although the pod that waits was made before.
     result = stack.invoke("run", *next_, "--", "cat", f"test/{overlay}/wfe2.json", f"test/{overlay}/new/link")
     assert result.stdout == b"changed\nnew\n", result.stderr.decode()
