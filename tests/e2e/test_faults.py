@@ -255,9 +255,7 @@ def test_a_dependency_that_crashes_is_named_and_the_tests_decide(stack: Project)
     """Under Compose it stays down; here the kubelet starts it again."""
     child = stack.start("--sleep=8", "--exit=3")
     seen(child, stack, b"sleeping")
-    container = stack.node("crictl", "ps", "--name", "^bredis-1$", "--quiet").split()[0]
-    pid = stack.node("crictl", "inspect", "--output", "go-template", "--template", "{{.info.pid}}", container)
-    stack.node("kill", "-9", pid.strip())
+    stack.node("bash", "-c", KILL_BREDIS_1)
     result = finish(child)
     assert result.returncode == 3
     lines = [line for line in result.stderr.decode().splitlines() if "bredis-1 ended" in line]
@@ -266,3 +264,11 @@ def test_a_dependency_that_crashes_is_named_and_the_tests_decide(stack: Project)
     assert (found["service"], found["exit_code"], bool(found["reason"])) == ("bredis-1", 137, True)
     assert found["began"] < found["ended"]
     assert b"bredis-1 ended" in stack.invoke("status").stdout
+
+
+KILL_BREDIS_1 = """
+for pid in $(pgrep redis-server); do
+  if [ "$(cat /proc/$pid/root/etc/hostname)" = bredis-1-0 ]; then kill -9 "$pid"; exit; fi
+done
+exit 1
+"""
