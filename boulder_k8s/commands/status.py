@@ -19,6 +19,7 @@ from ..manifests.checkout import Checkout
 from ..manifests.workloads import WORKLOAD_KINDS, workloads
 from ..run import standby
 from ..run.directory import last_run
+from ..run.restarts import described
 
 ADDRESSES = "10.77.77.0/24"  # docker-compose.yml, networks.bouldernet
 
@@ -185,6 +186,8 @@ def show(found: Status) -> None:
         result = run["failure"] or ("running or killed" if run["seconds"] is None else f"exit code {run['exit_code']}")
         took = f", {run['seconds']} s" if run["seconds"] is not None else ""
         console.print(f"last run {when}: {' '.join(run['arguments'])}: {result}{took}; {run['directory']}")
+        if run.get("restarts"):
+            console.print(f"while it ran: {described(run['restarts'])}")
     if not found.ready:
         console.print(
             "not ready; `invoke up` starts everything"

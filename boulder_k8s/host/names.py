@@ -14,3 +14,4 @@ CHECKOUT_MOUNT = "/boulder"
 RUNS_MOUNT = "/runs"
 STATIC_PODS_MOUNT = "/static-pods"
 RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod
+CHECKOUT_BELOW = "/run/boulder-checkout"  # in the tests' pod: the checkout without the copy of its configuration

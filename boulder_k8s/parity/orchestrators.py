@@ -17,6 +17,7 @@ from ..host.progress import step
 from ..host.settings import Settings
 from ..manifests import compose
 from ..manifests.checkout import Checkout
+from ..run.directory import last_run
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
 CONTAINER = "boulder_tests"  # the name that t.sh uses, so that the two cannot run at the same time
@@ -48,6 +49,10 @@ class Compose:
     def prepare(self) -> None:
         """Runs generate.sh, as t.sh does first. Raises process.Failed."""
         self.run(compose.command(self.config_next, "run", "-T", "--rm", "bsetup"))
+
+    def restarts(self) -> list[dict]:
+        """Returns nothing: what ends stays down, and the tests say so."""
+        return []
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
         """Returns the command line that runs `command` in the running container of a service."""
@@ -102,6 +107,10 @@ class Kubernetes:
 
     def prepare(self) -> None:
         """Does nothing, because `boulder` runs generate.sh."""
+
+    def restarts(self) -> list[dict]:
+        """Returns which dependencies ended in the last run of the tests and were started again (run/restarts.py)."""
+        return last_run(self.settings).get("restarts", [])
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
         """Returns the command line that runs `command` in the running container of a service. Raises ApiError."""

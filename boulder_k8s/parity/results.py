@@ -46,6 +46,7 @@ class Outcome:
     )  # "PACKAGE" or "PACKAGE TestName" -> passed, failed, skipped, no tests
     markers: set[str] = field(default_factory=set)
     times: dict[str, float] = field(default_factory=dict)  # of phases, packages and tests, in seconds
+    restarts: dict[str, str] = field(default_factory=dict)  # dependencies that ended and were started again, and how
     cached: int = 0  # packages that did not run, because Go took the result from its cache
 
     def count(self, status: str) -> int:
@@ -111,12 +112,13 @@ def take(orchestrator: Orchestrator, arguments: Sequence[str], directory: Path) 
     timed.write_text("".join(f"{at:9.3f} {line.rstrip()}\n" for at, line in lines))
     outcome = parse("".join(line for _, line in lines), Outcome(code, seconds))
     outcome.times = times.taken(lines, seconds)
+    outcome.restarts = {item["service"]: f"exit code {item['exit_code']}" for item in orchestrator.restarts()}
     return outcome
 
 
 def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Difference]:
-    """Returns one Difference for the exit code, for each test and marker that is not the same, and for each time that is
-    a difference by the rule of `times.slower`.
+    """Returns one Difference for the exit code, for each test, marker and restarted dependency that is not the same, and
+    for each time that is a difference by the rule of `times.slower`.
 
     The subject of a time names the slower side: if another run is slow on the other side, it is not the same difference.
     """

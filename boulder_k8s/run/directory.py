@@ -15,7 +15,7 @@ from pathlib import Path
 from ..host import state
 from ..host.files import own_directory
 from ..host.progress import note, overdue, shown
-from ..host.settings import Settings
+from ..host.settings import ROOT, Settings
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -92,6 +92,7 @@ class Run:
         """
         source, ignored = Path(__file__).parent / "pod", shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, self.path / "pod", ignore=ignored, dirs_exist_ok=True)
+        shutil.copy(ROOT / "k8s/base/boulder/writeback.py", self.path / "pod")
 
     def begin(self) -> None:
         """Starts the record: notes the time, and saves run.json."""
@@ -180,7 +181,7 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     """Returns facts about the newest run of this cluster, or {} if there was no run. started: an `up` counts as a run.
 
     Its keys: directory, arguments, exit_code, failure; began: Unix time; seconds: the duration, or None if the run has
-    not recorded its end.
+    not recorded its end; restarts: which dependencies ended meanwhile (restarts.py).
     """
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
@@ -193,6 +194,7 @@ def last_run(settings: Settings, started: bool = False) -> dict:
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
                 "began": record["began"],
+                "restarts": record.get("restarts", []),
                 "seconds": round(ended - record["began"], 1) if ended else None,
             }
     return {}

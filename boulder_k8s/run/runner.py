@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -19,13 +20,14 @@ from ..cluster.errors import ApiError, Conflict, Forbidden
 from ..cluster.kind import Cluster
 from ..cluster.watch import wait_until_gone, watching
 from ..host.errors import Problem
-from ..host.names import BOULDER, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
+from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
 from ..host.progress import note
 from ..host.signals import Signals
 from ..manifests.overlay import Rendered
-from . import standby
+from . import aftermath, standby
 from .directory import Run
 from .follower import Follower
+from .restarts import Restarts
 from .streams import Feeder, may_read_stdin, record_window, terminal
 
 UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
@@ -86,10 +88,14 @@ class Runner:
                 if not uid:
                     uid = self.create(document)
                 self.wait_for_start(run, name, uid, order.timeout)
-            with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal):
+            ended = Restarts(self.cluster.api) if name != SETUP else None
+            with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
                 if reads:
                     Feeder(run.path).start()
                 code = Follower(self.cluster, self.signals, run, name).follow()
+            if ended:
+                aftermath.configuration(run)
+                ended.report(run)
             if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:
@@ -97,19 +103,25 @@ class Runner:
             raise
         finally:
             with self.signals.deferred():
-                if run.exit_code() is None or self.signals.received or not self.hand_over(document, uid, made_from):
+                if (
+                    run.exit_code() is None
+                    or self.signals.received
+                    or not self.hand_over(run, document, uid, made_from)
+                ):
                     self.delete(name, wait=False)
         return code
 
-    def hand_over(self, document: dict, uid: str, made_from: str) -> bool:
+    def hand_over(self, run: Run, document: dict, uid: str, made_from: str) -> bool:
         """Deletes the pod of a run that has a record, and starts the next run's pod if one may wait; returns False if
         either fails.
 
-        document, uid: the pod that ended. made_from: its digest (standby.digest), or "" if no pod may wait.
+        run, document, uid: the run and the pod that ended. made_from: its digest (standby.digest), or "" if no pod may wait.
         """
         settings = self.cluster.settings
         try:
-            ahead = made_from and standby.wanted(self.cluster)
+            # A pod made now would have the configuration from before the run.
+            same = not run.record.get("config", {}).get("written")
+            ahead = made_from and same and standby.wanted(self.cluster)
             successor = standby.prepare(settings, RUNS_MOUNT, document, made_from) if ahead else None
             standby.hand_over(self.cluster.api, document, uid, successor)
         except (OSError, ApiError):  # no room on the disk; no answer
@@ -216,6 +228,10 @@ def pod(order: Execution, runs: Path) -> dict:
         spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in kept]
         container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] in kept]
         container["env"] = []
+    else:  # the supervisor does the sidecar's work, before it records the exit code
+        spec["initContainers"] = [item for item in spec["initContainers"] if item["name"] != "writeback"]
+        container["volumeMounts"].append({"name": "checkout-below", "mountPath": CHECKOUT_BELOW})
+        spec["volumes"].append({"name": "checkout-below", "hostPath": {"path": CHECKOUT_MOUNT, "type": "Directory"}})
     container["env"] = [item for item in container["env"] if item["name"] not in order.environment] + [
         {"name": key, "value": value} for key, value in order.environment.items()
     ]

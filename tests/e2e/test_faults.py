@@ -249,3 +249,26 @@ def of_ours() -> list[str]:
     """The processes on this machine that work on the cluster."""
     shown = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
     return [line for line in shown.splitlines() if f"{ROOT}/.venv" in line and f"kind-{CLUSTER}" in line]
+
+
+def test_a_dependency_that_crashes_is_named_and_the_tests_decide(stack: Project) -> None:
+    """Under Compose it stays down; here the kubelet starts it again."""
+    child = stack.start("--sleep=8", "--exit=3")
+    seen(child, stack, b"sleeping")
+    stack.node("bash", "-c", KILL_BREDIS_1)
+    result = finish(child)
+    assert result.returncode == 3
+    lines = [line for line in result.stderr.decode().splitlines() if "bredis-1 ended" in line]
+    assert len(lines) == 1 and "exit code 137" in lines[0], result.stderr
+    (found,) = stack.record()["restarts"]
+    assert (found["service"], found["exit_code"], bool(found["reason"])) == ("bredis-1", 137, True)
+    assert found["began"] < found["ended"]
+    assert b"bredis-1 ended" in stack.invoke("status").stdout
+
+
+KILL_BREDIS_1 = """
+for pid in $(pgrep redis-server); do
+  if [ "$(cat /proc/$pid/root/etc/hostname)" = bredis-1-0 ]; then kill -9 "$pid"; exit; fi
+done
+exit 1
+"""

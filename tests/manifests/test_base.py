@@ -157,6 +157,7 @@ def test_pods_get_nothing_that_compose_does_not_give(overlay: str) -> None:
             added = set(security.get("capabilities", {}).get("add", []))
             allowed = {
                 ("boulder", "prepare"): {"NET_ADMIN", "CHOWN", "DAC_READ_SEARCH"},
+                ("boulder", "writeback"): {"CHOWN", "DAC_OVERRIDE", "FOWNER"},
                 ("bconsul", "address"): {"NET_ADMIN"},
                 ("bpkimetal", "socket-directory"): {"CHOWN"},
             }

@@ -126,9 +126,10 @@ def test_the_overlays_differ_in_boulders_config_map_and_what_follows_from_it_alo
         assert environment["GOCACHE"].pop("value") == CACHES[overlay]
         (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "config-files"]
         assert mount.pop("mountPath") == f"/boulder/{DIRECTORIES[overlay]}"
-        (prepare,) = pod["initContainers"]
+        prepare, writeback = pod["initContainers"]
         (mount,) = [mount for mount in prepare["volumeMounts"] if mount["name"] == "checkout"]
         assert mount.pop("subPath") == DIRECTORIES[overlay]  # whose files' owners it takes
+        assert writeback.pop("args") == [f"/checkout/{DIRECTORIES[overlay]}"]  # where it brings what is written
         neutral.append(objects)
     assert neutral[0] == neutral[1]
 

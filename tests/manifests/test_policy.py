@@ -49,7 +49,7 @@ def test_no_container_is_privileged_and_only_address_makers_have_net_admin(overl
             assert context["capabilities"]["drop"] == ["ALL"], (name, container["name"])
             if "NET_ADMIN" in added:
                 made.add((name, container["name"]))
-            assert added <= {"NET_ADMIN", "CHOWN", "DAC_READ_SEARCH"}
+            assert added <= {"NET_ADMIN", "CHOWN", "DAC_READ_SEARCH", "DAC_OVERRIDE", "FOWNER"}
         else:
             assert not added, (name, container["name"])  # what the engine gives by default, as under Compose
     assert {name for name, _ in made} == MAKES_ADDRESSES

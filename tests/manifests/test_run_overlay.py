@@ -278,7 +278,9 @@ def test_a_client_at_a_reserved_address_is_reached_through_a_sidecar(checkout: C
     spec = found.workload("boulder")["spec"]["template"]["spec"]
     containers = {container["name"]: container for container in spec["initContainers"]}
     environment = {
-        name: {entry["name"]: entry["value"] for entry in container["env"]} for name, container in containers.items()
+        name: {entry["name"]: entry["value"] for entry in container["env"]}
+        for name, container in containers.items()
+        if "env" in container
     }
     assert environment == {
         "prepare": {"CLIENT_ADDRESS": PUBLIC},

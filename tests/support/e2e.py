@@ -93,6 +93,19 @@ class Project:
             timeout=LIMIT,
         )
 
+    def start_invoke(self, *arguments: str) -> subprocess.Popen:
+        """`invoke` in the background, as `start` starts a wrapper."""
+        self.before = self.latest()
+        return subprocess.Popen(
+            [ROOT / ".venv/bin/invoke", *arguments],
+            env=self.env(),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
     def kubectl(self, *arguments: str) -> str:
         command = [
             ROOT / ".venv/bin/kubectl",

@@ -71,6 +71,14 @@ def test_a_test_that_fails_is_skipped_or_missing_on_one_side_is_found(planted: s
     assert results.compare(one, one) == []
 
 
+def test_a_dependency_that_was_started_again_is_a_difference() -> None:
+    one = Outcome(0, 1.0)
+    other = Outcome(0, 1.0, restarts={"bredis-1": "exit code 137"})
+    (found,) = results.compare(one, other)
+    assert (found.subject, found.aspect, found.compose) == ("restarted", "bredis-1", "not restarted")
+    assert found.kubernetes == "exit code 137"
+
+
 def test_an_exit_code_and_a_marker_are_found() -> None:
     one = results.parse("SUCCESS\n", Outcome(0, 1.0))
     other = results.parse("", Outcome(1, 1.0))

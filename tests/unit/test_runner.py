@@ -56,8 +56,11 @@ def test_the_tests_pod_is_boulders_but_for_what_it_runs(rendered: Rendered, sett
     assert container["command"][-2:] == ["/run/boulder-k8s/pod/supervisor.py", "/run/boulder-k8s"]
     assert not {"args", "ports", "startupProbe"} & set(container)
     assert document["spec"]["restartPolicy"] == "Never"
-    for key in ("initContainers", "securityContext", "dnsConfig", "hostAliases", "enableServiceLinks"):
+    for key in ("securityContext", "dnsConfig", "hostAliases", "enableServiceLinks"):
         assert document["spec"][key] == template["spec"][key]
+    # The supervisor brings what is written to the configuration into the checkout, and needs no sidecar.
+    assert [item["name"] for item in template["spec"]["initContainers"]] == ["prepare", "writeback"]
+    assert document["spec"]["initContainers"] == template["spec"]["initContainers"][:1]
     assert container["workingDir"] == "/boulder"
     # Consul's checks find it through the Service boulder.
     assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "boulder"
@@ -136,7 +139,7 @@ def test_nohup_stays_in_force(monkeypatch: pytest.MonkeyPatch, signals: Signals)
 
 
 def test_the_pods_programs_are_written_for_the_images_older_python() -> None:
-    for path in (ROOT / "boulder_k8s/run/pod").glob("*.py"):
+    for path in [*(ROOT / "boulder_k8s/run/pod").glob("*.py"), ROOT / "k8s/base/boulder/writeback.py"]:
         ast.parse(path.read_text(), feature_version=(3, 9))
 
 
@@ -159,6 +162,18 @@ def test_a_pod_of_an_earlier_run_makes_room(runner: Runner, server: ApiServer) -
     uid = runner.create(DOCUMENT)
     assert uid != before
     assert server.find("Pod", "boulder-tests")["metadata"]["uid"] == uid
+
+
+@pytest.mark.parametrize(("written", "follows"), [([], True), (["wfe2.json"], False)])
+def test_no_pod_waits_that_has_the_configuration_from_before_the_run(
+    rendered: Rendered, runner: Runner, server: ApiServer, settings: Settings, written: list[str], follows: bool
+) -> None:
+    runner.cluster.record = lambda: {"same_kernel": True}
+    document = made(rendered, TESTS, settings, {})
+    uid = runner.create(document)
+    run = Run.create(settings, ["t"], {"config": {"written": written}})
+    assert runner.hand_over(run, document, uid, "digest")
+    assert bool(server.find("Pod", TESTS)) == follows
 
 
 def test_a_namespace_that_is_so_new_that_it_has_no_account_is_waited_for(runner: Runner, server: ApiServer) -> None:

@@ -260,5 +260,6 @@ def test_where_each_mount_comes_from(document: dict) -> None:
         "/root/.cache/go-build": "/boulder/.gocache",
         "/var/lib/softhsm/tokens": "/boulder/test/certs/.softhsm-tokens",
         "/var/run/pkimetal": None,
+        "/run/boulder-checkout": "/boulder",
         "/run/boulder-k8s": None,
     }

@@ -77,6 +77,13 @@ def test_the_last_run_is_this_clusters_newest_that_ran_tests(settings: Settings)
     assert (found["arguments"], found["exit_code"], found["seconds"]) == (["-i"], 7, 2.5)
 
 
+def test_a_dependency_that_ended_during_the_last_run_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = {"service": "bredis-1", "exit_code": 137, "reason": "OOMKilled", "ended": "2026-01-01T00:00:00Z"}
+    last = {"began": 1.0, "arguments": ["-i"], "failure": None, "seconds": 2.0, "exit_code": 0, "directory": "d"}
+    status.show(status.Status("c", "running", last_run={**last, "restarts": [ended]}))
+    assert "bredis-1 ended at 2026-01-01T00:00:00Z with exit code 137 (OOMKilled)" in capsys.readouterr().out
+
+
 def test_plain_lines_name_what_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
     one = status.Service("bjaeger", False, 3, "CrashLoopBackOff", "i:1", "10.77.77.134", ["1/tcp"] * 6)
     status.show(status.Status("c", "running", "/b", "0123456789abc", "test/config", "http://x", ["p"], [one]))

@@ -3,6 +3,9 @@
     supervisor.py DIRECTORY
     supervisor.py DIRECTORY standby    waits until a wrapper takes this pod (wait.py)
 
+What the tests write to this pod's copy of Boulder's configuration is brought into the checkout (writeback.py, which
+lies beside prepare.sh) before the exit code is recorded.
+
 The files of this directory are copied into the run directory and run by the image's Python (3.9 or newer), so they use
 the standard library only. The run directory is shared with the wrapper on the host. Who writes what:
 
@@ -19,6 +22,8 @@ the standard library only. The run directory is shared with the wrapper on the h
     stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
     exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
     var-log/       supervisor   /var/log of the pod, when the tests failed
+    config.json    supervisor   what of the configuration was brought into the checkout, and what was not
+    config/        supervisor   what the tests wrote there and the checkout did not take
 
 Only the record decides the result. If it cannot be written, there is none, and this process ends with 74 (EX_IOERR).
 """
@@ -42,17 +47,23 @@ from processes import descendants, give_to_owner
 from recording import CannotRecord, Recording
 from stdin import Stdin
 from wait import taken
+from writeback import WriteBack
 
 TICK = 0.04  # seconds between looks at the files that the wrapper writes
 CHUNK = 1 << 16
 IO_ERROR = 74  # EX_IOERR in sysexits.h
+CHECKOUT = "/boulder"  # with the copy laid over it
+BELOW = "/run/boulder-checkout"  # host/names.py's; the same directory, without the copy
 
 
 class Supervisor:
-    """One run: it runs the commands of command.json in order, each in a new session."""
+    """One run: it runs the commands of command.json in order, each in a new session. work: the copy of Boulder's
+    configuration, or None.
+    """
 
-    def __init__(self, directory):
+    def __init__(self, directory, work=None):
         self.directory = directory
+        self.work = work
         with open(self.path("command.json")) as file:
             command = json.load(file)
         self.commands = command["commands"]
@@ -99,6 +110,30 @@ class Supervisor:
                 shutil.rmtree(self.path("var-log"), ignore_errors=True)  # it may need the room
                 print("/var/log was not copied whole: %s" % error, file=sys.stderr, flush=True)
         return code
+
+    def write_back(self):
+        """Brings what the tests wrote to their copy of Boulder's configuration into the checkout, and config.json says
+        what. What the checkout did not take is copied into the run directory. Never raises OSError: that would change
+        the result.
+        """
+        if not self.work:
+            return
+        try:
+            found = self.work.bring()
+            for path in {**found["kept"], **found["failed"]}:
+                source, target = os.path.join(self.work.copy, path), self.path(os.path.join("config", path))
+                if os.path.isfile(source):
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    shutil.copyfile(source, target)
+        except OSError as error:
+            print("the configuration was not brought into the checkout whole: %s" % error, file=sys.stderr, flush=True)
+            found = {"written": [], "kept": {}, "failed": {".": str(error)}}
+        try:
+            with open(self.path(".config.json"), "w") as file:
+                json.dump(found, file)
+            os.rename(self.path(".config.json"), self.path("config.json"))
+        except OSError as error:
+            print("config.json was not written: %s" % error, file=sys.stderr, flush=True)
 
     def linger(self):
         """Waits until the pod is deleted."""
@@ -284,27 +319,39 @@ class Supervisor:
         self.end_all()
 
 
-def run(directory):
+def run(directory, work=None):
     """Runs the commands as the pod's first process; returns its exit code, IO_ERROR if the result cannot be recorded.
 
-    After it has recorded the result, it stays until the pod is deleted, so that followers can finish.
+    After it has recorded the result, it stays until the pod is deleted, so that followers can finish. work: the copy of
+    Boulder's configuration, or None.
     """
-    supervisor = Supervisor(directory)
+    supervisor = Supervisor(directory, work)
     try:
         code = supervisor.run()
+        supervisor.write_back()
         give_to_owner(directory)
         if code is None:
             return 128 + signal.SIGTERM
         supervisor.recording.end(code)
     except (CannotRecord, OSError, shutil.Error) as error:
         supervisor.end_all()
+        supervisor.write_back()
         print("the run directory does not take the record: %s" % error, file=sys.stderr, flush=True)
         return IO_ERROR
     supervisor.linger()
     return code
 
 
+def copied():
+    """Returns the pod's copy of Boulder's configuration as it was made, or None for a pod that has none (generate.sh's).
+    Raises OSError.
+    """
+    config = os.environ.get("BOULDER_CONFIG_DIR")
+    return WriteBack(os.path.join(CHECKOUT, config), os.path.join(BELOW, config)) if os.path.isdir(BELOW) else None
+
+
 if __name__ == "__main__":
+    copy = copied()  # before the tests can write to it
     if sys.argv[2:] == ["standby"] and not taken(sys.argv[1]):
         sys.exit(0)
-    sys.exit(run(sys.argv[1]))
+    sys.exit(run(sys.argv[1], copy))
