@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 
 from ..host import docker, process, state
 from ..host.errors import Problem, not_here
@@ -111,7 +112,8 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     if not stale:
         return
     with step(f"loading {len(stale)} image{'s' if len(stale) > 1 else ''} into the node"):
-        stream(settings, sorted(stale))
+        for platform, references in docker.by_platform(sorted(stale)).items():
+            stream(settings, references, platform)
     note_loaded(settings, node_id, {**loaded, **stale})
     volume.remember(settings, {**loaded, **stale})
 
@@ -140,16 +142,22 @@ def note_brought(settings: Settings, found: dict[str, str]) -> None:
     state.write(settings.file("loaded"), {**brought(settings), **found})
 
 
-def stream(settings: Settings, references: list[str]) -> None:
-    """Runs `docker save | ctr images import` on the node. Raises Problem if that fails.
+def stream(settings: Settings, references: list[str], platform: str) -> None:
+    """Runs `docker save | ctr images import` on the node. platform: for which the engine has the images. Raises Problem
+    if that fails.
 
-    It is several times faster than `kind load docker-image` for each image, and works for multi-platform images in the
-    containerd store, for which that fails (kubernetes-sigs/kind#3795).
+    It is several times faster than `kind load docker-image` for each image, and works in the containerd store for
+    multi-platform images of which one platform is here. `kind load` asks for all of them, and fails with "content
+    digest ... not found" (kubernetes-sigs/kind#3795).
     """
-    load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
+    load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests"]
+    load += [f"--platform={platform}", *snapshotter_flags(settings), "-"]
     with (
         process.started(
-            docker.save_command(references), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+            docker.save_command(references, platform),
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         ) as saver,
         process.started(load, stdin=saver.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as loader,
     ):
@@ -164,3 +172,16 @@ def stream(settings: Settings, references: list[str]) -> None:
                 f"{saver_says}\n{loader_says}".strip()[-2000:],
                 check="docker-disk",
             )
+
+
+def snapshotter_flags(settings: Settings) -> list[str]:
+    """Returns what `ctr` has to be told if the node does not unpack images with overlayfs: kind chooses another
+    snapshotter if the host's file system is ZFS or btrfs, or if Docker is rootless (images/base/files/usr/local/bin/entrypoint).
+
+    Raises process.Failed.
+    """
+    dump = process.run(["docker", "exec", settings.node, "containerd", "config", "dump"], timeout=60)
+    # Since version 3 of its configuration, which containerd 2 dumps whatever the file has. `kind load` looks here too.
+    found = tomllib.loads(dump)["plugins"]["io.containerd.cri.v1.images"]["snapshotter"]
+    # Not through containerd's transfer service: it refuses every snapshotter but its own default.
+    return [] if found == "overlayfs" else ["--local", f"--snapshotter={found}"]

@@ -48,7 +48,7 @@ def of_workload(workload: Workload, service: Service, image_id: str) -> dict:
                             "name": workload.name,
                             "env": [{"name": key, "value": value} for key, value in service.environment.items()],
                         }
-                    ]
+                    ],
                 },
             }
         },

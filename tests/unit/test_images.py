@@ -127,9 +127,20 @@ def node(engine: Programs, settings: Settings) -> Programs:
     settings.state.mkdir(parents=True)
     info = {"ServerVersion": "28.1.0", "DriverStatus": [["Backing Filesystem", "extfs"]]}
     engine.answer("docker", "info", f"echo '{json.dumps(info)}'")
+    engine.answer("docker", "image inspect --format {{.Os}}", 'for i in "${@:5}"; do echo linux/amd64/; done')
     engine.answer("docker", "image save", 'echo "${@:3}"')
     engine.answer("docker", "exec -i unit-control-plane ctr", "cat >> $cd/streamed")
+    engine.answer("docker", "exec unit-control-plane containerd config dump", f'echo "{dumped("overlayfs")}"')
     return engine
+
+
+def dumped(snapshotter: str) -> str:
+    """What containerd 2 says of its configuration, in part."""
+    return f"""version = 4
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = '{snapshotter}'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+snapshotter = ''"""
 
 
 def streamed(node: Programs) -> list[str]:
@@ -177,17 +188,35 @@ def test_a_stream_that_fails_is_a_problem_and_is_not_remembered(node, settings, 
     assert not settings.file("images").exists()
 
 
+CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
+
+
 @pytest.mark.parametrize(
-    ("version", "driver", "expected"),
+    ("api", "driver", "expected"),
     [
-        ("29.0.1", ["driver-type", "io.containerd.snapshotter.v1"], ["--platform", "linux/arm64", "a:1"]),
-        ("27.0.0", ["driver-type", "io.containerd.snapshotter.v1"], ["a:1"]),  # its `save` knows no --platform
-        ("29.0.1", ["Backing Filesystem", "extfs"], ["a:1"]),
+        ("1.51", CONTAINERD, ["--platform linux/amd64 a:1 c:1", "--platform linux/arm64/v8 b:1"]),
+        ("1.47", CONTAINERD, ["a:1 c:1", "b:1"]),  # Docker 27's `save` knows no --platform
+        ("1.51", ["Backing Filesystem", "extfs"], ["a:1 c:1", "b:1"]),
     ],
 )
-def test_from_the_containerd_store_one_platform_is_saved(node, settings, version, driver, expected) -> None:
-    info = {"ServerVersion": version, "DriverStatus": [driver]}
+def test_an_image_travels_for_the_platform_that_is_here(node, settings, api, driver, expected) -> None:
+    """An image of another platform (a tag that is amd64 only, on arm64) in a stream of its own."""
+    info = {"ServerVersion": "28.0.0", "DriverStatus": [driver]}
     node.answer("docker", "info", f"echo '{json.dumps(info)}'")
-    node.answer("docker", "version --format", "echo linux/arm64")
+    node.answer("docker", "version --format {{.Client.APIVersion}}", f"echo {api}")
+    platforms = 'for i in "${@:5}"; do [ $i = b:1 ] && echo linux/arm64/v8 || echo linux/amd64/; done'
+    node.answer("docker", "image inspect --format {{.Os}}", platforms)
+    images.ensure_on_node(settings, "node-1", {"b:1": "sha256:b", "a:1": "sha256:a", "c:1": "sha256:c"})
+    assert streamed(node) == expected
+    imports = [call for call in node.calls("docker") if "import" in call]
+    assert [call[call.index("import") + 1 :] for call in imports] == [
+        ["--digests", "--platform=linux/amd64", "-"],
+        ["--digests", "--platform=linux/arm64/v8", "-"],
+    ]
+
+
+def test_images_are_unpacked_with_the_nodes_snapshotter(node: Programs, settings: Settings) -> None:
+    node.answer("docker", "exec unit-control-plane containerd config dump", f'echo "{dumped("native")}"')
     images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
-    assert streamed(node) == [" ".join(expected)]
+    (load,) = [call for call in node.calls("docker") if "import" in call]
+    assert load[-3:] == ["--local", "--snapshotter=native", "-"]

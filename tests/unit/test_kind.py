@@ -156,7 +156,9 @@ def test_pods_get_the_limits_of_dockers_containers(cluster: Cluster, checkout: P
     }
 
 
-@pytest.mark.parametrize("shown", ["cat: no such file\n", '{"process": {}}\n', "{}\nMax open files  1024  4096  files\n"])
+@pytest.mark.parametrize(
+    "shown", ["cat: no such file\n", '{"process": {}}\n', "{}\nMax open files  1024  4096  files\n"]
+)
 def test_a_node_image_that_is_none_of_kinds_is_named(cluster, checkout, machine, shown: str) -> None:
     (machine.directory / "shown").write_text(shown)
     with pytest.raises(Problem, match="node:test does not show /etc/containerd/cri-base.json") as caught:
