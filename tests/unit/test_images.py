@@ -30,12 +30,15 @@ SERVICES = {
     ]
 }
 ALL = ["redis:7", "tools:latest", "vitess:v1"]
+INIT = "consul:init"
 
 
 @pytest.fixture
-def engine(programs: Programs) -> Programs:
+def engine(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """A Docker engine whose images are files; `pull` and `build` bring what they are asked for."""
     (programs.directory / "have").mkdir()
+    (programs.directory / "have" / INIT).write_text("sha256:c\n")
+    monkeypatch.setattr(images.workloads, "init_image", lambda: f"docker.io/{INIT}")
     programs.answer(
         "docker",
         "image inspect",
@@ -59,7 +62,7 @@ def asked(engine: Programs, verb: str) -> list[list[str]]:
 def test_nothing_is_pulled_or_built_when_all_is_here(engine: Programs, settings: Settings, tmp_path) -> None:
     have(engine, *ALL)
     ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
-    assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v"}
+    assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v", INIT: "sha256:c"}
     assert len(engine.calls("docker")) == 1
 
 
@@ -67,11 +70,25 @@ def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(
     engine: Programs, settings: Settings, tmp_path
 ) -> None:
     ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=True)
-    assert set(ids) == set(ALL)
+    assert set(ids) == {*ALL, INIT}
     assert asked(engine, "pull") == [["--quiet", "bredis_1", "bredis_2", "bvitess"]]  # a tag of its own: published
     assert asked(engine, "build") == [["boulder"]]  # bsetup has its image
     pull = next(call for call in engine.calls("docker") if "pull" in call)
     assert "docker-compose.next.yml" in pull
+
+
+def test_the_init_containers_image_is_pulled_if_no_service_has_it(engine: Programs, settings, tmp_path) -> None:
+    have(engine, *ALL)
+    (engine.directory / "have" / INIT).unlink()
+    with pytest.raises(Problem, match=f"^Image {INIT} is not here"):
+        images.ensure_local(replace(settings, offline=True), SERVICES, Checkout(tmp_path), config_next=False)
+    engine.answer("docker", f"pull --quiet {INIT}", f"echo sha256:c > $cd/have/{INIT}")
+    assert INIT in images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
+    assert engine.called("docker", "compose") == 0
+    (engine.directory / "have" / INIT).unlink()
+    engine.answer("docker", f"pull --quiet {INIT}", "echo no route >&2; exit 1")
+    with pytest.raises(Problem, match=f"init containers' image {INIT} cannot be pulled"):
+        images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
 
 
 @pytest.mark.parametrize(("verb", "missing"), [("pull", "vitess:v1"), ("build", "tools:latest")])

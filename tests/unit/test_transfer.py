@@ -58,6 +58,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path, monkeypatch:
         transfer.compose, "services", lambda _: {"bredis_1": Service("bredis_1", "redis:7", {}, False, {})}
     )
     monkeypatch.setattr(transfer.compose, "remembered", lambda *_: {})
+    monkeypatch.setattr(images.workloads, "init_image", lambda: "redis:7")
     git(checkout, "init", "--quiet")
     git(checkout, "add", "--all")
     git(checkout, "commit", "--quiet", "--message=One")
