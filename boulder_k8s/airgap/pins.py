@@ -15,7 +15,8 @@ from ..manifests import checkout, compose, overlay
 from ..manifests.workloads import IMAGES
 
 HEAD = """# Every image of the base: name and tag, and a digest if a registry has told it. `invoke images pin` writes this file. A checkout's
-# docker-compose.yml overrides these if its own tags differ.
+# docker-compose.yml overrides these if its own tags differ, except init-tools: busybox and `ip` for init containers. That is Consul's image
+# under its whole name, so that what overrides `hashicorp/consul` leaves it alone.
 """
 
 

@@ -6,6 +6,7 @@ The file is a plain tar (tarball.py):
     wheels/         requirements.txt's packages, for this platform and each of PYTHONS; bootstrap.py installs them
     boulder.pack    the checkout's commit
     images.tar      `docker image save` of the Compose file's images and the node image
+    images-1.tar    and so on: of those that the engine has for another platform
     manifest.json   what these are, and every one's checksum
 """
 
@@ -55,7 +56,9 @@ def save(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
                 writer.add(f"wheels/{wheel.name}", content)
         revision = add_checkout(writer, source)
         with step(f"saving {len(references)} images") as said:
-            add_images(writer, references, said)
+            for number, (platform, group) in enumerate(docker.by_platform(references).items()):
+                save = docker.save_command(group, platform)
+                add_images(writer, f"images-{number}.tar" if number else "images.tar", save, said)
         writer.finish(
             {
                 "platform": this_platform(),
@@ -122,16 +125,17 @@ def add_checkout(writer: tarball.Writer, source: Checkout) -> str | None:
     return commit
 
 
-def add_images(writer: tarball.Writer, references: list[str], said: process.Said) -> None:
-    """Adds the images as `docker image save` writes them. said: gets the progress. Raises process.Failed or OSError."""
+def add_images(writer: tarball.Writer, name: str, save: list[str], said: process.Said) -> None:
+    """Adds a member with images as `docker image save` writes them. save: the command. said: gets the progress.
+
+    Raises process.Failed or OSError.
+    """
     with (
         tempfile.TemporaryFile() as words,
-        process.started(
-            docker.save_command(references), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words
-        ) as child,
+        process.started(save, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words) as child,
     ):
         try:
-            writer.add_tar("images.tar", child.stdout, said)
+            writer.add_tar(name, child.stdout, said)
             code = child.wait()
         except tarfile.TarError:  # it ended early
             code = child.wait() or 1
@@ -161,8 +165,10 @@ def load(settings: Settings, file: Path, environ: Mapping[str, str] = os.environ
         with step(f"checking {file.name}") as said:
             saved.verify(said)
         with step("docker image load") as said:
-            words = process.feed(["docker", "image", "load", "--quiet"], saved.member("images.tar"), said)
-        untagged = re.findall(r"Loaded image ID: (\S+)", words)
+            load = ["docker", "image", "load", "--quiet"]
+            archives = [name for name in saved.names() if re.fullmatch(r"images(-\d+)?\.tar", name)]
+            words = [process.feed(load, saved.member(name), said) for name in archives]
+        untagged = re.findall(r"Loaded image ID: (\S+)", "\n".join(words))
         found = {image["reference"]: settle(image, untagged) for image in saved.manifest["images"]}
         for reference, image in found.items():
             note(f"image {reference} ({image.removeprefix('sha256:')[:12]})")

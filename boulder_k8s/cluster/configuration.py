@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import yaml
 
 from ..host.files import load_yaml
-from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
+from ..host.names import CHECKOUT_MOUNT, CONTAINERD_UNIT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.settings import Settings
 from ..manifests.checkout import Checkout
-from . import volume
+from . import limits, volume
 
 # Kubernetes 1.35 and newer refuse such hosts unless told: https://kubernetes.io/docs/concepts/architecture/cgroups/
 ALLOW_CGROUP_V1 = {
@@ -22,9 +23,14 @@ ALLOW_CGROUP_V1 = {
 
 
 def write(settings: Settings, checkout: Checkout, node_image: str, kept: Path | None, cgroup_v1: bool) -> Path:
-    """Writes the cluster's configuration, and beside it the patches that it mounts; returns its file. Arguments: as `configuration`."""
-    # A copy: the mount must not hold on to files of this project's, which git may want to replace.
+    """Writes the cluster's configuration, and beside it the files that it mounts; returns its file. Arguments: as `configuration`.
+
+    Raises Problem if the node image is not as kind's are.
+    """
+    # Copies: a mount must not hold on to files of this project's, which git may want to replace.
     shutil.copytree(settings.root / "k8s/cluster/static-pods", settings.state / "static-pods", dirs_exist_ok=True)
+    shutil.copy(settings.root / "k8s/cluster/containerd.conf", settings.state)
+    (settings.state / "cri-base.json").write_text(json.dumps(limits.base_specification(node_image)))
     path = settings.state / "kind.yaml"
     document = configuration(settings, checkout, node_image, kept, cgroup_v1)
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -46,6 +52,16 @@ def configuration(settings: Settings, checkout: Checkout, node_image: str, kept:
             {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
             {"hostPath": str(settings.runs), "containerPath": RUNS_MOUNT},
             {"hostPath": str(settings.state / "static-pods"), "containerPath": STATIC_PODS_MOUNT, "readOnly": True},
+            {
+                "hostPath": str(settings.state / "containerd.conf"),
+                "containerPath": CONTAINERD_UNIT_MOUNT,
+                "readOnly": True,
+            },
+            {
+                "hostPath": str(settings.state / "cri-base.json"),
+                "containerPath": limits.BASE_SPECIFICATION,
+                "readOnly": True,
+            },
             *([{"hostPath": str(kept), "containerPath": volume.DIRECTORY}] if kept else []),
         ],
         "extraPortMappings": [

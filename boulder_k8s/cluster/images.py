@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 
 from ..host import docker, process, state
 from ..host.errors import Problem, not_here
 from ..host.files import own_directory
 from ..host.progress import step
 from ..host.settings import Settings
-from ..manifests import compose
+from ..manifests import compose, workloads
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from . import volume
@@ -21,26 +22,30 @@ def ensure_local(
     settings: Settings, services: dict[str, Service], checkout: Checkout, config_next: bool
 ) -> dict[str, str]:
     """Makes sure that the engine has every image. As `docker compose up` does, it pulls those that are missing, and
-    builds those that have a `build` section and no tag; offline it does neither.
+    builds those that have a `build` section and no tag; offline it does neither. The init containers' image is one.
 
     Returns the engine's id of each image, by reference. Raises Problem naming an image that cannot be pulled or built.
     """
-    wanted = sorted({service.image for service in services.values()})
+    of_services = {service.image for service in services.values()}
+    init = workloads.init_image().removeprefix("docker.io/")  # as Compose names it, if it is Consul's too
+    wanted = sorted({*of_services, init})
     ids = docker.image_ids(wanted)
-    missing = {service.name: service for service in services.values() if service.image not in ids}
-    if not missing:
+    if set(ids) == set(wanted):
         return ids
     if settings.offline:
-        raise lacking(sorted({service.image for service in missing.values()}))
+        raise lacking(sorted(set(wanted) - set(ids)))
+    missing = {service.name: service for service in services.values() if service.image not in ids}
     build = {name for name, service in missing.items() if service.build and service.image.endswith(":latest")}
     # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
-    pull = {name for name, service in missing.items() if service.image not in built}
-    for verb, names in (("pull", pull), ("build", build)):
+    pulled = set(missing) - {name for name, service in missing.items() if service.image in built}
+    for verb, names in (("pull", pulled), ("build", build)):
         if names:
             references = sorted({missing[name].image for name in names})
             with step(f"docker compose {verb}: {', '.join(references)}"):
                 fetch(verb, sorted(names), references, checkout, config_next)
+    if init not in ids and init not in of_services:
+        pull(init, "init containers' image", "Check the network.")
     return docker.image_ids(wanted)
 
 
@@ -86,17 +91,21 @@ def ensure_node_image(settings: Settings) -> str:
         return tag
     if settings.offline:
         raise lacking([reference])
+    pull(
+        reference,
+        "node image",
+        "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.",
+    )
+    return reference
+
+
+def pull(reference: str, what: str, fix: str) -> None:
+    """Pulls an image that no service names. what, fix: for the Problem that is raised if that fails."""
     try:
         with step(f"docker pull {reference}"):
             process.run(["docker", "pull", "--quiet", reference])
-        return reference
     except process.Failed as error:
-        raise Problem(
-            f"The node image {reference} cannot be pulled.",
-            "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.",
-            error.output,
-            check="internet",
-        ) from error
+        raise Problem(f"The {what} {reference} cannot be pulled.", fix, error.output, check="internet") from error
 
 
 def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> None:
@@ -111,7 +120,8 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     if not stale:
         return
     with step(f"loading {len(stale)} image{'s' if len(stale) > 1 else ''} into the node"):
-        stream(settings, sorted(stale))
+        for platform, references in docker.by_platform(sorted(stale)).items():
+            stream(settings, references, platform)
     note_loaded(settings, node_id, {**loaded, **stale})
     volume.remember(settings, {**loaded, **stale})
 
@@ -140,16 +150,22 @@ def note_brought(settings: Settings, found: dict[str, str]) -> None:
     state.write(settings.file("loaded"), {**brought(settings), **found})
 
 
-def stream(settings: Settings, references: list[str]) -> None:
-    """Runs `docker save | ctr images import` on the node. Raises Problem if that fails.
+def stream(settings: Settings, references: list[str], platform: str) -> None:
+    """Runs `docker save | ctr images import` on the node. platform: for which the engine has the images. Raises Problem
+    if that fails.
 
-    It is several times faster than `kind load docker-image` for each image, and works for multi-platform images in the
-    containerd store, for which that fails (kubernetes-sigs/kind#3795).
+    It is several times faster than `kind load docker-image` for each image, and works in the containerd store for
+    multi-platform images of which one platform is here. `kind load` asks for all of them, and fails with "content
+    digest ... not found" (kubernetes-sigs/kind#3795).
     """
-    load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
+    load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests"]
+    load += [f"--platform={platform}", *snapshotter_flags(settings), "-"]
     with (
         process.started(
-            docker.save_command(references), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+            docker.save_command(references, platform),
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         ) as saver,
         process.started(load, stdin=saver.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as loader,
     ):
@@ -164,3 +180,16 @@ def stream(settings: Settings, references: list[str]) -> None:
                 f"{saver_says}\n{loader_says}".strip()[-2000:],
                 check="docker-disk",
             )
+
+
+def snapshotter_flags(settings: Settings) -> list[str]:
+    """Returns what `ctr` has to be told if the node does not unpack images with overlayfs: kind chooses another
+    snapshotter if the host's file system is ZFS or btrfs, or if Docker is rootless (images/base/files/usr/local/bin/entrypoint).
+
+    Raises process.Failed.
+    """
+    dump = process.run(["docker", "exec", settings.node, "containerd", "config", "dump"], timeout=60)
+    # Since version 3 of its configuration, which containerd 2 dumps whatever the file has. `kind load` looks here too.
+    found = tomllib.loads(dump)["plugins"]["io.containerd.cri.v1.images"]["snapshotter"]
+    # Not through containerd's transfer service: it refuses every snapshotter but its own default.
+    return [] if found == "overlayfs" else ["--local", f"--snapshotter={found}"]

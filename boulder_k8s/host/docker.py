@@ -149,18 +149,32 @@ def image(name: str) -> dict | None:
         raise
 
 
-def save_command(references: list[str]) -> list[str]:
-    """Returns the command line of `docker image save`, which writes shared layers once.
+def by_platform(references: list[str]) -> dict[str, list[str]]:
+    """Returns images by the platform that the engine has them for, such as linux/amd64.
 
-    If the engine keeps an image for several platforms, it saves the one for its own. Raises Problem or process.Failed.
+    It is the engine's own if the engine has the image for that one. Raises process.Failed if it lacks an image.
+    """
+    command = ["docker", "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}/{{.Variant}}"]
+    found: dict[str, list[str]] = {}
+    for reference, platform in zip(references, process.run([*command, *references], timeout=60).split(), strict=True):
+        found.setdefault(platform.rstrip("/"), []).append(reference)
+    return found
+
+
+def save_command(references: list[str], platform: str) -> list[str]:
+    """Returns the command line of `docker image save`, which writes shared layers once. platform: as `by_platform`
+    says.
+
+    An engine with containerd's image store may know an image for more platforms than it has, so it is told which to
+    save. Docker 25 to 27 cannot be told: they save the list of all, and what there is of it. Raises Problem or
+    process.Failed.
     """
     command = ["docker", "image", "save"]
-    found = engine()
-    if found.containerd_store and int(found.version.split(".")[0]) >= 28:
-        command += [
-            "--platform",
-            process.run(["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"], timeout=60).strip(),
-        ]
+    if engine().containerd_store:
+        # What client and engine both speak. https://docs.docker.com/reference/api/engine/version-history/#v148-api-changes
+        api = process.run(["docker", "version", "--format", "{{.Client.APIVersion}}"], timeout=60).strip()
+        if [int(part) for part in api.split(".")] >= [1, 48]:
+            command += ["--platform", platform]
     return [*command, *references]
 
 

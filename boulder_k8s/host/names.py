@@ -13,5 +13,6 @@ WORKLOAD_KINDS = ("Deployment", "StatefulSet")
 CHECKOUT_MOUNT = "/boulder"
 RUNS_MOUNT = "/runs"
 STATIC_PODS_MOUNT = "/static-pods"
+CONTAINERD_UNIT_MOUNT = "/etc/systemd/system/containerd.service.d/boulder-k8s.conf"
 RUN_DIRECTORY = "/run/boulder-k8s"  # in the pod
 CHECKOUT_BELOW = "/run/boulder-checkout"  # in the tests' pod: the checkout without the copy of its configuration

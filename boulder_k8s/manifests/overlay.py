@@ -26,7 +26,7 @@ from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
 from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
-from .workloads import WITHOUT_WORKLOAD, Workload, workloads
+from .workloads import WITHOUT_WORKLOAD, Workload, init_image, workloads
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
             "secretGenerator": [
                 {**replacement(directory, name, files), "type": "Opaque"} for name, files in tls.items()
             ],
-            "images": image_overrides(services),
+            "images": [*image_overrides(services), init_override(settings.root)],
             "patches": [{"path": f"{name}-patch.yaml"} for name in documents],
         },
     )
@@ -186,6 +186,12 @@ def image_overrides(services: dict[str, Service]) -> list[dict]:
                 "Give k8s/base an image of its own for each (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
             )
     return [image_override(base, image) for base, image in chosen.items()]
+
+
+def init_override(root: Path) -> dict:
+    """kustomize's `images:` entry that leaves out a digest of the init containers' image: the node has it by its tag."""
+    reference = init_image(root)
+    return image_override(reference.rpartition(":")[0], reference)
 
 
 def image_override(base: str, reference: str) -> dict:

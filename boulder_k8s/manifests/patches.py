@@ -13,6 +13,11 @@ from .compose import Service
 from .staging import BOULDER_CONFIG
 from .workloads import Workload
 
+# The kubelet asks for the oom_score_adj -997 for pods of this class, and the node's containerd makes 0 of it, as Docker gives a
+# container (k8s/cluster/node-tuning.yaml). Without a class a pod gets 1000, or with requests 3 to 999; requests change its cgroups.
+# https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior
+PRIORITY = "system-node-critical"
+
 
 @dataclass(frozen=True)
 class BoulderPod:
@@ -37,12 +42,13 @@ def of_workload(workload: Workload, service: Service, image_id: str) -> dict:
             "template": {
                 "metadata": {"annotations": {"boulder-k8s/image-id": image_id}},
                 "spec": {
+                    "priorityClassName": PRIORITY,
                     "containers": [
                         {
                             "name": workload.name,
                             "env": [{"name": key, "value": value} for key, value in service.environment.items()],
                         }
-                    ]
+                    ],
                 },
             }
         },

@@ -16,6 +16,7 @@ from .compose import object_name
 # Compose services without a workload: bsetup runs in a pod made from Boulder's template (run/runner.py).
 WITHOUT_WORKLOAD = {"bsetup"}
 
+INIT_TOOLS = "init-tools"  # what k8s/base calls the image of its init containers
 IMAGES = Path("k8s/base/images/kustomization.yaml")
 
 
@@ -43,6 +44,12 @@ def workloads(root: Path = ROOT) -> dict[str, Workload]:
             )
             found[name] = Workload(name, kind, renamed[container["image"]])
     return found
+
+
+def init_image(root: Path = ROOT) -> str:
+    """Returns the image of the init containers, which no service of the checkout decides. root: as for `workloads`."""
+    image = next(image for image in load_yaml(root / IMAGES)["images"] if image["name"] == INIT_TOOLS)
+    return f"{image['newName']}:{image['newTag']}"
 
 
 def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[str]:

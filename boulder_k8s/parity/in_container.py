@@ -153,6 +153,7 @@ def limits() -> dict[str, str]:
     for name in LIMITS:
         values = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
         found[name] = " ".join("unlimited" if value == resource.RLIM_INFINITY else str(value) for value in values)
+    found["oom_score_adj"] = open("/proc/self/oom_score_adj").read().strip()
     for name in ("memory.max", "pids.max", "memory/memory.limit_in_bytes", "pids/pids.max"):
         try:
             found[f"cgroup {name}"] = open(f"/sys/fs/cgroup/{name}").read().strip()

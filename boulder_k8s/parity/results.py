@@ -141,6 +141,9 @@ def compare(under_compose: Outcome, under_kubernetes: Outcome) -> list[Differenc
         one, other = under_compose.times[name], under_kubernetes.times[name]
         if side := times.slower(one, other):
             add(f"slower under {side}", name, times.shown(one), times.shown(other))
+    for service in sorted({*under_compose.restarts, *under_kubernetes.restarts}):
+        sides = (under_compose.restarts, under_kubernetes.restarts)
+        add("restarted", service, *(side.get(service, "not restarted") for side in sides))
     return found
 
 

@@ -47,6 +47,7 @@ def test_no_container_is_privileged_and_only_address_makers_have_net_admin(overl
         added = set(context.get("capabilities", {}).get("add", []))
         if init:
             assert context["capabilities"]["drop"] == ["ALL"], (name, container["name"])
+            assert context["runAsUser"] == 0, (name, container["name"])  # whatever the image says
             if "NET_ADMIN" in added:
                 made.add((name, container["name"]))
             assert added <= {"NET_ADMIN", "CHOWN", "DAC_READ_SEARCH", "DAC_OVERRIDE", "FOWNER"}

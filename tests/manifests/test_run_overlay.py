@@ -15,6 +15,7 @@ from support.rendering import KUBECTL, OVERLAYS, SETTINGS, SOURCE, declared, kus
 
 from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.names import WORKLOAD_KINDS
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests import compose, overlay
 from boulder_k8s.manifests.checkout import Checkout
@@ -22,7 +23,7 @@ from boulder_k8s.manifests.compose import Service
 from boulder_k8s.manifests.overlay import RenderOptions
 from boulder_k8s.manifests.overrides import PUBLIC, Overrides
 from boulder_k8s.manifests.staging import SECRETS
-from boulder_k8s.manifests.workloads import IMAGES
+from boulder_k8s.manifests.workloads import IMAGES, init_image
 
 
 def service(name: str, image: str, environment: dict[str, str] | None = None) -> Service:
@@ -217,8 +218,25 @@ def test_images_and_environment_are_composes(checkout: Checkout, tmp_path: Path)
         assert container["image"] == (f"{item.image}:latest" if "redis" in item.name else item.image)
         environment = {entry["name"]: entry["value"] for entry in container.get("env", [])}
         assert environment.items() >= item.environment.items()
-    init = rendered.workload("boulder")["spec"]["template"]["spec"]["initContainers"][0]
-    assert init["image"] == "hashicorp/consul:1.22.6"
+
+
+def test_init_containers_do_not_follow_the_checkouts_consul(checkout: Checkout, tmp_path: Path) -> None:
+    """They rely on busybox and root, which another image of Consul may not have."""
+    rendered = render(checkout, tmp_path, SERVICES | {"bconsul": service("bconsul", "hashicorp/consul:9")})
+    pods = [
+        rendered.workload(name)["spec"]["template"]["spec"] for name in ("bconsul", "boulder", "bpkimetal", "bvitess")
+    ]
+    assert (
+        {pod["initContainers"][0]["image"] for pod in pods} == {init_image()} == {"docker.io/hashicorp/consul:1.22.6"}
+    )
+    assert pods[0]["containers"][0]["image"] == "hashicorp/consul:9"
+
+
+def test_the_kubelet_asks_for_no_score_that_ends_our_pods_first(checkout: Checkout, tmp_path: Path) -> None:
+    """The other half of what k8s/cluster/containerd.conf says."""
+    rendered = render(checkout, tmp_path)
+    pods = [item["spec"]["template"]["spec"] for item in rendered.objects if item["kind"] in WORKLOAD_KINDS]
+    assert [pod["priorityClassName"] for pod in pods] == ["system-node-critical"] * 10
 
 
 def test_a_rebuilt_image_and_changed_configuration_roll_their_own_pods_only(checkout: Checkout, tmp_path: Path) -> None:

@@ -30,12 +30,15 @@ SERVICES = {
     ]
 }
 ALL = ["redis:7", "tools:latest", "vitess:v1"]
+INIT = "consul:init"
 
 
 @pytest.fixture
-def engine(programs: Programs) -> Programs:
+def engine(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """A Docker engine whose images are files; `pull` and `build` bring what they are asked for."""
     (programs.directory / "have").mkdir()
+    (programs.directory / "have" / INIT).write_text("sha256:c\n")
+    monkeypatch.setattr(images.workloads, "init_image", lambda: f"docker.io/{INIT}")
     programs.answer(
         "docker",
         "image inspect",
@@ -59,7 +62,7 @@ def asked(engine: Programs, verb: str) -> list[list[str]]:
 def test_nothing_is_pulled_or_built_when_all_is_here(engine: Programs, settings: Settings, tmp_path) -> None:
     have(engine, *ALL)
     ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
-    assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v"}
+    assert ids == {"redis:7": "sha256:r", "tools:latest": "sha256:t", "vitess:v1": "sha256:v", INIT: "sha256:c"}
     assert len(engine.calls("docker")) == 1
 
 
@@ -67,11 +70,25 @@ def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(
     engine: Programs, settings: Settings, tmp_path
 ) -> None:
     ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=True)
-    assert set(ids) == set(ALL)
+    assert set(ids) == {*ALL, INIT}
     assert asked(engine, "pull") == [["--quiet", "bredis_1", "bredis_2", "bvitess"]]  # a tag of its own: published
     assert asked(engine, "build") == [["boulder"]]  # bsetup has its image
     pull = next(call for call in engine.calls("docker") if "pull" in call)
     assert "docker-compose.next.yml" in pull
+
+
+def test_the_init_containers_image_is_pulled_if_no_service_has_it(engine: Programs, settings, tmp_path) -> None:
+    have(engine, *ALL)
+    (engine.directory / "have" / INIT).unlink()
+    with pytest.raises(Problem, match=f"^Image {INIT} is not here"):
+        images.ensure_local(replace(settings, offline=True), SERVICES, Checkout(tmp_path), config_next=False)
+    engine.answer("docker", f"pull --quiet {INIT}", f"echo sha256:c > $cd/have/{INIT}")
+    assert INIT in images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
+    assert engine.called("docker", "compose") == 0
+    (engine.directory / "have" / INIT).unlink()
+    engine.answer("docker", f"pull --quiet {INIT}", "echo no route >&2; exit 1")
+    with pytest.raises(Problem, match=f"init containers' image {INIT} cannot be pulled"):
+        images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
 
 
 @pytest.mark.parametrize(("verb", "missing"), [("pull", "vitess:v1"), ("build", "tools:latest")])
@@ -127,9 +144,20 @@ def node(engine: Programs, settings: Settings) -> Programs:
     settings.state.mkdir(parents=True)
     info = {"ServerVersion": "28.1.0", "DriverStatus": [["Backing Filesystem", "extfs"]]}
     engine.answer("docker", "info", f"echo '{json.dumps(info)}'")
+    engine.answer("docker", "image inspect --format {{.Os}}", 'for i in "${@:5}"; do echo linux/amd64/; done')
     engine.answer("docker", "image save", 'echo "${@:3}"')
     engine.answer("docker", "exec -i unit-control-plane ctr", "cat >> $cd/streamed")
+    engine.answer("docker", "exec unit-control-plane containerd config dump", f'echo "{dumped("overlayfs")}"')
     return engine
+
+
+def dumped(snapshotter: str) -> str:
+    """What containerd 2 says of its configuration, in part."""
+    return f"""version = 4
+[plugins.'io.containerd.cri.v1.images']
+snapshotter = '{snapshotter}'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+snapshotter = ''"""
 
 
 def streamed(node: Programs) -> list[str]:
@@ -177,17 +205,35 @@ def test_a_stream_that_fails_is_a_problem_and_is_not_remembered(node, settings, 
     assert not settings.file("images").exists()
 
 
+CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
+
+
 @pytest.mark.parametrize(
-    ("version", "driver", "expected"),
+    ("api", "driver", "expected"),
     [
-        ("29.0.1", ["driver-type", "io.containerd.snapshotter.v1"], ["--platform", "linux/arm64", "a:1"]),
-        ("27.0.0", ["driver-type", "io.containerd.snapshotter.v1"], ["a:1"]),  # its `save` knows no --platform
-        ("29.0.1", ["Backing Filesystem", "extfs"], ["a:1"]),
+        ("1.51", CONTAINERD, ["--platform linux/amd64 a:1 c:1", "--platform linux/arm64/v8 b:1"]),
+        ("1.47", CONTAINERD, ["a:1 c:1", "b:1"]),  # Docker 27's `save` knows no --platform
+        ("1.51", ["Backing Filesystem", "extfs"], ["a:1 c:1", "b:1"]),
     ],
 )
-def test_from_the_containerd_store_one_platform_is_saved(node, settings, version, driver, expected) -> None:
-    info = {"ServerVersion": version, "DriverStatus": [driver]}
+def test_an_image_travels_for_the_platform_that_is_here(node, settings, api, driver, expected) -> None:
+    """An image of another platform (a tag that is amd64 only, on arm64) in a stream of its own."""
+    info = {"ServerVersion": "28.0.0", "DriverStatus": [driver]}
     node.answer("docker", "info", f"echo '{json.dumps(info)}'")
-    node.answer("docker", "version --format", "echo linux/arm64")
+    node.answer("docker", "version --format {{.Client.APIVersion}}", f"echo {api}")
+    platforms = 'for i in "${@:5}"; do [ $i = b:1 ] && echo linux/arm64/v8 || echo linux/amd64/; done'
+    node.answer("docker", "image inspect --format {{.Os}}", platforms)
+    images.ensure_on_node(settings, "node-1", {"b:1": "sha256:b", "a:1": "sha256:a", "c:1": "sha256:c"})
+    assert streamed(node) == expected
+    imports = [call for call in node.calls("docker") if "import" in call]
+    assert [call[call.index("import") + 1 :] for call in imports] == [
+        ["--digests", "--platform=linux/amd64", "-"],
+        ["--digests", "--platform=linux/arm64/v8", "-"],
+    ]
+
+
+def test_images_are_unpacked_with_the_nodes_snapshotter(node: Programs, settings: Settings) -> None:
+    node.answer("docker", "exec unit-control-plane containerd config dump", f'echo "{dumped("native")}"')
     images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
-    assert streamed(node) == [" ".join(expected)]
+    (load,) = [call for call in node.calls("docker") if "import" in call]
+    assert load[-3:] == ["--local", "--snapshotter=native", "-"]

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ from boulder_k8s.manifests.checkout import Checkout
 
 INSPECT = 'cat $cd/node 2>/dev/null || { echo "Error response from daemon: No such container: $3" >&2; exit 1; }'
 
+# `cat /etc/containerd/cri-base.json /proc/self/limits`, with `dockerd --default-ulimit nofile=1024:524288`.
+SHOWN = """{
+  "process": {"cwd": "/"},
+  "hooks": {"createContainer": [{"path": "/kind/bin/mount-product-files.sh"}]}
+}
+Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              unlimited            unlimited            seconds
+Max core file size        0                    unlimited            bytes
+Max open files            1024                 524288               files
+Max locked memory         8388608              8388608              bytes
+Max nice priority         0                    0
+Max something new         7                    7                    things
+"""
+
 
 @pytest.fixture
 def machine(programs: Programs, settings: Settings, checkout: Path, server: ApiServer) -> Programs:
@@ -34,6 +49,8 @@ def machine(programs: Programs, settings: Settings, checkout: Path, server: ApiS
     programs.answer("docker", "image inspect", "echo sha256:node")
     programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0", "CgroupVersion": "2"}'""")
     volumes.answer(programs)
+    programs.answer("docker", "run --rm --network=none --entrypoint=cat", "cat $cd/shown")
+    (programs.directory / "shown").write_text(SHOWN)
     programs.answer("docker", "start unit-control-plane", "sed -i s/false/true/ $cd/node")
     programs.answer("kind", "create cluster", f"cp $cd/made $cd/node; cp $cd/kubeconfig {settings.kubeconfig}")
     programs.answer("kind", "delete cluster", "rm -f $cd/node")
@@ -113,6 +130,55 @@ def test_the_next_cluster_has_the_images_of_the_last(cluster: Cluster, checkout:
     cluster.remove()
     cluster.ensure(Checkout(checkout), None)
     assert known() == {"key": "node-1", "answer": {"redis:7": "sha256:r"}}
+
+
+def test_pods_get_the_limits_of_dockers_containers(cluster: Cluster, checkout: Path) -> None:
+    """kind's own base specification, with the limits that it leaves out."""
+    cluster.ensure(Checkout(checkout), None)
+    node = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())["nodes"][0]
+    (path,) = [
+        Path(mount["hostPath"])
+        for mount in node["extraMounts"]
+        if mount["containerPath"] == "/etc/containerd/cri-base.json" and mount["readOnly"]
+    ]
+    assert json.loads(path.read_text()) == {
+        "process": {
+            "cwd": "/",
+            "rlimits": [
+                {"type": "RLIMIT_CPU", "soft": 2**64 - 1, "hard": 2**64 - 1},
+                {"type": "RLIMIT_CORE", "soft": 0, "hard": 2**64 - 1},
+                {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 524288},
+                {"type": "RLIMIT_MEMLOCK", "soft": 8388608, "hard": 8388608},
+                {"type": "RLIMIT_NICE", "soft": 0, "hard": 0},
+            ],
+        },
+        "hooks": {"createContainer": [{"path": "/kind/bin/mount-product-files.sh"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    "shown", ["cat: no such file\n", '{"process": {}}\n', "{}\nMax open files  1024  4096  files\n"]
+)
+def test_a_node_image_that_is_none_of_kinds_is_named(cluster, checkout, machine, shown: str) -> None:
+    (machine.directory / "shown").write_text(shown)
+    with pytest.raises(Problem, match="node:test does not show /etc/containerd/cri-base.json") as caught:
+        cluster.ensure(Checkout(checkout), None)
+    assert "--entrypoint=cat node:test /etc/containerd/cri-base.json`" in caught.value.fix
+    assert machine.called("kind", "create cluster") == 0
+
+
+def test_containerd_gives_no_pod_a_score_below_that_of_dockers_containers(cluster: Cluster, checkout: Path) -> None:
+    cluster.ensure(Checkout(checkout), None)
+    configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
+    unit = {
+        "hostPath": str(cluster.settings.state / "containerd.conf"),
+        "containerPath": "/etc/systemd/system/containerd.service.d/boulder-k8s.conf",
+        "readOnly": True,
+    }
+    assert unit in configuration["nodes"][0]["extraMounts"]
+    assert "[Service]\nOOMScoreAdjust=0\n" in (cluster.settings.state / "containerd.conf").read_text()
+    patches = [tomllib.loads(text)["plugins"] for text in configuration["containerdConfigPatches"]]
+    assert {"io.containerd.grpc.v1.cri": {"restrict_oom_score_adj": True}} in patches
 
 
 def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout: Path, machine: Programs) -> None:

@@ -40,6 +40,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path, monkeypatch:
     have(programs, "sha256:n", "sha256:n", layers=("n",))
     have(programs, "redis:7", "sha256:r")
     programs.answer("docker", "image inspect", INSPECT)
+    programs.answer("docker", "image inspect --format {{.Os}}", 'for i in "${@:5}"; do echo linux/amd64/; done')
     programs.answer("docker", "image tag", 'for e in id json; do cp "$cd/have/$3.$e" "$cd/have/$4.$e"; done')
     programs.answer("docker", "info", """echo '{"ServerVersion": "28.0.0"}'""")
     programs.answer("docker", "version", "echo 28.0.0")
@@ -57,6 +58,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path, monkeypatch:
         transfer.compose, "services", lambda _: {"bredis_1": Service("bredis_1", "redis:7", {}, False, {})}
     )
     monkeypatch.setattr(transfer.compose, "remembered", lambda *_: {})
+    monkeypatch.setattr(images.workloads, "init_image", lambda: "redis:7")
     git(checkout, "init", "--quiet")
     git(checkout, "add", "--all")
     git(checkout, "commit", "--quiet", "--message=One")
@@ -118,6 +120,17 @@ def test_a_file_has_everything_and_says_what(file: Path, checkout: Path, machine
         {"reference": NODE, "id": "sha256:n", "digests": [NODE], "layers": ["n"]},
         {"reference": "redis:7", "id": "sha256:r", "digests": [], "layers": ["l"]},
     ]
+
+
+def test_images_of_another_platform_are_a_member_of_their_own(machine, settings, other, tmp_path: Path) -> None:
+    platforms = 'for i in "${@:5}"; do [ $i = redis:7 ] && echo linux/amd64/ || echo linux/arm64/v8; done'
+    machine.answer("docker", "image inspect --format {{.Os}}", platforms)
+    transfer.save(settings, tmp_path / "file")
+    with tarball.reading(tmp_path / "file") as saved:
+        assert in_tar(saved.member("images.tar")) == f"{NODE}\n"
+        assert in_tar(saved.member("images-1.tar")) == "redis:7\n"
+    transfer.load(other, tmp_path / "file", {})
+    assert machine.called("docker", "image load") == 2
 
 
 def test_the_same_things_make_the_same_file(file: Path, settings: Settings) -> None:

@@ -77,7 +77,8 @@ elif words[:2] == ["image", "inspect"]:
         sys.exit(f"Error response from daemon: No such image: {lacking}")
     for reference in references:
         known = {"Id": f"sha256:{reference.replace('/', '_')}", "RootFS": {"Layers": []}, "RepoDigests": []}
-        print(json.dumps(known) if words[3] == "{{json .}}" else known["Id"])
+        known["Platform"] = "linux/amd64/"
+        print(json.dumps(known) if words[3] == "{{json .}}" else known["Platform" if ".Os" in words[3] else "Id"])
 elif words[0] == "compose" and "config" in words:
     print(json.dumps(resolved((told("services") or "").split())))
 elif words[:2] == ["volume", "inspect"]:
@@ -93,5 +94,10 @@ elif words[0] == "compose" and "pull" in words:
     sys.exit(f"manifest for {lacking} not found: manifest unknown")
 elif words[:2] == ["image", "save"]:
     sys.stdout.write("a tar archive")
+elif words[0] == "run" and words[-1] == "/proc/self/limits":
+    print('{"process": {}}')
+    print("Max open files            1024                 524288               files     ")
+elif words[0] == "exec" and words[2:] == ["containerd", "config", "dump"]:
+    print("[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'overlayfs'")
 elif words[0] == "exec":
     sys.stdin.read()
