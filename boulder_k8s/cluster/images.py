@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from ..host import docker, process, state
+from ..host import docker, lab, process, state
 from ..host.errors import Problem, not_here
 from ..host.files import own_directory
 from ..host.progress import step
@@ -40,12 +40,15 @@ def ensure_local(
         if names:
             references = sorted({missing[name].image for name in names})
             with step(f"docker compose {verb}: {', '.join(references)}"):
-                fetch(verb, sorted(names), references, checkout, config_next)
+                fetch(verb, sorted(names), references, checkout, config_next, nothing=not ids)
     return docker.image_ids(wanted)
 
 
-def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
-    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images.
+def fetch(
+    verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool, nothing: bool = False
+) -> None:
+    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images. nothing: whether
+    the engine has no image of the checkout's at all, as on a machine that reaches no image registry.
 
     Raises Problem naming the images that are still missing.
     """
@@ -59,6 +62,7 @@ def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout
         raise Problem(
             f"Image {what} cannot be {cannot}.",
             "Check the tag (BOULDER_TOOLS_TAG, BOULDER_VTCOMBOSERVER_TAG) and the network; `docker compose pull` in the checkout shows more."
+            + (lab.offered() if nothing else "")
             if verb == "pull"
             else f"Run `docker compose build` in {checkout.path} to see why.",
             "\n".join(error.output.splitlines()[-10:]),

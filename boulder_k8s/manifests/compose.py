@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host import docker, process, state
+from ..host import docker_problems, process, state
 from ..host.errors import Problem
 
 
@@ -54,7 +54,7 @@ def document(checkout: Path, config_next: bool) -> dict:
             process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
         )
     except FileNotFoundError as error:
-        raise docker.missing() from error
+        raise docker_problems.missing() from error
     except process.Failed as error:
         if (
             "compose" in error.output
