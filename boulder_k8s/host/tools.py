@@ -159,7 +159,7 @@ def download_kind(path: Path) -> Path:
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with (
-            urllib.request.urlopen(f"{KIND_RELEASE}/kind-{release}", timeout=300) as answer,
+            urllib.request.urlopen(f"{KIND_RELEASE}/kind-{release}", timeout=30) as answer,
             open(partial, "wb") as file,
         ):
             shutil.copyfileobj(answer, file)

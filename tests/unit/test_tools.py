@@ -115,6 +115,7 @@ class Release:
 
     def __call__(self, url: str, timeout: float) -> io.BytesIO:
         assert f"/v{tools.KIND}/kind-" in url
+        assert timeout <= 30  # for each answer: a network that swallows packets must not hold us for minutes
         checksum = hashlib.sha256(self.binary).hexdigest()
         return io.BytesIO(f"{checksum}  kind\n".encode() if url.endswith(".sha256sum") else self.binary)
 
