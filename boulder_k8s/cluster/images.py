@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
-from ..host import docker, process, state
+from ..host import docker, lab, process, state
 from ..host.errors import Problem, not_here
 from ..host.files import own_directory
 from ..host.progress import step
@@ -43,14 +43,17 @@ def ensure_local(
         if names:
             references = sorted({missing[name].image for name in names})
             with step(f"docker compose {verb}: {', '.join(references)}"):
-                fetch(verb, sorted(names), references, checkout, config_next)
+                fetch(verb, sorted(names), references, checkout, config_next, nothing=not ids)
     if init not in ids and init not in of_services:
         pull(init, "init containers' image", "Check the network.")
     return docker.image_ids(wanted)
 
 
-def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
-    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images.
+def fetch(
+    verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool, nothing: bool = False
+) -> None:
+    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images. nothing: whether
+    the engine has no image of the checkout's at all, as on a machine that reaches no image registry.
 
     Raises Problem naming the images that are still missing.
     """
@@ -64,6 +67,7 @@ def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout
         raise Problem(
             f"Image {what} cannot be {cannot}.",
             "Check the tag (BOULDER_TOOLS_TAG, BOULDER_VTCOMBOSERVER_TAG) and the network; `docker compose pull` in the checkout shows more."
+            + (lab.offered() if nothing else "")
             if verb == "pull"
             else f"Run `docker compose build` in {checkout.path} to see why.",
             "\n".join(error.output.splitlines()[-10:]),

@@ -15,7 +15,7 @@ from typing import Any
 from ..cluster import images, network, rollout
 from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
-from ..host import docker, state, tools
+from ..host import docker, fitness, state, tools
 from ..host.errors import Problem
 from ..host.lock import held
 from ..host.names import BOULDER, SETUP, WORKLOAD_KINDS
@@ -34,9 +34,9 @@ from .arguments import Options
 
 @contextmanager
 def working(settings: Settings, what: str, signals: Signals, options: Options) -> Iterator[tuple[Stack, Runner]]:
-    """Holds the cluster's lock while the block runs; yields the stack and its runner. what: tells other commands what
-    is going on. Raises Problem if a check fails or another command holds the lock.
-    """
+    """Holds the cluster's lock while the block runs; yields the stack and its runner. what: shown to other commands.
+    Raises Problem if a check fails or another command holds the lock."""
+    fitness.check(settings, checkout.path_of_command(settings, options.environ), options.environ)
     cluster = Cluster(settings, tools.find(settings))
     cluster.api.preload()
     with held(settings, what):

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 
 from ..host.errors import Problem
 from ..host.settings import Settings
+from . import engine
 from . import machine as checks
 from . import project as ours
 from .machine import FAIL, OK, WARNING, Machine
 
-CHECKS = (*checks.CHECKS, *ours.CHECKS)
+CHECKS = (*engine.CHECKS, *checks.CHECKS, *ours.CHECKS)
 
 
 @dataclass(frozen=True)

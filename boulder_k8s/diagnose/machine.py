@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -13,14 +11,10 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ..cluster.node import check_ports
-from ..host import docker, process, tools
+from ..host import docker, lab, tools
 from ..host.settings import Settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
-GIB = 2**30
-MEMORY = 6 * GIB  # about what Boulder's build and the cluster use together
-DISK = 15 * GIB  # for the images twice: in the engine and in the node
-COMPOSE = (2, 20, 2)  # https://docs.docker.com/reference/compose-file/services/#healthcheck
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
 FAR = "github.com"  # kind and Boulder come from there
 NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
@@ -34,84 +28,6 @@ class Machine:
     environ: Mapping[str, str]
     root: Path = Path("/")
     info: dict = field(default_factory=dict)  # `docker info`
-
-
-def docker_engine(machine: Machine) -> tuple[str, ...]:
-    """Checks the engine's version and storage driver. Raises Problem if no engine answers."""
-    machine.info.update(docker.info())
-    engine = docker.engine_of(machine.info)
-    if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
-        return FAIL, f"Docker {engine.version}", "Update Docker Engine to 20.10 or newer."
-    store = "containerd's image store" if engine.containerd_store else f"storage driver {machine.info.get('Driver')}"
-    if machine.info.get("Driver") == "vfs":
-        return (
-            WARNING,
-            f"Docker {engine.version}, vfs",
-            "Use overlay2: vfs copies every image whole, and cannot hold a node.",
-        )
-    return OK, f"Docker {engine.version}, {store}"
-
-
-def docker_compose(_: Machine) -> tuple[str, ...]:
-    """Checks that Docker has the Compose plugin in a version that reads docker-compose.yml."""
-    try:
-        version = process.run(["docker", "compose", "version", "--short"], timeout=60).strip()
-        number = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-        if number and tuple(int(part) for part in number.groups()) < COMPOSE:
-            return (
-                FAIL,
-                f"Docker Compose {version}",
-                "Update it to 2.20.2 or newer, the first that knows docker-compose.yml's start_interval.",
-            )
-        return OK, f"Docker Compose {version}"
-    except (OSError, process.Failed):
-        return (
-            FAIL,
-            "Docker has no Compose plugin",
-            "Install it (package docker-compose-plugin), as ./t.sh needs it too.",
-        )
-
-
-def docker_memory(machine: Machine) -> tuple[str, ...]:
-    """Checks how much memory containers have."""
-    total = machine.info.get("MemTotal", 0)
-    level = OK if total >= MEMORY else WARNING
-    return (
-        level,
-        f"{total / GIB:.1f} GiB of memory for containers",
-        "Give Docker 6 GiB or more (Docker Desktop: Settings, Resources).",
-    )
-
-
-def docker_disk(machine: Machine) -> tuple[str, ...]:
-    """Checks how much room is left where Docker keeps its images."""
-    directory = Path(machine.info.get("DockerRootDir", "/nonexistent"))
-    if not directory.exists():
-        return OK, "Docker's directory is not on this machine's disk; not looked at"
-    free = shutil.disk_usage(directory).free
-    level = OK if free >= DISK else WARNING if free > DISK / 3 else FAIL
-    return (
-        level,
-        f"{free / GIB:.0f} GiB free in {directory}",
-        "Make room: `docker system df` shows what takes it, .runs/ holds earlier runs.",
-    )
-
-
-def docker_install(machine: Machine) -> tuple[str, ...]:
-    """Checks that Docker is neither a snap nor rootless."""
-    if str(machine.info.get("DockerRootDir", "")).startswith("/var/snap/"):
-        return (
-            FAIL,
-            "Docker is a snap, which cannot mount every directory",
-            "Install Docker's own packages: https://docs.docker.com/engine/install/",
-        )
-    if any("rootless" in option for option in machine.info.get("SecurityOptions") or []):
-        return (
-            WARNING,
-            "Docker runs rootless",
-            "See https://kind.sigs.k8s.io/docs/user/rootless/: it needs cgroup v2 and delegated controllers.",
-        )
-    return OK, "Docker runs as root's service"
 
 
 def cgroups(machine: Machine) -> tuple[str, ...]:
@@ -206,7 +122,8 @@ def internet(machine: Machine) -> tuple[str, ...]:
     return (
         WARNING,
         f"{FAR} is not found",
-        "Nothing to do if images, kind and the checkout are here; otherwise correct the DNS or set a proxy.",
+        "Nothing to do if images, kind and the checkout are here; otherwise correct the DNS or set a proxy."
+        + lab.offered(machine.root),
     )
 
 
@@ -233,11 +150,6 @@ def lookup(name: str) -> set[str]:
 
 
 CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (
-    docker_engine,
-    docker_compose,
-    docker_memory,
-    docker_disk,
-    docker_install,
     cgroups,
     inotify,
     kind_and_kubectl,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -20,6 +21,15 @@ from .settings import Settings
 
 KIND = "0.33.0"
 KIND_RELEASE = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}"
+# SHA-256 of the release's files, by system and machine: kind-SYSTEM-MACHINE.sha256sum at KIND_RELEASE. Go's checksum
+# database (https://sum.golang.org/lookup/sigs.k8s.io/kind@v0.33.0) has the sum of the sources.
+KIND_SUMS = {
+    "linux-amd64": "aee6151561422756b764a4ae28e7f44cda5af5a9eead3cc9985112b1de8d8e0d",
+    "linux-arm64": "20022bee6cfcd5086cb7234d218e3454e6090022f2a8f55d1fa7fcf42c3867a2",
+    "darwin-amd64": "5a99f26f57246dc9319dd294803313197a0f34d33c525b3ea8b655db5916ece0",
+    "darwin-arm64": "0c8c7dbe5e23594a198b786c4bc13dacc101fa6196b0cb0b23a1ca44e61f4b4f",
+}
+KIND_SOURCES = "h1:AjvDv3vOygb/VKLVQW87lfktIBzkxR8Ump9DjxC8+Lk="
 KUBECTL_VERSION = r"v1\.(\d+)\."
 KUBECTL_MINOR = 37  # of Kubernetes 1.37, the node image's; kubectl may differ from it by one minor version
 
@@ -115,43 +125,17 @@ def own_kind(settings: Settings) -> Path:
 
 
 def fetch_kind(path: Path) -> Path:
-    """Puts kind at `path` and returns it: downloads the release and compares its checksum, or else builds it with Go.
+    """Puts kind at `path` and returns it: downloads the release, or else builds it with Go.
 
-    Raises Problem if neither works, or if the checksum is wrong.
+    Raises Problem if neither works, or if what arrives does not have the checksum that is written here.
     """
-    import urllib.request  # here, not on top: it is needed once
-
-    system, machine = (
-        platform.system().lower(),
-        {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
-    )
-    url = f"{KIND_RELEASE}/kind-{system}-{machine}"
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with urllib.request.urlopen(f"{url}.sha256sum", timeout=30) as answer:
-            published = answer.read().decode().split()[0]
-        with urllib.request.urlopen(url, timeout=300) as answer, open(partial, "wb") as file:
-            shutil.copyfileobj(answer, file)
-        if hashlib.sha256(partial.read_bytes()).hexdigest() != published:
-            partial.unlink()
-            raise Problem(
-                f"The download of kind {KIND} does not have its published checksum.",
-                "Try again; if it stays so, install kind yourself.",
-                check="internet",
-            )
-        partial.chmod(0o755)
-        partial.rename(path)
-        return path
+        return download_kind(path)
     except OSError as error:  # the release cannot be reached: urllib's errors are OSErrors
         reason = str(error)
-    finally:
-        partial.unlink(missing_ok=True)
     if go := shutil.which("go"):
         try:
-            environment = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "", "CGO_ENABLED": "0"}
-            process.run([go, "install", f"sigs.k8s.io/kind@v{KIND}"], env=environment)
-            (path.parent / "kind").rename(path)
-            return path
+            return build_kind(go, path)
         except (OSError, process.Failed) as error:
             reason += f"\n{error}"
     raise Problem(
@@ -160,6 +144,53 @@ def fetch_kind(path: Path) -> Path:
         reason,
         check="kind-and-kubectl",
     )
+
+
+def download_kind(path: Path) -> Path:
+    """Downloads the release to `path`. Raises Problem for a wrong checksum; OSError if there is no release for this
+    machine or it cannot be reached.
+    """
+    import urllib.request  # here, not on top: it is needed once
+
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    release = f"{platform.system().lower()}-{machine}"
+    if release not in KIND_SUMS:
+        raise FileNotFoundError(f"kind has no release for {release}")
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with (
+            urllib.request.urlopen(f"{KIND_RELEASE}/kind-{release}", timeout=30) as answer,
+            open(partial, "wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+        require_sum(f"download of kind {KIND}", hashlib.sha256(partial.read_bytes()).hexdigest(), KIND_SUMS[release])
+        partial.chmod(0o755)
+        return partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def build_kind(go: str, path: Path) -> Path:
+    """Builds kind from its sources at `path`. go: the executable. Raises Problem for a wrong checksum, else OSError or
+    process.Failed.
+    """
+    environment = {**os.environ, "GOBIN": str(path.parent), "GOFLAGS": "", "CGO_ENABLED": "0"}
+    module = f"sigs.k8s.io/kind@v{KIND}"
+    sources = json.loads(process.run([go, "mod", "download", "-json", module], env=environment))
+    require_sum(f"source code of kind {KIND}", sources.get("Sum", ""), KIND_SOURCES)
+    process.run([go, "install", module], env=environment)
+    return (path.parent / "kind").rename(path)
+
+
+def require_sum(what: str, found: str, expected: str) -> None:
+    """Raises Problem if a checksum is not the expected one. what: whose it is, for the message."""
+    if found != expected:
+        raise Problem(
+            f"The {what} does not have the checksum that this project knows; it is not used.",
+            f"Try again on another network; if it stays so, install kind {KIND} yourself and set KIND.",
+            f"expected {expected}\nfound    {found}",
+            check="internet",
+        )
 
 
 def remembered_version(settings: Settings, path: str, arguments: list[str], pattern: str) -> str | None:

@@ -210,6 +210,13 @@ def cluster_name(environ: Mapping[str, str], root: Path) -> str:
     return name_for(place(environ, current_directory(), root))
 
 
+def path_of_command(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Returns the path of the checkout that a command uses, as `place` does. Raises Problem if the current directory
+    is gone.
+    """
+    return place(environ, current_directory(), settings.root, settings.known_checkout)
+
+
 def of_command(settings: Settings, environ: Mapping[str, str]) -> Checkout:
     """Returns the checkout that a command uses; prints a note if it is a git worktree. Raises Problem as
     `find` does.

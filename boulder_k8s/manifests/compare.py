@@ -144,8 +144,10 @@ def setup(service: dict, boulder: dict) -> Iterator[Fact]:
     for volume in service.get("volumes") or []:
         same = (volume.get("source"), volume["target"]) in there
         yield f"mount {volume['target']}", ("present", "present" if same else ABSENT)
+    made = boulder.get("environment") or {}  # of it, compose.setup_command unsets what bsetup does not have
     for key, value in (service.get("environment") or {}).items():
-        yield f"environment {key}", (str(value), ABSENT)
+        if value is not None:
+            yield f"environment {key}", (str(value), str(made.get(key, ABSENT)))
 
 
 def probe(container: dict) -> str:

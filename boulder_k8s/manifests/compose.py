@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host import docker, process, state
+from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
 
 
@@ -43,8 +43,29 @@ def extra_hosts(service: dict) -> list[tuple[str, str]]:
     return [(name, address) for name, _, address in entries]
 
 
-def document(checkout: Path, config_next: bool) -> dict:
-    """What `docker compose config` resolves for t.sh, or for tn.sh: services, networks, volumes.
+def document(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.environ) -> dict:
+    """What Compose makes of its files for t.sh, or for tn.sh: services, networks, volumes.
+
+    That is what `docker compose config` resolves, and the proxies that only containers get. Raises Problem when Compose is
+    missing or refuses the files.
+    """
+    return with_proxies(resolved(checkout, config_next), docker_config.proxies(environ))
+
+
+def with_proxies(document: dict, proxies: Mapping[str, str]) -> dict:
+    """The document with Docker's proxies in the environment of every service that does not name them, even without a value.
+
+    docker/compose, pkg/compose/create.go, getCreateConfigs. `document` itself stays as it is.
+    """
+    given = {
+        name: {**service, "environment": {**proxies, **(service.get("environment") or {})}}
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": given} if proxies else document
+
+
+def resolved(checkout: Path, config_next: bool) -> dict:
+    """What `docker compose config` prints.
 
     As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names both. Raises Problem
     when Compose is missing or refuses the files.
@@ -54,7 +75,7 @@ def document(checkout: Path, config_next: bool) -> dict:
             process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
         )
     except FileNotFoundError as error:
-        raise docker.missing() from error
+        raise docker_problems.missing() from error
     except process.Failed as error:
         if (
             "compose" in error.output
@@ -104,8 +125,9 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
     path: where the answer is kept.
     """
     if not (key := fingerprint(checkout, config_next, environ)):
-        return document(checkout, config_next)
-    return state.remembered(path, key, lambda: document(checkout, config_next))
+        return document(checkout, config_next, environ)
+    kept = state.remembered(path, key, lambda: resolved(checkout, config_next))
+    return with_proxies(kept, docker_config.proxies(environ))
 
 
 def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:

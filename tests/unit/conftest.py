@@ -22,10 +22,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Removes what the machine's own environment says to the tool or to Compose: the lab and CI export tags and a node image."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
     for name in [*os.environ]:
-        if name.startswith(("BOULDER_", "KIND")) or name in {"CI", "FAKE_DNS", "KUBECTL", "NO_COLOR", "USE_VITESS"}:
+        if name.startswith(("BOULDER_", "KIND", "DOCKER_HOST", "DOCKER_CONTEXT")) or name in {
+            "CI",
+            "FAKE_DNS",
+            "KUBECTL",
+            "NO_COLOR",
+            "USE_VITESS",
+        }:
             monkeypatch.delenv(name)
 
 

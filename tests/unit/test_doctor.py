@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ INFO = {
     "DockerRootDir": "/",
     "SecurityOptions": ["name=seccomp,profile=builtin"],
 }
+LIMITS = {"MemoryLimit": True, "PidsLimit": True, "CPUShares": True}
 ROUTES = "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
 
 
@@ -38,8 +40,9 @@ def machine(programs: Programs, settings: Settings, checkout: Path, tmp_path: Pa
     told(programs, {})
     programs.answer("docker", "compose version", "echo 2.40.0")
     programs.answer("docker", "container inspect", 'echo "Error: No such container: $3" >&2; exit 1')
+    programs.answer("docker", "create", "echo No such image >&2; exit 1")
     programs.answer("docker", "ps", "true")
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 100 * 2**30}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 100 * 2**30}))
     monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
     programs.answer("docker", "volume ls", "true")
     monkeypatch.setattr(checks.socket, "getaddrinfo", lambda name, *_, **__: answer("127.0.0.1"))
@@ -79,7 +82,9 @@ def test_a_machine_with_nothing_wrong_is_ok_throughout(machine: Machine) -> None
         ({"Driver": "vfs"}, "docker-engine", WARNING, "overlay2"),
         ({"MemTotal": 2 * 2**30}, "docker-memory", WARNING, "6 GiB"),
         ({"DockerRootDir": "/var/snap/docker"}, "docker-install", FAIL, "docs.docker.com"),
-        ({"SecurityOptions": ["name=rootless"]}, "docker-install", WARNING, "rootless"),
+        ({"MemTotal": 1 * 2**30}, "docker-memory", FAIL, "6 GiB"),
+        ({"SecurityOptions": ["name=rootless"]}, "docker-install", FAIL, "Delegate=yes"),
+        ({"SecurityOptions": ["name=rootless"], **LIMITS}, "docker-install", WARNING, "rootless"),
     ],
 )
 def test_dockers_trouble(
@@ -112,9 +117,9 @@ def test_compose_disk_inotify_routes_and_proxies(machine: Machine, programs: Pro
     for version, level in {"2.20.1": FAIL, "v2.20.2": OK, "2.40.3-3": OK, "dev": OK}.items():
         programs.answer("docker", "compose version", f"echo {version}")
         assert found(machine, "docker-compose").level == level, version
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 8 * 2**30}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 8 * 2**30}))
     assert found(machine, "docker-disk").level == WARNING
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 * 2**30}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 * 2**30}))
     assert found(machine, "docker-disk").level == FAIL
     (machine.root / "proc/sys/fs/inotify/max_user_instances").write_text("128\n")
     assert found(machine, "inotify").fix == "sudo sysctl fs.inotify.max_user_instances=512"

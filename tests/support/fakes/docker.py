@@ -21,6 +21,8 @@ def told(name):
 
 if told("docker-down") is not None and words[0] != "compose":
     sys.exit("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
+if told("docker-closed") is not None and words[0] != "compose":
+    sys.exit("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock")
 
 
 def resolved(more):
@@ -61,9 +63,13 @@ def mount(source, target):
 
 lacking = told("no-image")
 if words[0] == "info":
-    print(
-        json.dumps({"ServerVersion": "28.0.0", "CgroupVersion": "2", "DriverStatus": [["Backing Filesystem", "extfs"]]})
-    )
+    engine = {"ServerVersion": "28.0.0", "CgroupVersion": "2", "DriverStatus": [["Backing Filesystem", "extfs"]]}
+    print(told("podman") or json.dumps({**engine, **json.loads(told("docker-info") or "{}")}))
+elif words[0] == "create":
+    mounted = words[words.index("--mount") + 1].split('"')[1].removeprefix("source=")
+    if told("blind") is not None and mounted.startswith(told("blind")):
+        sys.exit(f'invalid mount config for type "bind": bind source path does not exist: {mounted}')
+    sys.exit("Error response from daemon: No such image: boulder-k8s.invalid/none:none")
 elif words[0] == "version":
     print("28.0.0")
 elif words[:2] == ["container", "inspect"]:
@@ -73,7 +79,7 @@ elif words[:2] == ["container", "inspect"]:
     print(json.dumps([json.loads(node)]))
 elif words[:2] == ["image", "inspect"]:
     references = words[4:]
-    if lacking in references:
+    if lacking == "*" or lacking in references:
         sys.exit(f"Error response from daemon: No such image: {lacking}")
     for reference in references:
         known = {"Id": f"sha256:{reference.replace('/', '_')}", "RootFS": {"Layers": []}, "RepoDigests": []}
