@@ -1,4 +1,4 @@
-"""Gets the images that the cluster needs: into the host's engine, and from there into the node, in one stream."""
+"""Gets the images that the cluster needs: into the host's engine (pull.py), and from there into the node, in one stream."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ..host.errors import Problem, not_here
 from ..host.files import own_directory
 from ..host.progress import step
 from ..host.settings import Settings
-from ..manifests import compose
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
-from . import volume
+from . import pull, volume
 
 NAMESPACE_FLAG = "--namespace=k8s.io"  # where the kubelet looks for images
 
@@ -26,7 +25,7 @@ def ensure_local(
     Returns the engine's id of each image, by reference. Raises Problem naming an image that cannot be pulled or built.
     """
     wanted = sorted({service.image for service in services.values()})
-    ids = docker.image_ids(wanted)
+    ids = present(settings, wanted)
     missing = {service.name: service for service in services.values() if service.image not in ids}
     if not missing:
         return ids
@@ -35,35 +34,24 @@ def ensure_local(
     build = {name for name, service in missing.items() if service.build and service.image.endswith(":latest")}
     # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
-    pull = {name for name, service in missing.items() if service.image not in built}
-    for verb, names in (("pull", pull), ("build", build)):
-        if names:
-            references = sorted({missing[name].image for name in names})
-            with step(f"docker compose {verb}: {', '.join(references)}"):
-                fetch(verb, sorted(names), references, checkout, config_next)
-    return docker.image_ids(wanted)
+    fetched = {name: service for name, service in missing.items() if service.image not in built}
+    if fetched:
+        pull.services(fetched, checkout, config_next)
+    if build:
+        pull.build({name: missing[name] for name in build}, checkout, config_next)
+    return present(settings, wanted)
 
 
-def fetch(verb: str, names: list[str], references: list[str], checkout: Checkout, config_next: bool) -> None:
-    """Runs `docker compose pull` or `build`. verb: which. names: the services. references: their images.
-
-    Raises Problem naming the images that are still missing.
+def present(settings: Settings, references: list[str]) -> dict[str, str]:
+    """Returns the engine's id of each image that is here, by reference. An image that is pinned by digest is here too if
+    `images load` brought it: an archive keeps the tag, and not the digest. Raises process.Failed.
     """
-    quiet = ["--quiet"] if verb == "pull" else []
-    try:
-        process.run(compose.command(config_next, "--profile", "*", verb, *quiet, *names), cwd=checkout.path)
-    except process.Failed as error:
-        lacking = sorted(set(references) - set(docker.image_ids(references)))
-        what = ", ".join(lacking) or ", ".join(references)
-        cannot = "built" if verb == "build" else "pulled"
-        raise Problem(
-            f"Image {what} cannot be {cannot}.",
-            "Check the tag (BOULDER_TOOLS_TAG, BOULDER_VTCOMBOSERVER_TAG) and the network; `docker compose pull` in the checkout shows more."
-            if verb == "pull"
-            else f"Run `docker compose build` in {checkout.path} to see why.",
-            "\n".join(error.output.splitlines()[-10:]),
-            check="internet",
-        ) from error
+    ids = docker.image_ids(references)
+    for reference in sorted(set(references) - set(ids)):
+        tag = reference.partition("@")[0]
+        if tag != reference and docker.image_ids([tag]).get(tag) == brought(settings).get(reference, ""):
+            ids[reference] = brought(settings)[reference]
+    return ids
 
 
 def lacking(references: list[str]) -> Problem:
@@ -81,22 +69,12 @@ def ensure_node_image(settings: Settings) -> str:
     reference = settings.node_image
     if docker.image_ids([reference]):
         return reference
-    tag = reference.partition("@")[0]
-    if tag != reference and docker.image_ids([tag]).get(tag) == brought(settings).get(reference, ""):
-        return tag
+    if present(settings, [reference]):
+        return reference.partition("@")[0]
     if settings.offline:
         raise lacking([reference])
-    try:
-        with step(f"docker pull {reference}"):
-            process.run(["docker", "pull", "--quiet", reference])
-        return reference
-    except process.Failed as error:
-        raise Problem(
-            f"The node image {reference} cannot be pulled.",
-            "Check the network, or set KIND_NODE_IMAGE to a Kubernetes 1.37 node image that is here.",
-            error.output,
-            check="internet",
-        ) from error
+    pull.node(reference)
+    return reference
 
 
 def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> None:
@@ -111,7 +89,7 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     if not stale:
         return
     with step(f"loading {len(stale)} image{'s' if len(stale) > 1 else ''} into the node"):
-        stream(settings, sorted(stale))
+        stream(settings, stale)
     note_loaded(settings, node_id, {**loaded, **stale})
     volume.remember(settings, {**loaded, **stale})
 
@@ -140,12 +118,55 @@ def note_brought(settings: Settings, found: dict[str, str]) -> None:
     state.write(settings.file("loaded"), {**brought(settings), **found})
 
 
-def stream(settings: Settings, references: list[str]) -> None:
-    """Runs `docker save | ctr images import` on the node. Raises Problem if that fails.
+def stream(settings: Settings, ids: dict[str, str]) -> None:
+    """Runs `docker save | ctr images import` on the node. ids: the engine's id of each image, by reference. Raises
+    Problem if that fails.
 
     It is several times faster than `kind load docker-image` for each image, and works for multi-platform images in the
     containerd store, for which that fails (kubernetes-sigs/kind#3795).
+
+    An image that is pinned by digest has no tag that the archive could name, and the digest that it gets on the way is
+    another one if the engine keeps layers unpacked. So it travels under a tag of ours, and the node then gives it the
+    very reference that the pods will ask for.
     """
+    carried = {reference: carrier(reference) for reference in ids if "@" in reference}
+    try:
+        for reference, tag in carried.items():
+            process.run(["docker", "image", "tag", ids[reference], tag], timeout=60)
+        copy(settings, sorted({carried.get(reference, reference) for reference in ids}))
+        ctr = ["docker", "exec", settings.node, "ctr", NAMESPACE_FLAG, "images"]
+        for reference, tag in carried.items():
+            process.run([*ctr, "tag", "--force", node_name(tag), node_name(reference)], timeout=60)
+        if carried:
+            process.run([*ctr, "rm", *sorted({node_name(tag) for tag in carried.values()})], timeout=60)
+    finally:
+        for tag in sorted(set(carried.values()) & set(docker.image_ids(sorted(set(carried.values()))))):
+            process.run(["docker", "image", "rm", tag], timeout=60)
+
+
+def carrier(reference: str) -> str:
+    """Returns the tag under which an image that is pinned by digest travels to the node. It is in a repository of its
+    own: if the last tag of a repository goes, Docker drops the digests of that repository too.
+    """
+    return f"boulder-k8s/pinned:{reference.rpartition(':')[2]}"
+
+
+def node_name(reference: str) -> str:
+    """Returns the name under which containerd keeps an image for the kubelet: with its registry, and without a tag if
+    there is a digest (github.com/distribution/reference, ParseDockerRef).
+    """
+    name, at, digest = reference.partition("@")
+    host, slash, rest = name.partition("/")
+    if not slash:
+        name = f"docker.io/library/{name}"
+    elif not ("." in host or ":" in host or host == "localhost"):
+        name = f"docker.io/{name}"
+    head, colon, tag = name.rpartition(":")
+    return f"{head if colon and '/' not in tag else name}@{digest}" if at else name
+
+
+def copy(settings: Settings, references: list[str]) -> None:
+    """Copies images from the engine to the node, shared layers once. Raises Problem if that fails."""
     load = ["docker", "exec", "-i", settings.node, "ctr", NAMESPACE_FLAG, "images", "import", "--digests", "-"]
     with (
         process.started(

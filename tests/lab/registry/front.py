@@ -1,9 +1,9 @@
-"""Stands before the lab's registry and hands everything on; slow or broken if STATE/fault.json says so.
+"""Stands before the lab's registry and hands everything on; slow or broken if STATE/faults.json says so.
 
-Arguments: the address to listen at, the registry's, and STATE. The fault is {"path": REGEX of the requests it is for,
+Arguments: the address to listen at, the registry's, and STATE. A fault is {"path": REGEX of the requests it is for,
 "times": how many of them, then all is well (absent: all)} and one of "status": NUMBER and "message": TEXT for the
-registry's answer, "cut": BYTES after which the connection ends, "rate": BYTES a second. Without the file there is none.
-STATE/requests has a line for each request, with the fault that it met.
+registry's answer, "cut": BYTES after which the connection ends, "rate": BYTES a second. The file has a list of them;
+the first that fits counts. STATE/requests has a line for each request, with the fault that it met.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from pathlib import Path
 HERE, REGISTRY, STATE = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 PIECE = 16384
 LOCK = threading.Lock()
-TIMES = {"file": 0, "met": 0}  # which fault.json, and how many requests met it
+MET = {"file": 0, "counts": []}  # which faults.json, and how many requests met each fault of it
 
 
 def fault_of(path: str) -> dict:
     """Returns the fault that a request for `path` meets, or {}."""
-    file = STATE / "fault.json"
+    file = STATE / "faults.json"
     with LOCK:
         try:
-            fault, stamp = json.loads(file.read_text()), file.stat().st_mtime_ns
-        except (FileNotFoundError, ValueError):
+            faults, stamp = json.loads(file.read_text()), file.stat().st_mtime_ns
+        except FileNotFoundError:
             return {}
-        if stamp != TIMES["file"]:
-            TIMES.update(file=stamp, met=0)
-        if not re.search(fault["path"], path) or TIMES["met"] >= fault.get("times", float("inf")):
-            return {}
-        TIMES["met"] += 1
-        return fault
+        if stamp != MET["file"]:
+            MET.update(file=stamp, counts=[0] * len(faults))
+        for number, fault in enumerate(faults):
+            if re.search(fault["path"], path) and MET["counts"][number] < fault.get("times", float("inf")):
+                MET["counts"][number] += 1
+                return fault
+    return {}
 
 
 class Front(BaseHTTPRequestHandler):
@@ -58,11 +59,11 @@ class Front(BaseHTTPRequestHandler):
         upstream.request(self.command, self.path, headers=headers)
         answer = upstream.getresponse()
         self.head(answer.status, answer.getheaders())
-        sent = 0
-        while self.command == "GET" and (piece := answer.read(min(PIECE, fault.get("cut", PIECE) - sent or PIECE))):
+        left = fault.get("cut", float("inf"))
+        while self.command == "GET" and (piece := answer.read(min(PIECE, left))):
             self.wfile.write(piece)
-            sent += len(piece)
-            if sent >= fault.get("cut", float("inf")):
+            left -= len(piece)
+            if not left:
                 self.close_connection = True
                 break
             if "rate" in fault:
