@@ -63,12 +63,13 @@ def services(missing: Mapping[str, Service], checkout: Checkout, config_next: bo
     try:
         attempt(f"docker compose pull: {', '.join(references)}", command, cwd=checkout.path)
     except process.Failed as error:
-        service = culprit(error.output, list(missing.values()))
-        file, written = compose.image_source(checkout.path, config_next, service.name)
-        where = f"It is the image of {service.name} in {file}"
+        image = culprit(error.output, list(missing.values())).image
+        names = sorted(name for name, service in missing.items() if service.image == image)
+        file, written = compose.image_source(checkout.path, config_next, names[0])
+        where = f"It is the image of {', '.join(names)} in {file}"
         if variables := re.findall(r"\$\{?(\w+)", written):
             where += f", which takes {', '.join(variables)}"
-        raise refused(f"Image {service.image}", where, error.output) from error
+        raise refused(f"Image {image}", where, error.output) from error
 
 
 def node(reference: str) -> None:

@@ -101,7 +101,7 @@ def test_a_wrong_tag_or_digest_is_refused_at_once_with_the_registrys_words(empty
     assert result.returncode == 2
     message, advice = last_two(result)
     assert re.fullmatch(rf"Image {wrong} cannot be pulled: .*(manifest unknown|not found).*\.", message)
-    assert "image of bredis_1 in docker-compose.override.yml" in advice
+    assert "image of bredis_1, bredis_2 in docker-compose.override.yml" in advice
     assert time.monotonic() - begun < 20
 
 
