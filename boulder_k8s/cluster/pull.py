@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from ..host import docker, process
 from ..host.errors import Problem
@@ -58,12 +57,12 @@ def services(missing: Mapping[str, Service], checkout: Checkout, config_next: bo
     """Pulls the images of services, by name, as `docker compose pull` does. Raises Problem naming one that cannot be
     pulled, what the registry said, and the file that asks for it.
     """
-    references = sorted({service.image for service in missing.values()})
-    command = compose.command(config_next, "--progress", "plain", "--profile", "*", "pull", *sorted(missing))
+    images = {service.image: service for _, service in sorted(missing.items(), reverse=True)}
+    references = sorted(images)
     try:
-        attempt(f"docker compose pull: {', '.join(references)}", command, cwd=checkout.path)
+        attempt(f"docker compose pull: {', '.join(references)}", list(images.values()))
     except process.Failed as error:
-        image = culprit(error.output, list(missing.values())).image
+        image = culprit(error.output, list(images.values())).image
         names = sorted(name for name, service in missing.items() if service.image == image)
         file, written = compose.image_source(checkout.path, config_next, names[0])
         where = f"It is the image of {', '.join(names)} in {file}"
@@ -74,22 +73,21 @@ def services(missing: Mapping[str, Service], checkout: Checkout, config_next: bo
 
 def node(reference: str) -> None:
     """Pulls the node image. Raises Problem with what the registry said."""
-    document = json.dumps({"name": "boulder-k8s", "services": {"node": {"image": reference}}})
-    command = ["docker", "compose", "--progress", "plain", "--file", "-", "pull"]
     try:
-        attempt(f"docker pull {reference}", command, input=document)
+        attempt(f"docker pull {reference}", [Service("node", reference, {}, False, {})])
     except process.Failed as error:
         where = "It is the image of the node in k8s/cluster/kind.yaml; KIND_NODE_IMAGE names another of Kubernetes 1.37"
         raise refused(f"The node image {reference}", where, error.output) from error
 
 
-def attempt(what: str, command: list[str], *, input: str = "", cwd: Path | None = None) -> None:
+def attempt(what: str, wanted: list[Service]) -> None:
     """Runs a pull with its progress, again if it fails for a reason that passes. Raises process.Failed."""
+    command, document = ["docker", "compose", "--progress", "plain", "--file", "-", "pull"], written(wanted)
     for pause in (*PAUSES, None):
         begun = time.monotonic()
         try:
             with step(what) as said:
-                process.follow(command, Progress(said, 0 if interactive() else QUIET).line, input=input, cwd=cwd)
+                process.follow(command, Progress(said, 0 if interactive() else QUIET).line, input=document)
             return
         except process.Failed as error:
             words = reason(error.output)
@@ -97,6 +95,17 @@ def attempt(what: str, command: list[str], *, input: str = "", cwd: Path | None 
                 raise
             note(f"{words}; trying again in {pause} s")
             time.sleep(pause)
+
+
+def written(wanted: list[Service]) -> str:
+    """Returns a Compose file that has the services' images and nothing else: if a service has a `build` section, Compose
+    pulls all other images before it says that this one is not there, and then ends with 0.
+    """
+    images = {}
+    for service in wanted:
+        platform = service.document.get("platform")
+        images[service.name] = {"image": service.image, **({"platform": platform} if platform else {})}
+    return json.dumps({"name": "boulder-k8s", "services": images})
 
 
 def reason(output: str) -> str:

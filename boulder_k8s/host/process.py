@@ -106,7 +106,7 @@ def run(
     return out
 
 
-def follow(command: Sequence[str | Path], said: Said, *, input: str = "", cwd: Path | None = None) -> None:
+def follow(command: Sequence[str | Path], said: Said, input: str = "") -> None:
     """Runs a program and hands on each line of what it says, stdout and stderr, at once. input: its stdin.
 
     Raises Failed, with all that it said, if its exit code is not 0, OSError if it cannot be started.
@@ -120,7 +120,6 @@ def follow(command: Sequence[str | Path], said: Said, *, input: str = "", cwd: P
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            cwd=cwd,
         ) as child,
     ):
         lines = []

@@ -106,8 +106,10 @@ def test_a_wrong_tag_or_digest_is_refused_at_once_with_the_registrys_words(empty
 
 
 def test_a_wrong_tag_of_a_variable_names_the_variable(empty: Project) -> None:
+    """That service has a `build` section: Compose itself pulls all other images before it says so."""
     override(empty)
     message, advice = last_two(empty.run("--help", BOULDER_VTCOMBOSERVER_TAG="no-such"))
+    assert not docker(empty, "image", "ls", "--quiet")
     assert message.startswith("Image letsencrypt/boulder-vtcomboserver:no-such cannot be pulled: ")
     assert "bvitess in docker-compose.yml, which takes BOULDER_VTCOMBOSERVER_TAG" in advice
 

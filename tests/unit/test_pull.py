@@ -37,8 +37,8 @@ def refused(checkout: Checkout, services: dict[str, Service]) -> Problem:
 
 def test_two_lines_have_the_image_the_registrys_words_and_the_file(checkout: Checkout, programs: Programs) -> None:
     words = "manifest for redis:9.9 not found: manifest unknown"
-    said = f"echo ' boulder Error context canceled'; echo ' bredis_2 Error {words}'; echo 'Error response from daemon: {words}'; exit 1"
-    programs.answer("docker", " pull ", said)
+    said = f"echo ' boulder Error context canceled'; echo ' bredis_1 Error {words}'; echo 'Error response from daemon: {words}'; exit 1"
+    programs.answer("docker", " pull", said)
     problem = refused(checkout, {**TOOLS, **REDIS})
     assert problem.message == f"Image redis:9.9 cannot be pulled: {words}."
     assert problem.fix.startswith("It is the image of bredis_1, bredis_2 in docker-compose.override.yml.")
@@ -47,13 +47,13 @@ def test_two_lines_have_the_image_the_registrys_words_and_the_file(checkout: Che
 
 
 def test_the_variable_that_decides_the_tag_is_named(checkout: Checkout, programs: Programs) -> None:
-    programs.answer("docker", " pull ", "echo denied; exit 1")
+    programs.answer("docker", " pull", "echo denied; exit 1")
     assert "boulder in docker-compose.yml, which takes TOOLS_TAG." in refused(checkout, TOOLS).fix
 
 
 def test_what_passes_is_tried_three_times(checkout: Checkout, programs: Programs, capsys) -> None:
     programs.answer(
-        "docker", " pull ", "echo x >> $cd/tried; echo toomanyrequests: slow down; [ $(wc -l < $cd/tried) = 3 ]"
+        "docker", " pull", "echo x >> $cd/tried; echo toomanyrequests: slow down; [ $(wc -l < $cd/tried) = 3 ]"
     )
     pull.services(REDIS, checkout, config_next=False)
     assert capsys.readouterr().err.count("toomanyrequests: slow down; trying again in 0 s") == 2
