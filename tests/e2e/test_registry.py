@@ -70,7 +70,7 @@ def registry() -> Iterator[Registry]:
 def empty(project: Project, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The miniature checkout, a cluster of its own, and an engine that has no image when the tests begin."""
     lab("away", ENGINE)
-    started = lab("engine", ENGINE)
+    started = lab("engine", ENGINE, *os.environ.get("LAB_ENGINE_OPTIONS", "").split())
     assert started.returncode == 0, started.stderr
     checkout = tmp_path_factory.mktemp("registry") / "boulder"
     shutil.copytree(project.checkout, checkout, symlinks=True)
