@@ -127,7 +127,8 @@ def stream(settings: Settings, ids: dict[str, str]) -> None:
 
     An image that is pinned by digest has no tag that the archive could name, and the digest that it gets on the way is
     another one if the engine keeps layers unpacked. So it travels under a tag of ours, and the node then gives it the
-    very reference that the pods will ask for.
+    very reference that the pods will ask for. The tag stays on the node: containerd looks for an image under the first
+    of its names, tags before digests, and does not find the names that `ctr --digests` makes.
     """
     carried = {reference: carrier(reference) for reference in ids if "@" in reference}
     try:
@@ -137,10 +138,9 @@ def stream(settings: Settings, ids: dict[str, str]) -> None:
         ctr = ["docker", "exec", settings.node, "ctr", NAMESPACE_FLAG, "images"]
         for reference, tag in carried.items():
             process.run([*ctr, "tag", "--force", node_name(tag), node_name(reference)], timeout=60)
-        if carried:
-            process.run([*ctr, "rm", *sorted({node_name(tag) for tag in carried.values()})], timeout=60)
     finally:
-        for tag in sorted(set(carried.values()) & set(docker.image_ids(sorted(set(carried.values()))))):
+        tags = sorted(set(carried.values()))
+        for tag in docker.image_ids(tags) if tags else ():
             process.run(["docker", "image", "rm", tag], timeout=60)
 
 
@@ -148,7 +148,8 @@ def carrier(reference: str) -> str:
     """Returns the tag under which an image that is pinned by digest travels to the node. It is in a repository of its
     own: if the last tag of a repository goes, Docker drops the digests of that repository too.
     """
-    return f"boulder-k8s/pinned:{reference.rpartition(':')[2]}"
+    name = reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return f"boulder-k8s/{name}:{reference.rpartition(':')[2]}"
 
 
 def node_name(reference: str) -> str:
