@@ -52,11 +52,11 @@ class Status:
     configuration: str = ""  # test/config or test/config-next
     directory_url: str = ""
     ports: list[str] = field(default_factory=list)
-    node_address: str = ""  # at which the host reaches the node, empty if there is a virtual machine between
     services: list[Service] = field(default_factory=list)
     tests_running: bool = False
     last_run: dict = field(default_factory=dict)
     ready: bool = False
+    node_address: str = ""  # at which the host reaches the node, empty if there is a virtual machine between
 
 
 def status(settings: Settings, as_json: bool = False) -> int:

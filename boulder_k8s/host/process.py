@@ -106,6 +106,37 @@ def run(
     return out
 
 
+def follow(command: Sequence[str | Path], said: Said, input: str = "") -> None:
+    """Runs a program and hands on each line of what it says, stdout and stderr, at once. input: its stdin.
+
+    Raises Failed, with all that it said, if its exit code is not 0, OSError if it cannot be started.
+    """
+    with (
+        tempfile.TemporaryFile() as source,
+        started(
+            command,
+            stdin=given(source, input),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as child,
+    ):
+        lines = []
+        for line in child.stdout:
+            lines.append(line)
+            said(line)
+        if child.wait():
+            raise Failed(child.args, child.returncode, "".join(lines))
+
+
+def given(file: BinaryIO, text: str) -> BinaryIO:
+    """Returns a file that holds `text` and is read from its beginning."""
+    file.write(text.encode())
+    file.seek(0)
+    return file
+
+
 def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> str:
     """Runs a program with everything in `source` as its stdin, however large; returns its output. said: gets the
     progress.

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
+from ..host.files import load_yaml
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,29 @@ def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -
     kept = {key: value for key, value in environ.items() if key in mentioned or key.startswith(DECIDING)}
     digest.update(json.dumps(sorted(kept.items())).encode())
     return digest.hexdigest()
+
+
+def image_source(
+    checkout: Path, config_next: bool, service: str, environ: Mapping[str, str] = os.environ
+) -> tuple[str, str]:
+    """Returns the file that gives a service its image, the last one that does, and what is written there, such as
+    redis:${TAG}. It is docker-compose.yml if no file that we find does.
+    """
+    names = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
+    names += [name.replace("compose.", "compose.override.") for name in names]
+    if config_next:
+        names = ["docker-compose.yml", "docker-compose.next.yml"]
+    elif environ.get("COMPOSE_FILE"):
+        names = environ["COMPOSE_FILE"].split(os.pathsep)
+    found = ("docker-compose.yml", "")
+    for name in names:
+        try:
+            described = ((load_yaml(checkout / name) or {}).get("services") or {}).get(service) or {}
+        except (OSError, yaml.YAMLError):
+            continue  # Compose has read them already: one that is missing is not asked for
+        if written := described.get("image"):
+            found = (name, written)
+    return found
 
 
 def command(config_next: bool, *arguments: str) -> list[str]:

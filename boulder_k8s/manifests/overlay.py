@@ -199,8 +199,8 @@ def image_override(base: str, reference: str) -> dict:
     reference, _, digest = reference.partition("@")
     name, colon, tag = reference.rpartition(":")
     if not colon or "/" in tag:  # no tag, or the colon of a registry's port
-        name, tag = reference, "latest"
-    return {"name": base, "newName": name, **({"digest": digest} if digest else {"newTag": tag})}
+        name, tag = reference, "" if digest else "latest"
+    return {"name": base, "newName": name} | ({"newTag": tag} if tag else {}) | ({"digest": digest} if digest else {})
 
 
 def write_yaml(path: Path, document: dict) -> None:

@@ -64,6 +64,10 @@ binaries() {
   have minio || { say "building MinIO (about 4 minutes)"; module minio github.com/minio/minio v0.0.0-20260212201848-7aac2a2c5b7c; build minio "$bin/minio" github.com/minio/minio; }
   have jaeger || { say "building Jaeger"; module jaeger github.com/jaegertracing/jaeger v1.62.0; build jaeger "$bin/jaeger" github.com/jaegertracing/jaeger/cmd/all-in-one; }
   have mc || { say "building mc"; module mc github.com/minio/mc v0.0.0-20250313080218-cf909e1063a9; build mc "$bin/mc" github.com/minio/mc; }
+  have registry || [ "$purpose" != everything ] || {
+    say "building the registry"; module registry github.com/distribution/distribution/v3 v3.1.2
+    build registry "$bin/registry" github.com/distribution/distribution/v3/cmd/registry
+  }
   if ! have pause; then
     gcc -O2 -static -o "$bin/pause" "$here/node/pause.c"
   fi

@@ -46,13 +46,14 @@ class Project:
     checkout: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    cluster: str = CLUSTER
     before: Path | None = None  # the newest run directory before the wrapper that was started last
 
     def env(self, **more: str) -> dict[str, str]:
         return {
             **os.environ,
             "BOULDER_DIR": str(self.checkout),
-            "KIND_CLUSTER": CLUSTER,
+            "KIND_CLUSTER": self.cluster,
             "CI": "true",
             "PYTHONFAULTHANDLER": "1",
             "BOULDER_PORTS": f"{self.port}:4001,{self.port + 1}:4003",
@@ -109,8 +110,8 @@ class Project:
     def kubectl(self, *arguments: str) -> str:
         command = [
             ROOT / ".venv/bin/kubectl",
-            f"--kubeconfig={ROOT}/.state/clusters/{CLUSTER}/kubeconfig",
-            f"--context=kind-{CLUSTER}",
+            f"--kubeconfig={ROOT}/.state/clusters/{self.cluster}/kubeconfig",
+            f"--context=kind-{self.cluster}",
             "--namespace=boulder",
             *arguments,
         ]
@@ -122,7 +123,8 @@ class Project:
     def node(self, *command: str, check: bool = True) -> str:
         """Runs a command on the cluster's node."""
         return subprocess.run(
-            ["docker", "exec", f"{CLUSTER}-control-plane", *command],
+            ["docker", "exec", f"{self.cluster}-control-plane", *command],
+            env=self.env(),
             check=check,
             capture_output=True,
             text=True,

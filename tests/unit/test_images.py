@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.programs import Programs
 
-from boulder_k8s.cluster import images
+from boulder_k8s.cluster import images, load
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.manifests.checkout import Checkout
@@ -44,7 +44,9 @@ def engine(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Programs:
         "image inspect",
         'for i in "${@:5}"; do cat "$cd/have/$i" 2>/dev/null || { echo "Error: No such image: $i" >&2; exit 1; }; done',
     )
-    programs.answer("docker", " pull --quiet", "echo sha256:r > $cd/have/redis:7; echo sha256:v > $cd/have/vitess:v1")
+    programs.answer(
+        "docker", " pull", "cat > $cd/pulled; echo sha256:r > $cd/have/redis:7; echo sha256:v > $cd/have/vitess:v1"
+    )
     programs.answer("docker", " build ", "echo sha256:t > $cd/have/tools:latest")
     return programs
 
@@ -71,10 +73,12 @@ def test_what_is_missing_is_pulled_and_an_untagged_build_is_built(
 ) -> None:
     ids = images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=True)
     assert set(ids) == {*ALL, INIT}
-    assert asked(engine, "pull") == [["--quiet", "bredis_1", "bredis_2", "bvitess"]]  # a tag of its own: published
+    pulled = json.loads((engine.directory / "pulled").read_text())["services"]
+    # A tag of its own is published. No `build` section: Compose would only say at the end that such an image is missing.
+    assert pulled == {"bredis_1": {"image": "redis:7"}, "bvitess": {"image": "vitess:v1"}}
     assert asked(engine, "build") == [["boulder"]]  # bsetup has its image
-    pull = next(call for call in engine.calls("docker") if "pull" in call)
-    assert "docker-compose.next.yml" in pull
+    build = next(call for call in engine.calls("docker") if "build" in call)
+    assert "docker-compose.next.yml" in build
 
 
 def test_the_init_containers_image_is_pulled_if_no_service_has_it(engine: Programs, settings, tmp_path) -> None:
@@ -82,31 +86,29 @@ def test_the_init_containers_image_is_pulled_if_no_service_has_it(engine: Progra
     (engine.directory / "have" / INIT).unlink()
     with pytest.raises(Problem, match=f"^Image {INIT} is not here"):
         images.ensure_local(replace(settings, offline=True), SERVICES, Checkout(tmp_path), config_next=False)
-    engine.answer("docker", f"pull --quiet {INIT}", f"echo sha256:c > $cd/have/{INIT}")
+    engine.answer("docker", "--file - pull", f"cat > $cd/asked; echo sha256:c > $cd/have/{INIT}")
     assert INIT in images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
-    assert engine.called("docker", "compose") == 0
+    assert json.loads((engine.directory / "asked").read_text())["services"] == {"image": {"image": INIT}}
     (engine.directory / "have" / INIT).unlink()
-    engine.answer("docker", f"pull --quiet {INIT}", "echo no route >&2; exit 1")
-    with pytest.raises(Problem, match=f"init containers' image {INIT} cannot be pulled"):
+    engine.answer("docker", "--file - pull", "cat > $cd/asked; echo no route >&2; exit 1")
+    with pytest.raises(Problem, match=f"init containers' image {INIT} cannot be pulled: no route"):
         images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
 
 
-@pytest.mark.parametrize(("verb", "missing"), [("pull", "vitess:v1"), ("build", "tools:latest")])
-def test_an_image_that_cannot_be_had_is_named(
-    engine: Programs, settings: Settings, tmp_path, verb: str, missing: str
-) -> None:
-    have(engine, *(set(ALL) - {missing}))
-    engine.answer("docker", f" {verb} ", "echo manifest unknown >&2; exit 18")
-    with pytest.raises(Problem, match=f"Image {missing} cannot be {'pulled' if verb == 'pull' else 'built'}") as caught:
+def test_an_image_that_cannot_be_built_is_named(engine: Programs, settings: Settings, tmp_path) -> None:
+    have(engine, *(set(ALL) - {"tools:latest"}))
+    engine.answer("docker", " build ", "echo no such stage >&2; exit 18")
+    with pytest.raises(Problem, match=r"Image tools:latest cannot be built") as caught:
         images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
-    assert caught.value.detail == "manifest unknown"
+    assert caught.value.detail == "no such stage"
 
 
 def test_a_node_image_is_pulled_once_and_named_when_it_cannot_be(engine: Programs, settings: Settings) -> None:
-    engine.answer("docker", "pull --quiet node", "echo no route >&2; exit 1")
-    with pytest.raises(Problem, match="node image node:test cannot be pulled") as caught:
+    engine.answer("docker", "--file - pull", "cat > $cd/asked; echo no route >&2; exit 1")
+    with pytest.raises(Problem, match=r"node image node:test cannot be pulled: no route\.") as caught:
         images.ensure_node_image(settings)
     assert "KIND_NODE_IMAGE" in caught.value.fix
+    assert json.loads((engine.directory / "asked").read_text())["services"] == {"image": {"image": "node:test"}}
     have(engine, "node:test")
     assert images.ensure_node_image(settings) == "node:test"
     assert engine.called("docker", "pull") == 1
@@ -235,5 +237,35 @@ def test_an_image_travels_for_the_platform_that_is_here(node, settings, api, dri
 def test_images_are_unpacked_with_the_nodes_snapshotter(node: Programs, settings: Settings) -> None:
     node.answer("docker", "exec unit-control-plane containerd config dump", f'echo "{dumped("native")}"')
     images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
-    (load,) = [call for call in node.calls("docker") if "import" in call]
-    assert load[-3:] == ["--local", "--snapshotter=native", "-"]
+    (command,) = [call for call in node.calls("docker") if "import" in call]
+    assert command[-3:] == ["--local", "--snapshotter=native", "-"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("redis:7", "docker.io/library/redis:7"),
+        ("redis@sha256:a", "docker.io/library/redis@sha256:a"),
+        ("hashicorp/consul:1@sha256:a", "docker.io/hashicorp/consul@sha256:a"),
+        ("ghcr.io/pkimetal/pkimetal:v1@sha256:a", "ghcr.io/pkimetal/pkimetal@sha256:a"),
+        ("localhost:5000/redis@sha256:a", "localhost:5000/redis@sha256:a"),
+    ],
+)
+def test_containerd_knows_an_image_by_its_whole_name(reference: str, name: str) -> None:
+    assert load.node_name(reference) == name
+
+
+def test_an_image_pinned_by_digest_travels_under_a_tag_and_gets_its_name_on_the_node(node, settings) -> None:
+    """`docker save` of a digest writes no name, and the kubelet would never find it."""
+    node.answer("docker", "image tag", "touch $cd/have/boulder-k8s; echo sha256:r > $cd/tagged")
+    node.answer("docker", "image inspect --format {{.Id}} boulder-k8s/redis:abc", "cat $cd/tagged")
+    node.answer("docker", "image rm", "")
+    node.answer("docker", "exec unit-control-plane ctr", "")
+    images.ensure_on_node(settings, "node-1", {"b:1": "sha256:b", "redis:7@sha256:abc": "sha256:r"})
+    assert streamed(node) == ["b:1 boulder-k8s/redis:abc"]
+    words = [" ".join(call) for call in node.calls("docker")]
+    carrier = "docker.io/boulder-k8s/redis:abc"
+    assert "image tag sha256:r boulder-k8s/redis:abc" in words
+    ctr = "exec unit-control-plane ctr --namespace=k8s.io images"
+    assert f"{ctr} tag --force {carrier} docker.io/library/redis@sha256:abc" in words
+    assert words[-1] == "image rm boulder-k8s/redis:abc"

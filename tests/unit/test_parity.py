@@ -168,6 +168,9 @@ class Wrapper:
     def __init__(self, name: str, delays: list[float]) -> None:
         self.name, self.delays, self.calls = name, delays, []
 
+    def restarts(self) -> list[dict]:
+        return []
+
     def tests(self, arguments: list[str]) -> list[str]:
         if not arguments:
             return ["sh"]
