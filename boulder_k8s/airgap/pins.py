@@ -32,7 +32,7 @@ def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     pinned = {image.get("newName", image["name"]): image for image in document["images"]}
     for override in overlay.image_overrides(services):
         reference = f"{override['newName']}:{override['newTag']}" if "newTag" in override else ""
-        if digest := digest_of(reference) if reference else override["digest"]:
+        if digest := override.get("digest") or digest_of(reference):
             image = pinned[override["name"]]
             named = {"newName": override["newName"]} if override["newName"] != image["name"] else {}
             image |= {**named, **({"newTag": override["newTag"]} if reference else {}), "digest": digest}

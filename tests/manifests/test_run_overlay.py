@@ -429,7 +429,8 @@ def test_the_checkouts_images_win_over_the_bases_digests(checkout: Checkout, tmp
         ("redis", {"newName": "redis", "newTag": "latest"}),
         ("example.org:5000/redis", {"newName": "example.org:5000/redis", "newTag": "latest"}),
         ("example.org:5000/a/redis:7", {"newName": "example.org:5000/a/redis", "newTag": "7"}),
-        ("redis:7@sha256:abc", {"newName": "redis", "digest": "sha256:abc"}),
+        ("redis@sha256:abc", {"newName": "redis", "digest": "sha256:abc"}),
+        ("redis:7@sha256:abc", {"newName": "redis", "newTag": "7", "digest": "sha256:abc"}),  # as Compose says it
     ],
 )
 def test_image_references(reference: str, expected: dict[str, str]) -> None:

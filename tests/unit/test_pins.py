@@ -98,3 +98,11 @@ def test_a_digest_that_containerds_store_made_up_itself_is_not_written(project, 
     project.answer("docker", f"manifest inspect hashicorp/consul@{DIGEST}", "echo {}")
     pins.pin(settings)
     assert images(path.read_text())["hashicorp/consul"]["digest"] == DIGEST
+
+
+def test_a_digest_that_the_compose_file_gives_is_written_with_its_tag(project, settings: Settings, monkeypatch) -> None:
+    """The engine knows such an image by its digest alone, and its tag may be another image there."""
+    given = {"name": "redis", "newName": "redis", "newTag": "1", "digest": DIGEST}
+    monkeypatch.setattr(pins.overlay, "image_overrides", lambda _: [given])
+    pins.pin(settings)
+    assert images((settings.root / IMAGES).read_text())["redis"] == {"name": "redis", "newTag": "1", "digest": DIGEST}
