@@ -11,6 +11,7 @@ from support.machine import Machine
 ASKED = {  # what docker may be asked for
     *("info", "version", "compose config", "container inspect", "image inspect", "image save", "exec"),
     *("volume inspect", "volume create", "volume rm", "run --rm --network=none --entrypoint=/bin/true", "ps"),
+    "create --pull=never",
 }
 
 
