@@ -120,7 +120,7 @@ def test_without_docker_or_images_debian_is_told_about_the_lab(machine: Machine)
     offer = "project/tests/lab/lab run ARGS`"
     machine.tell("no-image", "*")
     result = machine.run("-h")
-    refused(machine, result, "cannot be pulled", "Check the tag")
+    refused(machine, result, "cannot be pulled", "Correct the name, the tag or the digest")
     assert (offer in result.stderr) == debian
     (machine.state / "bin/docker").unlink()
     for name in ("bash", "dirname", "git", "python3", "readlink", "realpath"):  # all of /usr/bin but Docker

@@ -12,6 +12,7 @@ ASKED = {  # what docker may be asked for
     *("info", "version", "compose config", "container inspect", "image inspect", "image save", "exec"),
     *("volume inspect", "volume create", "volume rm", "run --rm --network=none --entrypoint=/bin/true", "ps"),
     "run --rm --network=none --entrypoint=cat",
+    "create --pull=never",
 }
 
 
