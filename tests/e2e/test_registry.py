@@ -151,6 +151,7 @@ def test_all_comes_from_the_registry_by_digest_over_a_broken_connection(empty: P
         {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 1},
         {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 3},
     )
+    empty.port = free_port()  # one that was free when the tests began may be another's by now
     result = empty.run("--help")
     assert result.returncode == 0
     assert b"toomanyrequests: slow down; trying again in 2 s" in result.stderr
