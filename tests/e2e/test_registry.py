@@ -148,7 +148,7 @@ def test_all_comes_from_the_registry_by_digest_over_a_broken_connection(empty: P
     pinned = {"bredis_1": redis, "bredis_2": redis, "bmariadb": mariadb, "bpkimetal": pkimetal}
     override(empty, boulder=redis, bsetup=redis, **pinned)
     registry.fail(
-        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 1},
+        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 2},  # HEAD, then GET
         {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 3},
     )
     empty.port = free_port()  # one that was free when the tests began may be another's by now
