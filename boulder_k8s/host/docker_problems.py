@@ -47,7 +47,10 @@ def forbidden(output: str) -> Problem:
         group = grp.getgrgid(os.stat(path).st_gid)
     except (OSError, KeyError):
         group = None
-    user = pwd.getpwuid(os.getuid()).pw_name
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a number alone, as in a container
+        user = str(os.getuid())
     name = group.gr_name if group and group.gr_gid else "docker"  # root's: dockerd has found no group docker
     if group and user in group.gr_mem:
         fix = f"You have joined its group {name} since you logged in: log in again, or type `newgrp {name}`."
