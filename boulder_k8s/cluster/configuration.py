@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -70,6 +71,12 @@ def configuration(settings: Settings, checkout: Checkout, node_image: str, kept:
         ],
     }
     return document
+
+
+def version(root: Path) -> str:
+    """Returns what tells this version's clusters from another's: a hash of k8s/cluster. root: this project's directory."""
+    files = sorted(path for path in (root / "k8s/cluster").rglob("*") if path.is_file())
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def merged(document: dict, patch: dict) -> dict:

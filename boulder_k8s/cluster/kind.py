@@ -95,6 +95,10 @@ class Cluster:
         if not node:
             return self.create(checkout)
         self.check_fits(node, checkout)
+        if self.record().get("version") != configuration.version(self.settings.root):
+            note(
+                f"cluster {self.settings.cluster} was made by another version of boulder-k8s; `invoke down` once, for its changes"
+            )
         running = node["State"]["Running"]
         if not running:
             with step(f"starting the node of cluster {self.settings.cluster}"):
@@ -163,6 +167,7 @@ class Cluster:
                 "node": node_id,
                 "checkout": identity(checkout.path),
                 "path": str(checkout.path),
+                "version": configuration.version(self.settings.root),
                 # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
                 "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
             },

@@ -87,6 +87,15 @@ def made(cluster: Cluster, checkout: Path) -> Cluster:
     return cluster
 
 
+def test_a_cluster_that_another_version_made_is_told_apart(machine, cluster, checkout, settings, capsys) -> None:
+    cluster.ensure(Checkout(checkout), None)
+    cluster.ensure(Checkout(checkout), cluster.node())
+    assert "another version" not in capsys.readouterr().err
+    (settings.root / "k8s/cluster/consul.corefile").write_text("consul:53 {}\n")
+    cluster.ensure(Checkout(checkout), cluster.node())
+    assert "was made by another version of boulder-k8s; `invoke down` once" in capsys.readouterr().err
+
+
 def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Programs) -> None:
     assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
     assert cluster.ensure(Checkout(checkout), cluster.node()) == "node-1"
