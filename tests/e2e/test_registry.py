@@ -173,7 +173,7 @@ def test_all_comes_from_the_registry_by_digest(empty: Project, registry: Registr
     result = empty.run("--help")
     assert result.returncode == 0
     running = empty.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}").split()
-    assert {image: running.count(image) for image in (redis, mariadb, pkimetal)} == {redis: 2, mariadb: 1, pkimetal: 1}
+    assert {redis, mariadb, pkimetal} <= set(running)
     assert "boulder-k8s/" not in docker(empty, "image", "ls")
     loaded = empty.run("--help")
     assert (loaded.returncode, b"loading" in loaded.stderr) == (0, False)
