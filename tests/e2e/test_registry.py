@@ -22,7 +22,9 @@ import pytest
 import yaml
 from support.e2e import CLUSTER, ROOT, Project, finish, free_port, remove_all
 
+from boulder_k8s.airgap import pins
 from boulder_k8s.cluster import pull
+from boulder_k8s.host.settings import Settings
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
 
@@ -183,29 +185,17 @@ def docker(project: Project, *words: str) -> str:
     return subprocess.run(["docker", *words], env=project.env(), check=True, capture_output=True, text=True).stdout
 
 
-def test_images_pin_writes_the_registrys_digests(empty: Project, registry: Registry, tmp_path: Path) -> None:
-    """In a copy of the project: it writes to k8s/base."""
-    copy = tmp_path / "project"
-    for name in ("boulder_k8s", "k8s", "tasks.py"):
-        source, target = ROOT / name, copy / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+def test_images_pin_writes_the_registrys_digests(
+    empty: Project, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what `docker compose pull` got, by tag; in a copy of k8s/base."""
+    shutil.copytree(ROOT / "k8s/base", tmp_path / "k8s/base")
     tags = {"bredis_1": "redis:7.0.15", "bredis_2": "redis:7.0.15", "bmariadb": "mariadb:10.11.13"}
-    override(
-        empty, **tags, bpkimetal="ghcr.io/pkimetal/pkimetal:v1.41.0", boulder="redis:7.0.15", bsetup="redis:7.0.15"
-    )
-    subprocess.run(
-        ["docker", "compose", "pull", "--quiet"], cwd=empty.checkout, env=empty.env(), check=True, timeout=120
-    )
-    subprocess.run(
-        [ROOT / ".venv/bin/invoke", "images", "pin"],
-        cwd=copy,
-        env=empty.env(),
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
-    images = yaml.safe_load((copy / "k8s/base/images/kustomization.yaml").read_text())["images"]
+    override(empty, **tags, boulder="redis:7.0.15", bsetup="redis:7.0.15")
+    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
+    subprocess.run(["docker", "compose", "pull", "--quiet"], cwd=empty.checkout, check=True, timeout=120)
+    pins.pin(Settings.from_environment(empty.env(), tmp_path), empty.env())
+    images = yaml.safe_load((tmp_path / "k8s/base/images/kustomization.yaml").read_text())["images"]
     assert len(images) == 9
     for image in images:
         name = image.get("newName", image["name"])
