@@ -99,6 +99,24 @@ def last_two(result: subprocess.CompletedProcess[bytes]) -> list[str]:
     return [line.removeprefix("boulder-k8s: ") for line in lines[-2:]]
 
 
+def test_a_broken_pull_is_tried_again(empty: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the registry refuses both questions about the manifest (containerd's image store asks again by itself), then
+    the connection of each layer is cut.
+    """
+    registry.fail(
+        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 2},
+        {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 5},
+    )
+    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
+    image = "ghcr.io/pkimetal/pkimetal:v1.41.0"
+    (registry.state / "requests").unlink(missing_ok=True)
+    pull.services({"bpkimetal": Service("bpkimetal", image, {}, False, {})}, Checkout(empty.checkout), False)
+    assert docker(empty, "image", "inspect", "--format", "{{.Id}}", image)
+    asked = (registry.state / "requests").read_text()
+    docker(empty, "image", "rm", image)  # the next tests need an engine without it
+    assert (asked.count('"status": 429'), asked.count('"cut"')) == (2, 5)
+
+
 @pytest.mark.parametrize("wrong", ["redis:9.9", f"redis@sha256:{'0' * 64}", f"redis:7.0.15@sha256:{'0' * 64}"])
 def test_a_wrong_tag_or_digest_is_refused_at_once_with_the_registrys_words(empty: Project, wrong: str) -> None:
     override(empty, bredis_1=wrong, bredis_2=wrong)
@@ -142,23 +160,6 @@ def test_a_slow_pull_shows_its_progress_and_ends_by_ctrl_c(empty: Project, regis
     os.killpg(child.pid, signal.SIGINT)
     assert finish(child).returncode == 130
     assert time.monotonic() - begun < 10
-
-
-def test_a_broken_pull_is_tried_again(empty: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First the registry refuses both questions about the manifest (containerd's image store asks again by itself), then
-    the connection of each layer is cut.
-    """
-    registry.fail(
-        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 2},
-        {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 5},
-    )
-    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
-    image = "ghcr.io/pkimetal/pkimetal:v1.41.0"
-    (registry.state / "requests").unlink()
-    pull.services({"bpkimetal": Service("bpkimetal", image, {}, False, {})}, Checkout(empty.checkout), False)
-    assert docker(empty, "image", "inspect", "--format", "{{.Id}}", image)
-    asked = (registry.state / "requests").read_text()
-    assert (asked.count('"status": 429'), asked.count('"cut"')) == (2, 5)
 
 
 def test_all_comes_from_the_registry_by_digest(empty: Project, registry: Registry) -> None:
