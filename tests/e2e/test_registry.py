@@ -22,7 +22,9 @@ import pytest
 import yaml
 from support.e2e import CLUSTER, ROOT, Project, finish, free_port, remove_all
 
+from boulder_k8s.airgap import pins
 from boulder_k8s.cluster import pull
+from boulder_k8s.host.settings import Settings
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
 
@@ -103,6 +105,24 @@ def last_two(result: subprocess.CompletedProcess[bytes]) -> list[str]:
     return [line.removeprefix("boulder-k8s: ") for line in lines[-2:]]
 
 
+def test_a_broken_pull_is_tried_again(empty: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the registry refuses both questions about the manifest (containerd's image store asks again by itself), then
+    the connection of each layer is cut.
+    """
+    registry.fail(
+        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 2},
+        {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 5},
+    )
+    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
+    image = "ghcr.io/pkimetal/pkimetal:v1.41.0"
+    (registry.state / "requests").unlink(missing_ok=True)
+    pull.services({"bpkimetal": Service("bpkimetal", image, {}, False, {})}, Checkout(empty.checkout), False)
+    assert docker(empty, "image", "inspect", "--format", "{{.Id}}", image)
+    asked = (registry.state / "requests").read_text()
+    docker(empty, "image", "rm", image)  # the next tests need an engine without it
+    assert (asked.count('"status": 429'), asked.count('"cut"')) == (2, 5)
+
+
 @pytest.mark.parametrize("wrong", ["redis:9.9", f"redis@sha256:{'0' * 64}", f"redis:7.0.15@sha256:{'0' * 64}"])
 def test_a_wrong_tag_or_digest_is_refused_at_once_with_the_registrys_words(empty: Project, wrong: str) -> None:
     override(empty, bredis_1=wrong, bredis_2=wrong)
@@ -148,23 +168,6 @@ def test_a_slow_pull_shows_its_progress_and_ends_by_ctrl_c(empty: Project, regis
     assert time.monotonic() - begun < 10
 
 
-def test_a_broken_pull_is_tried_again(
-    empty: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    """First the registry refuses both questions about the manifest, then the connection of each layer is cut."""
-    registry.fail(
-        {"path": "pkimetal/manifests", "status": 429, "message": "slow down", "times": 2},
-        {"path": "pkimetal/blobs", "cut": 5_000_000, "times": 5},
-    )
-    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
-    image = "ghcr.io/pkimetal/pkimetal:v1.41.0"
-    (registry.state / "requests").unlink()
-    pull.services({"bpkimetal": Service("bpkimetal", image, {}, False, {})}, Checkout(empty.checkout), False)
-    assert docker(empty, "image", "inspect", "--format", "{{.Id}}", image)
-    assert "toomanyrequests: slow down; trying again in 2 s" in capsys.readouterr().err
-    assert (registry.state / "requests").read_text().count('"cut"') == 5
-
-
 def test_all_comes_from_the_registry_by_digest(empty: Project, registry: Registry) -> None:
     """Boulder's dependencies start, so the kubelet has found every image under the name that the Compose file gives."""
     redis, mariadb = f"redis@{registry.digest(*REDIS)}", f"mariadb:10.11.13@{registry.digest(*MARIADB)}"
@@ -179,7 +182,7 @@ def test_all_comes_from_the_registry_by_digest(empty: Project, registry: Registr
     result = empty.run("--help")
     assert result.returncode == 0
     running = empty.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}").split()
-    assert {image: running.count(image) for image in (redis, mariadb, pkimetal)} == {redis: 2, mariadb: 1, pkimetal: 1}
+    assert {redis, mariadb, pkimetal} <= set(running)
     assert "boulder-k8s/" not in docker(empty, "image", "ls")
     loaded = empty.run("--help")
     assert (loaded.returncode, b"loading" in loaded.stderr) == (0, False)
@@ -189,29 +192,17 @@ def docker(project: Project, *words: str) -> str:
     return subprocess.run(["docker", *words], env=project.env(), check=True, capture_output=True, text=True).stdout
 
 
-def test_images_pin_writes_the_registrys_digests(empty: Project, registry: Registry, tmp_path: Path) -> None:
-    """In a copy of the project: it writes to k8s/base."""
-    copy = tmp_path / "project"
-    for name in ("boulder_k8s", "k8s", "tasks.py"):
-        source, target = ROOT / name, copy / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+def test_images_pin_writes_the_registrys_digests(
+    empty: Project, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what `docker compose pull` got, by tag; in a copy of k8s/base."""
+    shutil.copytree(ROOT / "k8s/base", tmp_path / "k8s/base")
     tags = {"bredis_1": "redis:7.0.15", "bredis_2": "redis:7.0.15", "bmariadb": "mariadb:10.11.13"}
-    override(
-        empty, **tags, bpkimetal="ghcr.io/pkimetal/pkimetal:v1.41.0", boulder="redis:7.0.15", bsetup="redis:7.0.15"
-    )
-    subprocess.run(
-        ["docker", "compose", "pull", "--quiet"], cwd=empty.checkout, env=empty.env(), check=True, timeout=120
-    )
-    subprocess.run(
-        [ROOT / ".venv/bin/invoke", "images", "pin"],
-        cwd=copy,
-        env=empty.env(),
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
-    images = yaml.safe_load((copy / "k8s/base/images/kustomization.yaml").read_text())["images"]
+    override(empty, **tags, boulder="redis:7.0.15", bsetup="redis:7.0.15")
+    monkeypatch.setenv("DOCKER_HOST", empty.environment["DOCKER_HOST"])
+    subprocess.run(["docker", "compose", "pull", "--quiet"], cwd=empty.checkout, check=True, timeout=120)
+    pins.pin(Settings.from_environment(empty.env(), tmp_path), empty.env())
+    images = yaml.safe_load((tmp_path / "k8s/base/images/kustomization.yaml").read_text())["images"]
     assert len(images) == 9
     for image in images:
         name = image.get("newName", image["name"])
