@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 
@@ -55,8 +56,7 @@ def culprit(pod: dict) -> Culprit | None:
             return Culprit(name, item["name"], f"{waiting}: {state['waiting'].get('message', '')}".rstrip(": "), False)
         ended = state.get("terminated") or last.get("terminated") or {}
         failed = item.get("restartCount", 0) + (1 if state.get("terminated", {}).get("exitCode") else 0)
-        lost = ended.get("reason") == "Unknown"  # it ended because its node did
-        if failed >= CRASHES and ended.get("exitCode") and not lost and not item.get("ready"):
+        if failed >= CRASHES and ended.get("exitCode") and not killed(ended) and not item.get("ready"):
             return Culprit(
                 name,
                 item["name"],
@@ -71,6 +71,16 @@ def culprit(pod: dict) -> Culprit | None:
             True,
         )
     return None
+
+
+def killed(ended: dict) -> bool:
+    """Returns whether a container ended because its node did, or because somebody ended it: then it is no reason to give
+    up that this happened often. A container that met its memory limit was killed, too, but ended itself.
+
+    ended: the state `terminated` of a container.
+    """
+    by_signal = ended.get("exitCode") in (128 + signal.SIGKILL, 128 + signal.SIGTERM)
+    return ended.get("reason") == "Unknown" or (by_signal and ended.get("reason") != "OOMKilled")
 
 
 def ready(pod: dict) -> bool:

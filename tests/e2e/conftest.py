@@ -33,5 +33,4 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def stack(project: Project) -> Iterator[Project]:
     """The project, nothing of an earlier test left in the checkout, and afterwards no pod of a run left on the cluster."""
     yield project
-    subprocess.run(["git", "-C", str(project.checkout), "clean", "-qfd"], check=True)
-    subprocess.run(["git", "-C", str(project.checkout), "checkout", "-q", "."], check=True)
+    project.clean("-qfd")

@@ -30,6 +30,7 @@ def test_logs_are_kept_whole(stack: Project) -> None:
 
 def test_every_container_has_the_limits_and_the_score_that_docker_gives(stack: Project) -> None:
     """RLIMITs and oom_score_adj, in a run's pod and in every service's."""
+    assert stack.invoke("up").returncode == 0
     shown = ("cat", "/proc/self/limits", "/proc/self/oom_score_adj")
     assert stack.invoke("run", "--", *shown).stdout.decode() == under_docker(stack, "deployment/boulder", shown)
     names = stack.kubectl("get", "deployments,statefulsets", "-o", "name").split()
@@ -38,6 +39,7 @@ def test_every_container_has_the_limits_and_the_score_that_docker_gives(stack: P
         expected = under_docker(stack, name, shown)
         # An old runc gives what `exec` starts too high a soft limit of open files now and then (opencontainers/runc#4195).
         eventually(lambda name=name, like=expected: stack.kubectl("exec", name, "--", *shown) == like, name, 20)
+    stack.kubectl("delete", "deployment", "boulder")
 
 
 def under_docker(stack: Project, workload: str, command: tuple[str, ...]) -> str:

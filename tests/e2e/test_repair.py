@@ -118,11 +118,11 @@ def test_a_failing_generate_gives_its_code_and_its_words(stack: Project) -> None
     (stack.checkout / "test/certs/fail-generate").touch()
     result = stack.run("--exit=0")
     assert (result.returncode, b"told to fail" in result.stderr) == (3, True)
-    subprocess.run(["mv", stack.checkout / "test/certs/ipki", stack.checkout / "test/certs/webpki"], check=True)
+    stack.as_root("mv", stack.checkout / "test/certs/ipki", stack.checkout / "test/certs/webpki")
     result = stack.run("--exit=0")
     assert (result.returncode, b"told to fail" in result.stderr) == (3, True)
     (stack.checkout / "test/certs/fail-generate").unlink()
-    subprocess.run(["rm", "-rf", stack.checkout / "test/certs/webpki"], check=True)
+    stack.as_root("rm", "-rf", stack.checkout / "test/certs/webpki")
     result = stack.run("--read", input=b"for the tests, not for generate.sh's pod\n")
     assert (result.returncode, result.stdout.endswith(b"for the tests, not for generate.sh's pod\n")) == (0, True)
 
@@ -142,10 +142,10 @@ def test_a_moved_checkout_is_refused_with_what_to_do(stack: Project) -> None:
         True,
         True,
     )
-    subprocess.run(["cp", "-a", moved, stack.checkout], check=True)
+    stack.as_root("cp", "-a", moved, stack.checkout)
     replaced = stack.run("--exit=0")
     assert (replaced.returncode, b"was replaced" in replaced.stderr) == (2, True)
-    subprocess.run(["rm", "-rf", stack.checkout], check=True)
+    stack.as_root("rm", "-rf", stack.checkout)
     moved.rename(stack.checkout)
     assert stack.run("--exit=0").returncode == 0
 

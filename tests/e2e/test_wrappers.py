@@ -21,9 +21,7 @@ REMAINS = ["docker", "ps", "-a", "--filter", f"label=io.x-k8s.kind.cluster={CLUS
 def from_nothing(project: Project) -> None:
     """The first call of all is the tests themselves, with no cluster and no certificates: no set-up step before it."""
     assert project.invoke("down").returncode == 0
-    subprocess.run(
-        ["git", "-C", str(project.checkout), "clean", "-qffdx"], check=True
-    )  # other modules ran before this one
+    project.clean("-qffdx")  # other modules ran before this one
     result = project.run("--integration")
     assert result.returncode == 0, result.stdout.decode() + result.stderr.decode()
     assert b"Generating ipki/..." in result.stdout

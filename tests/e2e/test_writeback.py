@@ -15,9 +15,9 @@ cd test/%s
 echo changed >wfe2.json
 chmod 600 vitess/sa_dburl
 rm sa.json
-mkdir -m 750 new new/deeper
+mkdir -m 715 new new/deeper
 echo new >new/deeper/file.json
-chmod 640 new/deeper/file.json
+chmod 604 new/deeper/file.json
 ln -s deeper/file.json new/link
 """
 
@@ -48,7 +48,7 @@ def test_changed_new_and_deleted_files_are_in_the_checkout_with_their_owners_and
     assert mode(directory / "vitess/sa_dburl") == 0o600
     assert not (directory / "sa.json").exists()
     assert (directory / "new/deeper/file.json").read_text() == "new\n"
-    assert [mode(directory / path) for path in ("new", "new/deeper", "new/deeper/file.json")] == [0o750, 0o750, 0o640]
+    assert [mode(directory / path) for path in ("new", "new/deeper", "new/deeper/file.json")] == [0o715, 0o715, 0o604]
     assert (directory / "new/deeper/file.json").stat().st_uid == 0  # who wrote it
     assert os.readlink(directory / "new/link") == "deeper/file.json"
     # Nothing else: no file that only carried something.

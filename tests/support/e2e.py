@@ -120,6 +120,23 @@ class Project:
     def pods(self) -> list[str]:
         return self.kubectl("get", "pods", "-o", "name").split()
 
+    def as_root(self, *command: str | Path) -> None:
+        """Runs a command beside the checkout as root, in a container: what tests make there belongs to root, as under
+        Compose.
+        """
+        beside = self.checkout.parent
+        run = ["docker", "run", "--rm", "--network=none", f"--volume={beside}:{beside}", f"--entrypoint={command[0]}"]
+        image = f"letsencrypt/boulder-tools:{os.environ['BOULDER_TOOLS_TAG']}"
+        subprocess.run([*run, image, *command[1:]], check=True, capture_output=True, timeout=LIMIT)
+
+    def clean(self, *flags: str) -> None:
+        """Makes the checkout what it was at first: `git clean FLAGS`, whoever made the files, and `git checkout`."""
+        status = ["git", "-C", self.checkout, "status", "--porcelain", "--untracked-files=all"]
+        shown = subprocess.run(status, capture_output=True)
+        if shown.stdout or shown.stderr or "x" in "".join(flags):
+            self.as_root("git", "-c", "safe.directory=*", "-C", self.checkout, "clean", *flags)
+        subprocess.run(["git", "-C", self.checkout, "checkout", "-q", "."], check=True)
+
     def node(self, *command: str, check: bool = True) -> str:
         """Runs a command on the cluster's node."""
         return subprocess.run(

@@ -37,6 +37,7 @@ def waiting(reason: str, message: str = "", **more) -> dict:
 
 
 CRASH = {"exitCode": 1, "reason": "Error"}
+KILLED = {"exitCode": 137, "reason": "Error"}
 DONE = {"exitCode": 0, "reason": "Completed"}
 INIT_FAILED = container("address", restarts=1, last=CRASH, terminated=CRASH)
 
@@ -51,6 +52,7 @@ INIT_FAILED = container("address", restarts=1, last=CRASH, terminated=CRASH)
         (pod(waiting("CrashLoopBackOff", restarts=2, last=CRASH)), "ended 2 times, last with exit code 1 (Error)"),
         (pod(container(restarts=1, last=CRASH, terminated=CRASH)), "ended 2 times"),
         (pod(waiting("PodInitializing"), init=(INIT_FAILED,)), "ended 2 times"),
+        (pod(waiting("CrashLoopBackOff", restarts=2, last={**KILLED, "reason": "OOMKilled"})), "code 137 (OOMKilled)"),
         (pod(phase="Failed", reason="Evicted"), "Evicted"),
         (pod(phase="Failed", message="Pod was rejected"), "Pod was rejected"),
     ],
@@ -71,6 +73,9 @@ def test_a_pod_that_cannot_get_ready_is_named_with_its_reason(status: dict, reas
         pod(waiting("PodInitializing"), init=(container("address", ready=True, terminated=DONE),)),
         pod(container(running={}), phase="Running"),
         pod(container(ready=True, running={}, restarts=3, last=CRASH), phase="Running", ready=True),
+        # A node that was stopped, or somebody with `kill`, ended it; and not for the first time.
+        pod(container(restarts=2, last=KILLED, terminated=KILLED)),
+        pod(container(restarts=4, last={"exitCode": 143, "reason": "Error"}, running={}), phase="Running"),
         # A service may lose one race with what it depends on.
         pod(waiting("CrashLoopBackOff", restarts=1, last=CRASH)),
         pod(container(terminated=CRASH)),
