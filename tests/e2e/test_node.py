@@ -30,9 +30,10 @@ def test_logs_are_kept_whole(stack: Project) -> None:
 
 def test_every_container_has_the_limits_and_the_score_that_docker_gives(stack: Project) -> None:
     """RLIMITs and oom_score_adj, in a run's pod and in every service's."""
-    assert stack.invoke("up").returncode == 0
     shown = ("cat", "/proc/self/limits", "/proc/self/oom_score_adj")
-    assert stack.invoke("run", "--", *shown).stdout.decode() == under_docker(stack, "deployment/boulder", shown)
+    of_a_run = stack.invoke("run", "--", *shown).stdout.decode()
+    assert stack.invoke("up").returncode == 0
+    assert of_a_run == under_docker(stack, "deployment/boulder", shown)
     names = stack.kubectl("get", "deployments,statefulsets", "-o", "name").split()
     assert len(names) >= 9
     for name in names:
