@@ -13,7 +13,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,13 +125,12 @@ def test_a_broken_pull_is_tried_again(empty: Project, registry: Registry, monkey
 @pytest.mark.parametrize("wrong", ["redis:9.9", f"redis@sha256:{'0' * 64}", f"redis:7.0.15@sha256:{'0' * 64}"])
 def test_a_wrong_tag_or_digest_is_refused_at_once_with_the_registrys_words(empty: Project, wrong: str) -> None:
     override(empty, bredis_1=wrong, bredis_2=wrong)
-    begun = time.monotonic()
     result = empty.run("--help")
     assert result.returncode == 2
     message, advice = last_two(result)
     assert re.fullmatch(rf"Image {wrong} cannot be pulled: .*(manifest unknown|not found).*\.", message)
     assert "image of bredis_1, bredis_2 in docker-compose.override.yml" in advice
-    assert time.monotonic() - begun < 20
+    assert b"trying again" not in result.stderr
 
 
 def test_a_wrong_tag_of_a_variable_names_the_variable(empty: Project) -> None:
@@ -162,10 +160,8 @@ def test_a_slow_pull_shows_its_progress_and_ends_by_ctrl_c(empty: Project, regis
         if found := re.search(rb"downloaded (\d+) of (\d+) MB", line):
             break
     assert 0 < int(found[1]) < int(found[2])
-    begun = time.monotonic()
     os.killpg(child.pid, signal.SIGINT)
     assert finish(child).returncode == 130
-    assert time.monotonic() - begun < 10
 
 
 def test_all_comes_from_the_registry_by_digest(empty: Project, registry: Registry) -> None:
@@ -203,8 +199,8 @@ def test_images_pin_writes_the_registrys_digests(
     subprocess.run(["docker", "compose", "pull", "--quiet"], cwd=empty.checkout, check=True, timeout=120)
     pins.pin(Settings.from_environment(empty.env(), tmp_path), empty.env())
     images = yaml.safe_load((tmp_path / "k8s/base/images/kustomization.yaml").read_text())["images"]
-    assert len(images) == 9
+    assert len(images) == 10
     for image in images:
         name = image.get("newName", image["name"])
-        repository = name.removeprefix("ghcr.io/") if "/" in name else f"library/{name}"
+        repository = name.removeprefix("ghcr.io/").removeprefix("docker.io/") if "/" in name else f"library/{name}"
         assert image["digest"] == registry.digest(repository, image["newTag"])
