@@ -27,7 +27,7 @@ engine() {
     local sysusers=() # docker.io's package makes the group docker with it
     type systemd-sysusers >/dev/null 2>&1 || sysusers=(systemd-standalone-sysusers)
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends busybox-static ca-certificates containerd \
-      debootstrap gcc git iptables jq kmod libc6-dev procps python3-pip python3-venv runc "${sysusers[@]}" >/dev/null
+      debootstrap gcc git iproute2 iptables jq kmod libc6-dev procps python3-pip python3-venv runc "${sysusers[@]}" >/dev/null
     local package debs=()
     for package in tini-static docker-cli docker.io docker-compose; do debs+=("$(forky_deb $package)"); done
     dpkg --force-depends --remove tini >/dev/null 2>&1 || true # bookworm's tini and forky's tini-static exclude each other
