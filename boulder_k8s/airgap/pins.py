@@ -23,7 +23,8 @@ HEAD = """# Every image of the base: name and tag, and a digest if a registry ha
 def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Writes tag and digest of the checkout's images into the base's `images:`, where the engine knows the digest.
 
-    An image without one (built here, loaded from a file) keeps what the base says of it, and that is said.
+    An image without one (built here, loaded from a file) keeps what the base says of it, and that is said. So does that of
+    init containers, which no service has.
     """
     path = settings.root / IMAGES
     source = checkout.of_command(settings, environ)

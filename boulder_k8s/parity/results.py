@@ -60,7 +60,8 @@ def parse(output: str, outcome: Outcome) -> Outcome:
     for raw in output.splitlines():
         line = re.sub(r"\x1b\[[0-9;]*m", "", raw)
         if match := TEST.match(line):
-            pending[match[2]] = worse(pending.get(match[2]), STATUS[match[1]])
+            name = times.steady(match[2])
+            pending[name] = worse(pending.get(name), STATUS[match[1]])
         elif (match := PACKAGE.match(line)) and "/" in match[2]:
             package = match[2]
             status = STATUS[match[1]] if match[1] in STATUS else "failed"

@@ -32,9 +32,15 @@ STEPS = {
     ),
 }
 TEST = re.compile(r"^\s*--- (?:PASS|FAIL|SKIP): (\S+) \((\d+\.\d+)s\)")
+TEMPORARY = re.compile(r"(/tmp/Test[^/]*?)\d{6,}(?=/)")  # of Go's testing.T.TempDir: its number is another in each run
 PACKAGE = re.compile(r"^(?:ok  |FAIL)\t(\S+)\t(\d+\.\d+)s")
 
 Line = tuple[float, str]  # seconds from the wrapper's start until the line arrived, and its text
+
+
+def steady(name: str) -> str:
+    """Returns a Go test's name without the number of a temporary directory in it."""
+    return TEMPORARY.sub(r"\1*", name)
 
 
 def slower(compose: float, kubernetes: float) -> str | None:
@@ -64,7 +70,7 @@ def taken(lines: Iterable[Line], whole: float) -> dict[str, float]:
     for now, raw in lines:
         text = COLOURS.sub("", raw).rstrip("\r\n")
         if match := TEST.match(text):
-            add(pending, match[1], float(match[2]))
+            add(pending, steady(match[1]), float(match[2]))
         elif match := PACKAGE.match(text):
             add(found, f"package {match[1]}", float(match[2]))
             for name, seconds in pending.items():

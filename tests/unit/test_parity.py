@@ -156,6 +156,14 @@ def test_a_slow_package_is_found_and_one_that_is_slow_on_the_other_side_later_is
     assert results.flaky(here, [there]) == here
 
 
+def test_a_temporary_directory_in_the_name_of_a_test_is_no_difference() -> None:
+    line = "    --- PASS: TestTLSConfigLoad//tmp/TestTLSConfigLoad{0}/001/a.pem_/tmp/TestTLSConfigLoad{0}/001/b.pem (0.00s)\nok  \ta/b\t1.0s\n"
+    one, other = (results.parse(line.format(number), Outcome(0, 1.0)) for number in (2807587825, 3778595128))
+    assert results.compare(one, other) == []
+    (name,) = set(one.tests) - {"a/b"}
+    assert name == "a/b TestTLSConfigLoad//tmp/TestTLSConfigLoad*/001/a.pem_/tmp/TestTLSConfigLoad*/001/b.pem"
+
+
 class Wrapper:
     """An orchestrator whose test.sh is a small script on this machine; its package takes each of `delays` in turn.
 
