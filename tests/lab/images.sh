@@ -31,7 +31,7 @@ debian() {
   rm -rf "$cache/rootfs"
 }
 
-kind_module() { go mod download -json "sigs.k8s.io/kind@v$kind" | jq -r .Dir; }
+kind_module() { go mod download -json "sigs.k8s.io/kind@v$kind" | jq -er '.Dir // error(.Error)'; }
 context_node() {
   context node "$bin"/{kubeadm,kubelet,kubectl,containerd,containerd-shim-runc-v2,ctr} "$bin/cni"
   cp -r "$(kind_module)/images/base/files" "$cache/context/node/files" && chmod -R u+w "$cache/context/node/files"
