@@ -48,6 +48,6 @@ def test_boulder_starts_without_a_resolver_that_answers(silent: Project) -> None
     here = silent.run("--start-py")
     assert silent.invoke("down").returncode == 0
     from_nothing = silent.run("--start-py")
-    codes = [result.returncode for result in (there, here, from_nothing)]
-    assert codes == [0, 0, 0], from_nothing.stderr.decode()
-    assert all(b"SUCCESS" in result.stdout for result in (there, here, from_nothing))
+    for result in (there, here, from_nothing):
+        assert result.returncode == 0, (result.args, result.stdout[-4000:], result.stderr[-4000:])
+        assert b"SUCCESS" in result.stdout
