@@ -16,6 +16,7 @@ import yaml
 from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
 from ..host.files import load_yaml
+from ..host.names import BOULDER, SETUP
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,51 @@ def extra_hosts(service: dict) -> list[tuple[str, str]]:
 
 
 def document(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.environ) -> dict:
-    """What Compose makes of its files for t.sh, or for tn.sh: services, networks, volumes.
+    """What Compose makes of its files for t.sh, or for tn.sh: the services that these start, networks, volumes.
 
     That is what `docker compose config` resolves, and the proxies that only containers get. Raises Problem when Compose is
     missing or refuses the files.
     """
-    return with_proxies(resolved(checkout, config_next), docker_config.proxies(environ))
+    return for_tests(resolved(checkout, config_next), environ)
+
+
+def for_tests(document: dict, environ: Mapping[str, str]) -> dict:
+    """The resolved document as `docker compose run boulder` uses it: `needed`, `with_proxies`."""
+    return with_proxies(needed(document, environ), docker_config.proxies(environ))
+
+
+def needed(document: dict, environ: Mapping[str, str]) -> dict:
+    """The document without the services that neither `docker compose run boulder` nor `run bsetup` starts, such as somebody's
+    own client in an override file.
+
+    These start what they depend on (`depends_on`), and what that depends on. Compose leaves out a service with `required: false`
+    if none of its profiles is active. https://docs.docker.com/reference/compose-file/services/#depends_on
+    """
+    services = document["services"]
+    if BOULDER not in services:
+        return document
+    active = {profile.strip() for profile in environ.get("COMPOSE_PROFILES", "").split(",")}
+    found: dict[str, dict] = {}
+    wanted = [BOULDER, SETUP]
+    while wanted:
+        if (name := wanted.pop()) in found or name not in services:
+            continue
+        found[name] = services[name]
+        for other, how in dependencies(services[name]).items():
+            profiles = set(services.get(other, {}).get("profiles") or ())
+            if how["required"] or not profiles or profiles & active or "*" in active:
+                wanted.append(other)
+    return {**document, "services": {name: service for name, service in services.items() if name in found}}
+
+
+def dependencies(service: dict) -> dict[str, dict]:
+    """What a service of the resolved file depends on, each with `condition` and `required`, which Compose may leave out."""
+    given = service.get("depends_on") or {}
+    by_name = given if isinstance(given, dict) else dict.fromkeys(given)
+    return {
+        name: {"condition": "service_started", "required": True} | (how if isinstance(how, dict) else {})
+        for name, how in by_name.items()
+    }
 
 
 def with_proxies(document: dict, proxies: Mapping[str, str]) -> dict:
@@ -130,7 +170,7 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
     if not (key := fingerprint(checkout, config_next, environ)):
         return document(checkout, config_next, environ)
     kept = state.remembered(path, key, lambda: resolved(checkout, config_next))
-    return with_proxies(kept, docker_config.proxies(environ))
+    return for_tests(kept, environ)
 
 
 def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ DOCUMENT = {
         "bredis_1": {"image": "redis:7"},
     }
 }
+DOCUMENT["services"]["boulder"]["depends_on"] = {"bredis_1": {"condition": "service_started", "required": True}}
 
 
 def config(programs: Programs, document: dict) -> None:
@@ -35,6 +36,36 @@ def test_services_are_what_compose_resolves(programs: Programs, tmp_path: Path) 
     assert (services["boulder"].build, services["bredis_1"].build) == (True, False)
     assert (services["bredis_1"].object_name, services["bredis_1"].image) == ("bredis-1", "redis:7")
     assert (programs.directory / "where").read_text().strip() == str(tmp_path)  # .env and the override file are there
+
+
+def depending(*services: str, **how: object) -> dict:
+    return {"image": "x:1", "depends_on": {name: {"condition": "service_started", **how} for name in services}}
+
+
+@pytest.mark.parametrize(
+    ("services", "environ", "found"),
+    [
+        ({"client": depending("boulder")}, {}, {"boulder"}),
+        ({"boulder": depending("ba"), "ba": depending("bb"), "bb": {}}, {}, {"boulder", "ba", "bb"}),
+        ({"boulder": depending("ba"), "ba": depending("boulder")}, {}, {"boulder", "ba"}),
+        ({"boulder": {"depends_on": ["ba"]}, "ba": {}}, {}, {"boulder", "ba"}),
+        ({"bsetup": depending("ba"), "ba": {}}, {}, {"boulder", "bsetup", "ba"}),
+        ({"boulder": depending("ba", required=False), "ba": {}}, {}, {"boulder", "ba"}),
+        ({"boulder": depending("ba", required=False), "ba": {"profiles": ["p"]}}, {}, {"boulder"}),
+        (
+            {"boulder": depending("ba", required=False), "ba": {"profiles": ["p"]}},
+            {"COMPOSE_PROFILES": "o,p"},
+            {"boulder", "ba"},
+        ),
+        (
+            {"boulder": depending("ba", required=False), "ba": {"profiles": ["p"]}},
+            {"COMPOSE_PROFILES": "*"},
+            {"boulder", "ba"},
+        ),
+    ],
+)
+def test_what_boulder_does_not_depend_on_is_left_out(services: dict, environ: dict[str, str], found: set[str]) -> None:
+    assert set(compose.needed({"services": {"boulder": {}, **services}}, environ)["services"]) == found
 
 
 def test_a_variable_that_compose_leaves_unset_is_not_set(programs: Programs, tmp_path: Path) -> None:
