@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds that an API server may take to come back, as after its restart
 PAUSE = 0.3  # seconds before an API server that did not answer is asked again
-GROUPS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}  # the API version of a kind; v1 for the others
+GROUPS = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "Job": "batch/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+}  # the API version of a kind; v1 for the others
 MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
 REQUEST = "boulder-k8s/request"  # annotation: which `create` made the object
 OWNER = "boulder-k8s"  # the field manager of what is applied
@@ -135,11 +140,12 @@ class Api:
         return self.ask(lambda: self.send("patch", kind, name=name, body=change, content_type=how), patience)
 
     def delete(self, kind: str, name: str, uid: str = "", grace: int | None = None, patience: float = PATIENCE) -> None:
-        """Has an object deleted, without waiting for its end; does nothing if it is not there.
+        """Has an object and what it made deleted, without waiting for their end; does nothing if it is not there.
 
         uid: only this very object. grace: seconds that its containers get, 0 to forget it at once.
         """
-        options: dict = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        # Of its own accord a deleted Job leaves its pods behind.
+        options: dict = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         options |= {"gracePeriodSeconds": grace} if grace is not None else {}
         options |= {"preconditions": {"uid": uid}} if uid else {}
         try:

@@ -30,7 +30,12 @@ def ensure_local(
     if settings.offline:
         raise lacking(sorted(set(wanted) - set(ids)))
     missing = {service.name: service for service in services.values() if service.image not in ids}
-    build = {name for name, service in missing.items() if service.build and service.image.endswith(":latest")}
+    build = {
+        name
+        for name, service in missing.items()
+        if service.build
+        and (service.image.endswith(":latest") or "image" not in service.document and service.document.get("build"))
+    }
     # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
     fetched = {name: service for name, service in missing.items() if service.image not in built}

@@ -65,7 +65,7 @@ def services(missing: Mapping[str, Service], checkout: Checkout, config_next: bo
     except process.Failed as error:
         image = culprit(error.output, list(images.values())).image
         names = sorted(name for name, service in missing.items() if service.image == image)
-        file, written = compose.image_source(checkout.path, config_next, names[0])
+        file, written = compose.source(checkout.path, config_next, names[0], "image")
         where = f"It is the image of {', '.join(names)} in {file}"
         if variables := re.findall(r"\$\{?(\w+)", written):
             where += f", which takes {', '.join(variables)}"

@@ -91,6 +91,11 @@ def ready(pod: dict) -> bool:
     )
 
 
+def completed(pod: dict) -> bool:
+    """Returns whether every container of a pod has ended with 0, as a Job's does."""
+    return pod.get("status", {}).get("phase") == "Succeeded"
+
+
 def log_end(api: Api, pod: str, container: str, lines: int = 20) -> str:
     """Returns the last lines of a container's log, or of the run before if that is empty; "" if there is none."""
     for previous in ("false", "true"):
@@ -122,7 +127,9 @@ def wait(api: Api, names: list[str], timeout: float, what: str, known: list[dict
             for pod in list(watch.objects.values()):
                 if found := culprit(pod):
                     raise failure(api, found)
-            running = {pod["metadata"]["labels"][NAME] for pod in watch.objects.values() if ready(pod)}
+            running = {
+                pod["metadata"]["labels"][NAME] for pod in watch.objects.values() if ready(pod) or completed(pod)
+            }
             if not (waiting := wanted - running) or not changed:
                 # A ready pod may still be the old one; the workloads tell.
                 missing = waiting = wanted - settled(objects(api))
@@ -140,8 +147,13 @@ def objects(api: Api, timeout: float = 60, patience: float = PATIENCE) -> list[d
 
 
 def settled(found: list[dict]) -> set[str]:
-    """Returns the names of the workloads whose newest template runs and is ready."""
-    return {
+    """Returns the names of the workloads whose newest template runs and is ready, and of the Jobs that have succeeded."""
+    ended = {
+        item["metadata"]["name"]
+        for item in found
+        if item.get("kind") == "Job" and item.get("status", {}).get("succeeded")
+    }
+    return ended | {
         item["metadata"]["name"]
         for item in found
         if item["spec"].get("replicas")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,17 +16,18 @@ from ..cluster.kind import Cluster
 from ..host import docker, fitness, state, tools
 from ..host.errors import Problem
 from ..host.lock import held
-from ..host.names import BOULDER, SETUP, WORKLOAD_KINDS
-from ..host.progress import note, step
+from ..host.names import BOULDER, SETUP
+from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout, compose, drift, overlay, staging
+from ..manifests import checkout, compose, convert, drift, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
 from ..manifests.overrides import PUBLIC, Overrides
 from ..run.directory import Run
 from ..run.runner import Execution, Runner, keep_cluster_state
+from . import applied
 from .arguments import Options
 
 
@@ -82,7 +81,7 @@ class Stack:
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
         services = compose.services(document)
-        overlay.check_services(services)
+        selection.check_services(services, convert.Place(document, checkout.path, options.config_next))
         return cls(settings, cluster, checkout, options.config_next, options.overrides, document, services)
 
     def bring_up(self, runner: Runner, run: Run, timeout: float) -> Rendered:
@@ -130,10 +129,11 @@ class Stack:
         """
         rendered = self.render()
         drift.check(self.document, rendered.objects, os.environ)
-        self.apply("applied", [item for item in rendered.objects if not is_boulder(item)])
+        waves = selection.waves(self.services)
+        self.apply("applied", [item for item in rendered.objects if not is_boulder(item)], waves, timeout)
         there = network.service_addresses(rendered.objects)
         self.once_a_start("closed", lambda: network.refuse_closed_ports(self.settings, there), there)
-        names = sorted({workload.name for workload in overlay.running(self.services)} - {BOULDER})
+        names = sorted(selection.names(self.services) - {BOULDER})
         if rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known):
             # A cluster that has just started: CoreDNS may be the last.
             rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS")
@@ -196,24 +196,17 @@ class Stack:
                 self.image_ids or {},
                 secrets,
                 self.overrides,
+                self.document.get("volumes") or {},
             ),
         )
 
-    def apply(self, name: str, objects: list[dict]) -> None:
-        """Applies objects, unless this node got exactly these last time and their workloads are there. name: the key of
-        state.FILES that remembers them. Raises ApiError.
-        """
-        last = self.settings.file(name)
-        key = [self.node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
-        wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
-        there = {(item["kind"], item["metadata"]["name"]) for item in self.known or ()}
-        if wanted <= there and state.read(last, key):
-            return
-        last.unlink(missing_ok=True)
-        self.known = None
-        with step("applying the manifests"):
-            self.cluster.api.apply(objects)
-        state.write(last, True, key)
+    def apply(
+        self, name: str, objects: list[dict], waves: Sequence[set[str]] = (), timeout: float = rollout.PATIENCE
+    ) -> None:
+        """Applies objects, as applied.ensure does. name: the key of state.FILES that remembers them. Raises Problem, ApiError."""
+        before = applied.Before(self.settings.file(name), self.node_id, self.known)
+        if applied.ensure(self.cluster.api, before, objects, waves, timeout):
+            self.known = None
 
     def generate(self, runner: Runner, run: Run, timeout: float) -> None:
         """`docker compose run --rm bsetup`: runs generate.sh in a pod before the pods start that mount what it makes.

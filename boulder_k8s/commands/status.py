@@ -16,7 +16,7 @@ from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
 from ..host.progress import overdue
 from ..host.settings import Settings, bracketed
 from ..manifests.checkout import Checkout
-from ..manifests.workloads import WORKLOAD_KINDS, workloads
+from ..manifests.workloads import WORKLOAD_KINDS
 from ..run import standby
 from ..run.directory import last_run
 from ..run.restarts import described
@@ -106,7 +106,7 @@ def services(objects: list[dict]) -> list[Service]:
     settled = rollout.settled(objects)
     there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
     found = []
-    for name in sorted(set(workloads()) & set(there)):
+    for name in sorted(there):
         pods = [
             item for item in objects if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(NAME) == name
         ]

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from ..host.names import CHECKOUT_MOUNT
-from . import networks
+from . import convert, networks, volumes
+from .compose import dependencies as dependencies_of
 from .compose import object_name
 from .differences import ABSENT, Difference, Fact
 from .objects import Manifests
-from .workloads import WITHOUT_WORKLOAD
+from .workloads import WITHOUT_WORKLOAD, workloads
 
 PART = "static"
 # Keys of a service that the comparison below looks at; `build`: Compose itself builds; `profiles`: which commands start it.
@@ -37,7 +38,8 @@ def compare(document: dict, objects: list[dict]) -> list[Difference]:
             facts = dict(setup(service, document["services"]["boulder"]))
         else:
             facts = dict(of_service(service, workload, rendered, document, checkout))
-        facts |= {f"key {key}": (json.dumps(service[key]), "not known") for key in sorted(set(service) - KNOWN)}
+        known = KNOWN if workload in workloads() else KNOWN | convert.FOLLOWED | convert.HARMLESS
+        facts |= {f"key {key}": (json.dumps(service[key]), "not known") for key in sorted(set(service) - known)}
         found += [Difference(PART, name, aspect, *values) for aspect, values in facts.items() if values[0] != values[1]]
     given = {object_name(name) for name in document["services"]}
     found += [Difference(PART, name, "service", ABSENT, "present") for name in sorted(set(rendered.workloads) - given)]
@@ -54,21 +56,22 @@ def count_facts(value: object) -> int:
 def of_service(service: dict, name: str, rendered: Manifests, document: dict, checkout: str) -> Iterator[Fact]:
     """Pairs of an aspect and what both sides say of it."""
     container, pod = rendered.container(name), rendered.pod(name)
-    yield "image", (tagged(service["image"]), tagged(container["image"]))
+    if "image" in service:  # what has none is built under Compose's name for it
+        yield "image", (tagged(service["image"]), tagged(container["image"]))
     yield "entrypoint", (words(service.get("entrypoint")), words(container.get("command")))
     yield "command", (words(service.get("command")), words(container.get("args")))
     yield "working_dir", (service.get("working_dir") or ABSENT, container.get("workingDir", ABSENT))
-    user = container.get("securityContext", {}).get("runAsUser", ABSENT)
-    yield "user", (str(service.get("user") or ABSENT), str(user))
+    yield "user", (str(service.get("user") or ABSENT).replace("root", "0"), user(container))
     dns = pod.get("dnsConfig", {}).get("nameservers")
     yield "dns", (words(service.get("dns")), words(dns))
-    yield "healthcheck", (words(((service.get("healthcheck") or {}).get("test") or [""])[1:]), probe(container))
+    asked = convert.probe(service.get("healthcheck") or {})
+    yield "healthcheck", (words(asked["exec"]["command"]) if asked else ABSENT, probe(container))
     yield from environment(service, container)
     yield from mounts(service, name, rendered, checkout)
     yield from networks.published(service, container)
     yield from networks.networks(service, name, rendered, document)
     yield from networks.hosts(service, pod)
-    yield from dependencies(service, name, rendered)
+    yield from dependencies(service, rendered)
 
 
 def environment(service: dict, container: dict) -> Iterator[Fact]:
@@ -82,13 +85,20 @@ def environment(service: dict, container: dict) -> Iterator[Fact]:
 def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
     """Every mount of the service: the same directory at the same place, or what lies there or below instead."""
     made = mounted(name, rendered)
-    claimed = set()
-    for volume in service.get("volumes") or []:
+    claimed = {entry.partition(":")[0].rstrip("/") for entry in volumes.texts(service.get("tmpfs"))}
+    for number, volume in enumerate(service.get("volumes") or [], 1):
         target = volume["target"].rstrip("/")
         here = sorted(path for path in made if path == target or path.startswith(f"{target}/"))
         claimed |= set(here)
         source = relative(volume, checkout)
-        if made.get(target) == f"hostPath {source}":
+        kept = volume.get("source") or volumes.anonymous(name, number)
+        if made.get(target) in (
+            f"hostPath {volumes.VOLUMES}/{kept}",
+            f"hostPath {volumes.TMPFS}/{kept}",
+            "emptyDir" if volume["type"] == "tmpfs" else ABSENT,
+        ):
+            yield f"mount {target}", (source, source)
+        elif made.get(target) == f"hostPath {source}":
             others = [item["target"].rstrip("/") for item in service["volumes"]]
             for path in here:
                 if path not in others:
@@ -124,16 +134,20 @@ def relative(volume: dict, checkout: str) -> str:
     return f"{source} (outside the checkout)"
 
 
-def dependencies(service: dict, name: str, rendered: Manifests) -> Iterator[Fact]:
-    """Every workload is waited for before a Boulder pod starts; nothing else waits for anything."""
-    for other, how in (service.get("depends_on") or {}).items():
-        workload = object_name(other)
-        there = workload in rendered.workloads
-        condition = how.get("condition", "service_started") if isinstance(how, dict) else "service_started"
-        if there and condition == "service_healthy":
-            there = probe(rendered.container(workload)) != ABSENT
-        waits = there and name == "boulder"
-        yield f"depends_on {other}", (condition, condition if waits else ABSENT)
+def dependencies(service: dict, rendered: Manifests) -> Iterator[Fact]:
+    """Every workload is waited for before a Boulder pod starts, and overlay.waves has the order of the others.
+
+    `service_started` says that both are started, as they are here; of the order it promises nothing that a program could see.
+    """
+    for other, how in dependencies_of(service).items():
+        found = rendered.workloads.get(object_name(other))
+        condition = how["condition"]
+        there = bool(found)
+        if found and condition == "service_healthy":
+            there = probe(rendered.container(object_name(other))) != ABSENT
+        if found and condition == "service_completed_successfully":
+            there = found["kind"] == "Job"
+        yield f"depends_on {other}", (condition, condition if there else ABSENT)
 
 
 def setup(service: dict, boulder: dict) -> Iterator[Fact]:
@@ -150,6 +164,13 @@ def setup(service: dict, boulder: dict) -> Iterator[Fact]:
             yield f"environment {key}", (str(value), str(made.get(key, ABSENT)))
 
 
+def user(container: dict) -> str:
+    """Whom a container runs as, as Compose writes it."""
+    context = container.get("securityContext", {})
+    numbers = [str(context[key]) for key in ("runAsUser", "runAsGroup") if key in context]
+    return ":".join(numbers) or ABSENT
+
+
 def probe(container: dict) -> str:
     """A container's own idea of when it is well."""
     for kind in PROBES:
@@ -162,7 +183,8 @@ def probe(container: dict) -> str:
 
 
 def tagged(image: str) -> str:
-    """With the tag that an image without one has."""
+    """With the tag that an image without one has, and as Compose writes it, without Docker's own registry."""
+    image = image.removeprefix("docker.io/").removeprefix("library/")
     return image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 

@@ -144,7 +144,8 @@ def services(document: dict) -> dict[str, Service]:
     return {
         name: Service(
             name,
-            service.get("image") or "",
+            service.get("image")
+            or f"{document.get('name', '')}-{name}",  # the name that Compose gives to what it builds
             # null: named without a value, and the environment has none
             {key: str(value) for key, value in (service.get("environment") or {}).items() if value is not None},
             bool(service.get("build")),
@@ -191,10 +192,10 @@ def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -
     return digest.hexdigest()
 
 
-def image_source(
-    checkout: Path, config_next: bool, service: str, environ: Mapping[str, str] = os.environ
+def source(
+    checkout: Path, config_next: bool, service: str, key: str, environ: Mapping[str, str] = os.environ
 ) -> tuple[str, str]:
-    """Returns the file that gives a service its image, the last one that does, and what is written there, such as
+    """Returns the file that gives a service a key such as `image`, the last one that does, and what is written there, such as
     redis:${TAG}. It is docker-compose.yml if no file that we find does.
     """
     names = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
@@ -209,7 +210,7 @@ def image_source(
             described = ((load_yaml(checkout / name) or {}).get("services") or {}).get(service) or {}
         except (OSError, yaml.YAMLError):
             continue  # Compose has read them already: one that is missing is not asked for
-        if written := described.get("image"):
+        if written := described.get(key):
             found = (name, written)
     return found
 

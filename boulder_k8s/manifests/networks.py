@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from ..host.names import NAME
+from ..host.names import BOULDER, NAME
 from .compose import extra_hosts
 from .differences import ABSENT, Fact
 from .objects import Manifests
@@ -59,11 +59,14 @@ def networks(service: dict, name: str, rendered: Manifests, document: dict) -> I
                 ),
             )
         else:
-            yield f"network {network}", ("present", ABSENT)
+            reached = name in rendered.services and name != BOULDER
+            yield f"network {network}", ("present", "present" if reached else ABSENT)
 
 
 def within(address: str, network: str | None) -> str:
-    """The network if the address lies in it: Compose gives any of its addresses."""
+    """The network if the address lies in it: Compose gives any of its addresses. "None": the pod's own address, whatever it is."""
+    if address == "None":
+        return network or ABSENT
     if network and address != ABSENT and ipaddress.ip_address(address) in ipaddress.ip_network(network):
         return network
     return address

@@ -21,19 +21,20 @@ from ..host.errors import Problem
 from ..host.files import Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
-from . import patches
+from . import convert, patches
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
+from .selection import check_services, converted, running
 from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
-from .workloads import WITHOUT_WORKLOAD, Workload, init_image, workloads
+from .workloads import init_image, workloads
 
 
 @dataclass(frozen=True)
 class RenderOptions:
     """What is rendered, from what, and where.
 
-    checkout: its files fill the ConfigMaps and Secrets. services: of its Compose file, with the overrides applied.
+    checkout: its files fill the ConfigMaps and Secrets. services: of its Compose file, with the overrides applied. volumes: its named volumes.
     config_next: test/config-next (tn.sh) in place of test/config. image_ids: the engine's id of each image; an image rebuilt under
     its old tag rolls its pods through it. kubectl: the executable. directory: where the run overlay is written, made anew; what
     kubectl answered is kept beside it. secrets: False if generate.sh has not run yet. overrides: what the user changes of Boulder.
@@ -47,6 +48,16 @@ class RenderOptions:
     image_ids: Mapping[str, str] = field(default_factory=dict)
     secrets: bool = True
     overrides: Overrides = Overrides()
+    volumes: Mapping[str, dict] = field(default_factory=dict)
+
+    @property
+    def place(self) -> convert.Place:
+        """What services are converted in that k8s/base does not know."""
+        document = {
+            "services": {name: service.document for name, service in self.services.items()},
+            "volumes": self.volumes,
+        }
+        return convert.Place(document, self.checkout.path, self.config_next, self.image_ids)
 
     @property
     def overlay(self) -> str:
@@ -68,27 +79,9 @@ class Rendered:
         )
 
 
-def check_services(services: dict[str, Service]) -> None:
-    """Raises Problem when the checkout's Compose file has a service that the manifests do not know, or no Boulder."""
-    given = {service.object_name for service in services.values()}
-    if unknown := sorted(given - set(workloads()) - WITHOUT_WORKLOAD):
-        raise Problem(
-            f"docker-compose.yml has services that the manifests do not know: {', '.join(unknown)}.",
-            "Update boulder-k8s, or add them under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
-        )
-    if BOULDER not in given:
-        raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
-
-
-def running(services: dict[str, Service]) -> list[Workload]:
-    """The workloads of the base that the checkout has a service for: an older one may lack some."""
-    given = {service.object_name for service in services.values()}
-    return [workload for workload in workloads().values() if workload.name in given]
-
-
 def render(settings: Settings, options: RenderOptions) -> Rendered:
     """Writes the run overlay and renders it. Raises Problem for configuration that Kubernetes cannot carry."""
-    check_services(options.services)
+    check_services(options.services, options.place)
     directory = options.directory
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -107,6 +100,11 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     documents = all_patches(settings.root / "k8s/base", options, boulder)
     for name, document in documents.items():
         write_yaml(directory / f"{name}-patch.yaml", document)
+    more = []
+    for service in converted(services):
+        for number, item in enumerate(convert.objects(service, options.place), 1):
+            more.append(f"{service.object_name}-{number}.yaml")
+            write_yaml(directory / more[-1], item)
     # The real path: kustomize resolves links in its own working directory, and not in this one.
     ours = os.path.relpath(settings.root / "k8s", directory.resolve())
     write_yaml(
@@ -115,7 +113,7 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "namespace": NAMESPACE,
-            "resources": [f"{ours}/overlays/{options.overlay}"],
+            "resources": [f"{ours}/overlays/{options.overlay}", *more],
             "components": [f"{ours}/components/acme-client"] if boulder.relay_target else [],
             "configMapGenerator": [replacement(directory, name, files) for name, files in config_maps.items()],
             "secretGenerator": [

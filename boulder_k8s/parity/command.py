@@ -97,6 +97,7 @@ def static_part(
             settings.state / "parity-overlay",
             config_next,
             secrets=not staging.needs_generate(checkout),
+            volumes=document.get("volumes") or {},
         ),
     )
     found = compare.compare(document, rendered.objects)

@@ -17,7 +17,7 @@ from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.names import WORKLOAD_KINDS
 from boulder_k8s.host.settings import ROOT, Settings
-from boulder_k8s.manifests import compose, overlay
+from boulder_k8s.manifests import compose, convert, overlay, selection
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
 from boulder_k8s.manifests.overlay import RenderOptions
@@ -343,11 +343,10 @@ def test_services_that_share_an_image_must_agree(checkout: Checkout, tmp_path: P
         overlay.image_overrides(SERVICES | {"bredis_2": service("bredis_2", "redis:8")})
 
 
-def test_services_that_the_manifests_do_not_know_are_named(checkout: Checkout) -> None:
-    with pytest.raises(Problem, match="bnew"):
-        overlay.check_services(SERVICES | {"bnew": service("bnew", "x:1")})
+def test_a_checkout_without_boulder_is_refused(checkout: Checkout) -> None:
+    without = {name: item for name, item in SERVICES.items() if name != "boulder"}
     with pytest.raises(Problem, match="no service boulder"):
-        overlay.check_services({name: item for name, item in SERVICES.items() if name != "boulder"})
+        selection.check_services(without, convert.Place({"services": {}}, checkout.path))
 
 
 def test_kustomize_is_asked_again_only_when_a_file_has_changed(
@@ -388,7 +387,7 @@ def test_a_service_that_an_older_checkout_lacks_is_not_run(checkout: Checkout, t
     assert not {name for _, name in names if "minio" in name or "consul" in name or name == "bredis-2"}
     assert {("StatefulSet", "bredis-1"), ("Service", "boulder-mariadb"), ("StatefulSet", "bmariadb")} <= names
     assert {"bredis-config", "bredis-tls", "bmariadb-initdb"} <= declared(rendered.objects).keys()
-    assert [workload.name for workload in overlay.running(older) if "redis" in workload.name] == ["bredis-1"]
+    assert [workload.name for workload in selection.running(older) if "redis" in workload.name] == ["bredis-1"]
 
 
 def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, tmp_path: Path) -> None:
@@ -401,7 +400,7 @@ def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, 
 @pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
     services = compose.services(compose.document(checkout.path, config_next=False))
-    overlay.check_services(services)
+    selection.check_services(services, convert.Place({"services": {}}, checkout.path))
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build
 

@@ -30,6 +30,7 @@ KINDS = [
         Kind(name, f"{name.lower()}s", "apps/v1", subresources=("status", "scale"))
         for name in ("Deployment", "StatefulSet", "ReplicaSet")
     ),
+    Kind("Job", "jobs", "batch/v1", subresources=("status",)),
     Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1"),
     Kind("Ingress", "ingresses", "networking.k8s.io/v1", subresources=("status",)),
 ]

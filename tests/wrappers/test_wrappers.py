@@ -111,9 +111,9 @@ def test_a_directory_that_is_no_checkout(machine: Machine, tmp_path: Path) -> No
     refused(machine, machine.run(BOULDER_DIR="/no/where"), "it does not exist", "Set BOULDER_DIR")
 
 
-def test_a_service_that_the_manifests_do_not_know(machine: Machine) -> None:
+def test_a_service_that_cannot_be_converted(machine: Machine) -> None:
     machine.tell("services", "bnew")
-    refused(machine, machine.run(), "do not know: bnew", "Update boulder-k8s")
+    refused(machine, machine.run(), "the service bnew has `network_mode`", "give it networks")
 
 
 def test_docker_not_running(machine: Machine) -> None:

@@ -52,7 +52,7 @@ def resolved(more):
         ]
         service["volumes"] = [mount(*volume.split(":")[:2]) for volume in service.get("volumes", [])]
     for name in more:
-        document["services"][name] = {"image": f"{name}:1"}
+        document["services"][name] = {"image": f"{name}:1", "network_mode": "host"}
         document["services"]["boulder"]["depends_on"][name] = {"condition": "service_started"}
     return document
 

@@ -1,0 +1,67 @@
+"""What a service that k8s/base does not know mounts: bind mounts of the checkout, volumes and tmpfs, as volumes of a pod."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from ..host.names import CHECKOUT_MOUNT
+from .compose import Service
+from .workloads import init_image
+
+VOLUMES, TMPFS = "/var/local/boulder/volumes", "/run/boulder"  # on the node: until `down`; in memory
+
+
+def of(service: Service, document: dict, checkout: Path) -> tuple[list[dict], list[dict], list[dict]]:
+    """Returns the pod's volumes, the container's mounts, and the init containers that prepare them."""
+    given = [*(service.document.get("volumes") or [])]
+    given += [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in texts(service.document.get("tmpfs"))]
+    volumes, mounts, prepared = [], [], []
+    for number, volume in enumerate(given, 1):
+        name, target = f"volume-{number}", volume["target"].rstrip("/")
+        options: dict[str, str] = {}
+        if volume["type"] == "tmpfs":
+            source: dict = {"emptyDir": {"medium": "Memory"}}
+        elif volume["type"] == "bind":
+            there = Path(volume["source"])
+            path = str(PurePosixPath(CHECKOUT_MOUNT) / there.relative_to(checkout))
+            source = {"hostPath": {"path": path, "type": "File" if there.is_file() else "DirectoryOrCreate"}}
+        else:
+            shared = volume.get("source") or anonymous(service.object_name, number)
+            declared = document.get("volumes", {}).get(volume.get("source")) or {}
+            driver = declared.get("driver_opts") or {}
+            in_memory = driver.get("type") == "tmpfs"
+            options = (
+                dict(option.partition("=")[::2] for option in str(driver.get("o", "")).split(",")) if in_memory else {}
+            )
+            source = {"hostPath": {"path": f"{TMPFS if in_memory else VOLUMES}/{shared}", "type": "DirectoryOrCreate"}}
+            mount = [{"name": name, "mountPath": "/volume"}]
+            # A fresh volume belongs to root; Docker gives it to the image's user.
+            prepared.append(init("mode", ["chmod", options.get("mode", "0777"), "/volume"], ["FOWNER"], mount))
+            if {"uid", "gid"} & set(options):
+                owner = f"{options.get('uid', 0)}:{options.get('gid', 0)}"
+                prepared.append(init("owner", ["chown", owner, "/volume"], ["CHOWN"], mount))
+        volumes.append({"name": name, **source})
+        mounts.append({"name": name, "mountPath": target} | ({"readOnly": True} if volume.get("read_only") else {}))
+    return volumes, mounts, prepared
+
+
+def init(name: str, command: list[str], capabilities: list[str], mounts: list[dict] | None = None) -> dict:
+    """An init container that is root and has these capabilities alone."""
+    found: dict = {"name": name, "image": init_image(), "imagePullPolicy": "Never", "command": command}
+    found["securityContext"] = {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": capabilities}}
+    return {**found, "volumeMounts": mounts} if mounts else found
+
+
+def inside(volume: dict, checkout: Path) -> bool:
+    """Whether a bind mount's source lies in the checkout, which is all that the node has of the machine."""
+    return PurePosixPath(volume["source"]).is_relative_to(checkout)
+
+
+def anonymous(name: str, number: int) -> str:
+    """What a volume without a name is called: the workload's, and which of the service's mounts it is."""
+    return f"{name}-{number}"
+
+
+def texts(value: str | list[str] | None) -> list[str]:
+    """A key that takes one text or a list of them."""
+    return [value] if isinstance(value, str) else list(value or [])

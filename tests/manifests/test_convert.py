@@ -1,0 +1,221 @@
+"""A service that k8s/base does not know, converted field by field, as `docker compose config` resolves it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from support.rendering import KUBECTL, SETTINGS
+
+from boulder_k8s.host.errors import Problem
+from boulder_k8s.host.settings import ROOT
+from boulder_k8s.manifests import compare, compose, differences, overlay, selection
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.overlay import RenderOptions
+
+pytestmark = pytest.mark.usefixtures("docker_compose")
+Rendering = Callable[..., overlay.Rendered]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    path = tmp_path / "boulder"
+    shutil.copytree(ROOT / "tests/fixtures/boulder", path)
+    return Checkout(path)
+
+
+@pytest.fixture
+def render(checkout: Checkout, tmp_path: Path) -> Rendering:
+    """Renders the miniature with bnew, on which Boulder depends; every difference that is not intended fails the test."""
+
+    def rendered(service: dict, condition: str = "service_started", **others: dict) -> overlay.Rendered:
+        override = {
+            "services": {
+                "boulder": {"depends_on": {"bnew": {"condition": condition}}},
+                "bnew": {"image": "redis:7.0.15", **service},
+                **others.pop("services", {}),
+            },
+            **others,
+        }
+        (checkout.path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
+        document = compose.document(checkout.path, False)
+        services = compose.services(document)
+        options = RenderOptions(
+            checkout, services, KUBECTL, tmp_path / "overlay", secrets=False, volumes=document.get("volumes") or {}
+        )
+        found = overlay.render(SETTINGS, options)
+        for item in found.objects:
+            kubernetes_validate.validate(item, "1.32", strict=True)
+        unlisted, _ = differences.partition(compare.compare(document, found.objects), differences.read_intended())
+        assert [item for item in unlisted if not item.aspect.startswith("port ")] == []  # SETTINGS has others
+        return found
+
+    return rendered
+
+
+def pod(rendered: overlay.Rendered) -> dict:
+    return rendered.workload("bnew")["spec"]["template"]["spec"]
+
+
+def container(rendered: overlay.Rendered) -> dict:
+    return pod(rendered)["containers"][0]
+
+
+def service(rendered: overlay.Rendered, name: str) -> dict:
+    return next(
+        item["spec"] for item in rendered.objects if (item["kind"], item["metadata"]["name"]) == ("Service", name)
+    )
+
+
+def test_its_image_is_its_own_and_not_that_of_the_base(render: Rendering) -> None:
+    found = render({"image": "redis:6.2.7"})
+    assert container(found)["image"] == "docker.io/library/redis:6.2.7"
+    base = found.workload("bredis-1")["spec"]["template"]["spec"]["containers"][0]
+    assert base["image"] == "redis:7.0.15"
+
+
+def test_what_it_runs_and_as_whom(render: Rendering) -> None:
+    given = {
+        "entrypoint": ["/bin/sh", "-c"],
+        "command": ["echo $$HOME"],
+        "working_dir": "/srv",
+        "user": "1001:1002",
+        "environment": {"A": "1", "DOLLAR": "$$(A)"},
+        "cap_add": ["NET_ADMIN"],
+        "read_only": True,
+        "hostname": "other",
+        "extra_hosts": ["a.test:1.2.3.4"],
+    }
+    found = render(given)
+    made = container(found)
+    assert (made["command"], made["args"], made["workingDir"]) == (["/bin/sh", "-c"], ["echo $$HOME"], "/srv")
+    assert made["env"] == [{"name": "A", "value": "1"}, {"name": "DOLLAR", "value": "$$(A)"}]
+    assert made["securityContext"] == {
+        "runAsUser": 1001,
+        "runAsGroup": 1002,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"add": ["NET_ADMIN"]},
+    }
+    assert (pod(found)["hostname"], pod(found)["hostAliases"]) == (
+        "other",
+        [{"ip": "1.2.3.4", "hostnames": ["a.test"]}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("test", "command"),
+    [
+        (["CMD", "redis-cli", "ping"], ["redis-cli", "ping"]),
+        ("test $$HOME", ["/bin/sh", "-c", "test $HOME"]),
+        (["NONE"], None),
+    ],
+)
+def test_its_healthcheck_is_a_probe(render: Rendering, test: list[str] | str, command: list[str] | None) -> None:
+    condition = "service_healthy" if command else "service_started"
+    found = render({"healthcheck": {"test": test, "timeout": "3s"}}, condition)
+    probe = container(found).get("startupProbe")
+    assert (probe["exec"]["command"], probe["timeoutSeconds"]) == (command, 3) if command else probe is None
+
+
+def test_what_it_mounts(render: Rendering, checkout: Checkout) -> None:
+    (checkout.path / "test/a file.conf").write_text("x")
+    volumes = ["./test:/test:ro", "./test/a file.conf:/etc/a.conf", "data:/data", "memory:/run/x", "/anonymous"]
+    found = render(
+        {"volumes": volumes, "tmpfs": ["/scratch"]},
+        volumes={
+            "data": {},
+            "memory": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "uid=1001,gid=1001,mode=0755"}},
+        },
+    )
+    paths = {volume["name"]: volume.get("hostPath", {}).get("path") for volume in pod(found)["volumes"]}
+    mounts = {mount["mountPath"]: paths[mount["name"]] for mount in container(found)["volumeMounts"]}
+    assert mounts == {
+        "/test": "/boulder/test",
+        "/etc/a.conf": "/boulder/test/a file.conf",
+        "/data": "/var/local/boulder/volumes/data",
+        "/run/x": "/run/boulder/memory",
+        "/anonymous": "/var/local/boulder/volumes/bnew-5",
+        "/scratch": None,
+    }
+    prepared = [item["command"][:2] for item in pod(found)["initContainers"]]
+    assert prepared == [["chmod", "0777"], ["chmod", "0755"], ["chown", "1001:1001"], ["chmod", "0777"]]
+
+
+def test_its_names_lead_to_it(render: Rendering) -> None:
+    found = render({"networks": {"bouldernet": {"aliases": ["boulder-new", "new"]}}})
+    for name in ("bnew", "boulder-new", "new"):
+        spec = service(found, name)
+        assert (spec["clusterIP"], spec["selector"]) == ("None", {"app.kubernetes.io/name": "bnew"})
+
+
+def test_at_a_fixed_address_the_ports_are_those_that_others_ask_for(render: Rendering, checkout: Checkout) -> None:
+    (checkout.path / "test/consul/more.hcl").write_text('service {\n  address = "10.77.77.6"\n  port = 4219\n}\n')
+    (checkout.path / "test/new.sh").write_text("./test/wait-for-it.sh boulder-new 4220\ncurl http://bnew:4221/x\n")
+    (checkout.path / "test/other.json").write_text(
+        '{"a": "110.77.77.6:1", "b": "10.77.77.60:2", "c": "10.77.77.6:4222"}'
+    )
+    found = render({"networks": {"bouldernet": {"ipv4_address": "10.77.77.6", "aliases": ["boulder-new"]}}})
+    spec = service(found, "bnew")
+    assert (spec["clusterIP"], [port["port"] for port in spec["ports"]]) == ("10.77.77.6", [4219, 4220, 4221, 4222])
+    assert service(found, "boulder-new")["externalName"] == "bnew.boulder.svc.cluster.local"
+    assert pod(found)["initContainers"][0]["command"] == ["ip", "address", "replace", "10.77.77.6/32", "dev", "lo"]
+
+
+def test_without_a_network_nothing_reaches_it(render: Rendering) -> None:
+    found = render({"network_mode": "none"})
+    policies = [
+        item for item in found.objects if item["kind"] == "NetworkPolicy" and item["metadata"]["name"] == "bnew"
+    ]
+    assert len(policies) == 1
+    assert not [item for item in found.objects if item["kind"] == "Service" and item["metadata"]["name"] == "bnew"]
+
+
+def test_what_boulder_waits_for_the_end_of_is_a_job(render: Rendering, checkout: Checkout) -> None:
+    found = render(
+        {"command": "true", "depends_on": {"bminio": {"condition": "service_started"}}},
+        "service_completed_successfully",
+    )
+    job = found.workload("bnew")
+    assert (job["kind"], job["spec"]["backoffLimit"]) == ("Job", 0)
+    services = compose.services(compose.document(checkout.path, False))
+    first, second, third = selection.waves(services)
+    assert (second, third) == ({"bnew"}, {"boulder"})
+    assert {"bminio", "bmariadb", "bproxysql"} <= first
+
+
+def test_a_service_that_is_built_in_the_checkout_has_composes_name(render: Rendering, checkout: Checkout) -> None:
+    found = render({"image": "mine:latest", "build": {"context": "test"}})
+    assert container(found)["image"] == "docker.io/library/mine:latest"
+    (checkout.path / "docker-compose.override.yml").write_text(
+        yaml.safe_dump(
+            {
+                "services": {
+                    "boulder": {"depends_on": {"b_ilt": {"condition": "service_started"}}},
+                    "b_ilt": {"build": "test"},
+                }
+            }
+        )
+    )
+    document = compose.document(checkout.path, False)
+    assert compose.services(document)["b_ilt"].image == f"{document['name']}-b_ilt"
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "advice"),
+    [
+        ({"devices": ["/dev/null:/dev/null"]}, "devices", "remove it"),
+        ({"network_mode": "host"}, "network_mode", "give it networks"),
+        ({"user": "redis"}, "user", "number"),
+        ({"volumes": ["/etc/hosts:/x"]}, "volumes", "into the checkout"),
+        ({"networks": {"bouldernet": {"ipv4_address": "10.77.77.7"}}}, "networks", "expose"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused_by_name(render: Rendering, change: dict, key: str, advice: str) -> None:
+    with pytest.raises(Problem) as caught:
+        render(change)
+    assert f"docker-compose.override.yml: the service bnew has `{key}`" in str(caught.value)
+    assert advice in caught.value.fix
