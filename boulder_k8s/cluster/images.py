@@ -33,8 +33,7 @@ def ensure_local(
     build = {
         name
         for name, service in missing.items()
-        if service.build
-        and (service.image.endswith(":latest") or "image" not in service.document and service.document.get("build"))
+        if service.build and (service.image.endswith(":latest") or "image" not in service.document)
     }
     # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}

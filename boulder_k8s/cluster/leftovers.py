@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ..host.names import BOULDER, NAME, PART_OF, WORKLOAD_KINDS
+from ..host.names import BOULDER, NAME, PART_OF, TEMPLATE, WORKLOAD_KINDS
 from ..host.progress import step
 from .api import Api
 from .watch import wait_until_gone
-
-TEMPLATE = "boulder-k8s/template"  # annotation of a Job (manifests/convert.py)
 
 
 def remove(api: Api, wanted: list[dict]) -> None:

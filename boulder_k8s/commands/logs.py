@@ -17,7 +17,7 @@ from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
 from ..cluster.logs import STAMP, Position, Reader, Target, now, stamp, started
 from ..cluster.watch import watching
-from ..host import tools
+from ..host import durations, tools
 from ..host.errors import Interrupted, Problem
 from ..host.names import NAME, PART_OF, TESTS
 from ..host.progress import note, overdue
@@ -27,7 +27,6 @@ from .arguments import number
 
 # As docker/compose does, cmd/formatter/colors.go: in this order, one for each container.
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 TOGETHER = 0.1  # seconds of lines that are gathered, to print those of several containers in the order of time
 AT_FIRST = 1.5  # the same for the lines that are there at the start
 
@@ -225,14 +224,12 @@ def moment(text: str, base: datetime | None = None) -> str:
     """
     if not text:
         return ""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)", text)
+    ago = durations.seconds(text)
     try:
         if re.fullmatch(r"\d{9,}(\.\d+)?", text):
             then = datetime.fromtimestamp(float(text), UTC)
-        elif parts and "".join(number + unit for number, unit in parts) == text:
-            then = (base or datetime.now(UTC)) - timedelta(
-                seconds=sum(float(number) * UNITS[unit] for number, unit in parts)
-            )
+        elif ago is not None:
+            then = (base or datetime.now(UTC)) - timedelta(seconds=ago)
         else:
             then = datetime.fromisoformat(text).astimezone(UTC)  # without a time zone: in this machine's, as for Docker
         return stamp(then)

@@ -102,7 +102,7 @@ def look(settings: Settings) -> Status:
 
 
 def services(objects: list[dict]) -> list[Service]:
-    """Returns the workloads of k8s/base that are among `objects`."""
+    """Returns the workloads that are among `objects`."""
     settled = rollout.settled(objects)
     there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
     found = []

@@ -64,11 +64,12 @@ def objects(service: Service, document: dict, checkout: Path, labels: dict[str, 
         spec: dict = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress", "Egress"]}
         return [described("networking.k8s.io/v1", "NetworkPolicy", name, labels, spec)]
     numbers = fixed_addresses(service)
+    asked = [{"name": f"port-{port}", "port": port} for port in ports(service, document, checkout)] if numbers else []
     found = []
     for number, address in enumerate(numbers or ["None"]):
         spec = {"clusterIP": address, "selector": selector, "publishNotReadyAddresses": True}
         if numbers:
-            spec["ports"] = [{"name": f"port-{port}", "port": port} for port in ports(service, document, checkout)]
+            spec["ports"] = asked
         found.append(described("v1", "Service", f"{name}-{number + 1}" if number else name, labels, spec))
     for alias in aliases(service):
         spec = {"type": "ExternalName", "externalName": f"{name}.{NAMESPACE}.svc.cluster.local", "selector": selector}

@@ -85,7 +85,7 @@ def environment(service: dict, container: dict) -> Iterator[Fact]:
 def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
     """Every mount of the service: the same directory at the same place, or what lies there or below instead."""
     made = mounted(name, rendered)
-    claimed = {entry.partition(":")[0].rstrip("/") for entry in volumes.texts(service.get("tmpfs"))}
+    claimed = {entry.partition(":")[0].rstrip("/") for entry in service.get("tmpfs") or []}
     for number, volume in enumerate(service.get("volumes") or [], 1):
         target = volume["target"].rstrip("/")
         here = sorted(path for path in made if path == target or path.startswith(f"{target}/"))
@@ -135,7 +135,7 @@ def relative(volume: dict, checkout: str) -> str:
 
 
 def dependencies(service: dict, rendered: Manifests) -> Iterator[Fact]:
-    """Every workload is waited for before a Boulder pod starts, and overlay.waves has the order of the others.
+    """Every workload is waited for before a Boulder pod starts, and selection.waves has the order of the others.
 
     `service_started` says that both are started, as they are here; of the order it promises nothing that a program could see.
     """

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -190,6 +190,12 @@ def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -
     kept = {key: value for key, value in environ.items() if key in mentioned or key.startswith(DECIDING)}
     digest.update(json.dumps(sorted(kept.items())).encode())
     return digest.hexdigest()
+
+
+def one_shots(services: Iterable[dict]) -> set[str]:
+    """The services of the resolved file whose end others wait for: `service_completed_successfully`."""
+    edges = [edge for service in services for edge in dependencies(service).items()]
+    return {name for name, how in edges if how["condition"] == "service_completed_successfully"}
 
 
 def source(

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host.names import NAME, NAMESPACE, PART_OF
+from ..host import durations
+from ..host.names import NAME, PART_OF, TEMPLATE
 from . import addresses, compose, volumes
 from .compose import Service
 from .patches import PRIORITY, host_aliases
 
-TEMPLATE = "boulder-k8s/template"  # annotation of a Job, whose template cannot be changed (cluster/leftovers.py)
 BOULDERNET = "10.77.77."
 # Docker's default: a program that is not root may bind port 80.
 UNPRIVILEGED = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
@@ -77,14 +77,6 @@ def refused(service: Service, place: Place) -> list[tuple[str, str]]:
     return found
 
 
-def is_one_shot(service: Service, place: Place) -> bool:
-    """Whether other services wait for its end: `service_completed_successfully`."""
-    return any(
-        compose.dependencies(other).get(service.name, {}).get("condition") == "service_completed_successfully"
-        for other in place.document["services"].values()
-    )
-
-
 def objects(service: Service, place: Place) -> list[dict]:
     """Returns the objects: a Deployment, or a Job if it runs to its end; Services for its names; a NetworkPolicy if it has no network."""
     labels = {NAME: service.object_name, **dict([PART_OF.split("=")])}
@@ -92,29 +84,17 @@ def objects(service: Service, place: Place) -> list[dict]:
         "metadata": {"labels": labels, "annotations": {"boulder-k8s/image-id": place.image_ids.get(service.image, "")}},
         "spec": pod(service, place),
     }
-    metadata = {"name": service.object_name, "namespace": NAMESPACE, "labels": labels}
-    if is_one_shot(service, place):
+    if service.name in compose.one_shots(place.document["services"].values()):
         template["spec"]["restartPolicy"] = "Never"
+        workload = addresses.described(
+            "batch/v1", "Job", service.object_name, labels, {"backoffLimit": 0, "template": template}
+        )
         digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
-        metadata["annotations"] = {TEMPLATE: digest}
-        workload = {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": metadata,
-            "spec": {"backoffLimit": 0, "template": template},
-        }
+        workload["metadata"]["annotations"] = {TEMPLATE: digest}
     else:
-        workload = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": metadata,
-            "spec": {
-                "replicas": 1,
-                "strategy": {"type": "Recreate"},
-                "selector": {"matchLabels": {NAME: service.object_name}},
-                "template": template,
-            },
-        }
+        selector = {"matchLabels": {NAME: service.object_name}}
+        spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
+        workload = addresses.described("apps/v1", "Deployment", service.object_name, labels, spec)
     return [workload, *addresses.objects(service, place.document, place.checkout, labels)]
 
 
@@ -201,5 +181,4 @@ def probe(healthcheck: dict) -> dict | None:
 
 def seconds(text: str) -> int:
     """A duration as Compose writes it, such as 1m30s, in whole seconds."""
-    units = {"h": 3600, "m": 60, "s": 1, "ms": 0.001, "us": 0.000001, "µs": 0.000001, "ns": 0.000000001}
-    return int(sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)(h|ms|m|us|µs|ns|s)", text)))
+    return int(durations.seconds(text) or 0)

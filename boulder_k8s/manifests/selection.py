@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..host.errors import Problem
 from ..host.names import BOULDER
 from . import compose, convert
@@ -44,17 +42,15 @@ def waves(services: dict[str, Service]) -> list[set[str]]:
     A service waits for those that it depends on with `service_healthy` or `service_completed_successfully`, and one that runs once
     for all that it depends on: nobody starts it again. `service_started` promises no more than that both are started.
     """
-    place = convert.Place({"services": {name: service.document for name, service in services.items()}}, Path())
+    once = compose.one_shots(service.document for service in services.values())
     level: dict[str, int] = {}
 
     def of(name: str, below: tuple[str, ...] = ()) -> int:
         if name not in level:
-            service = services[name]
-            once = convert.is_one_shot(service, place)
             level[name] = max(
                 (
-                    of(other, (*below, name)) + (once or how["condition"] != "service_started")
-                    for other, how in compose.dependencies(service.document).items()
+                    of(other, (*below, name)) + (name in once or how["condition"] != "service_started")
+                    for other, how in compose.dependencies(services[name].document).items()
                     if other in services and other not in below
                 ),
                 default=0,
@@ -62,8 +58,9 @@ def waves(services: dict[str, Service]) -> list[set[str]]:
         return level[name]
 
     found: dict[int, set[str]] = {}
+    workloads_here = names(services)
     for name, service in services.items():
-        if service.object_name in names(services):
+        if service.object_name in workloads_here:
             found.setdefault(of(name), set()).add(service.object_name)
     return [found[number] for number in sorted(found)]
 

@@ -14,7 +14,7 @@ VOLUMES, TMPFS = "/var/local/boulder/volumes", "/run/boulder"  # on the node: un
 def of(service: Service, document: dict, checkout: Path) -> tuple[list[dict], list[dict], list[dict]]:
     """Returns the pod's volumes, the container's mounts, and the init containers that prepare them."""
     given = [*(service.document.get("volumes") or [])]
-    given += [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in texts(service.document.get("tmpfs"))]
+    given += [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in service.document.get("tmpfs") or []]
     volumes, mounts, prepared = [], [], []
     for number, volume in enumerate(given, 1):
         name, target = f"volume-{number}", volume["target"].rstrip("/")
@@ -60,8 +60,3 @@ def inside(volume: dict, checkout: Path) -> bool:
 def anonymous(name: str, number: int) -> str:
     """What a volume without a name is called: the workload's, and which of the service's mounts it is."""
     return f"{name}-{number}"
-
-
-def texts(value: str | list[str] | None) -> list[str]:
-    """A key that takes one text or a list of them."""
-    return [value] if isinstance(value, str) else list(value or [])

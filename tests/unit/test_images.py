@@ -16,7 +16,7 @@ from boulder_k8s.manifests.compose import Service
 
 
 def service(name: str, image: str, build: bool = False) -> Service:
-    return Service(name, image, {}, build, {})
+    return Service(name, image, {}, build, {"image": image})
 
 
 SERVICES = {
