@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import yaml
 
-from ..host.files import load_yaml
+from ..host.files import load_yaml, write_whole
 from ..host.names import CHECKOUT_MOUNT, CONTAINERD_UNIT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.settings import Settings
 from ..manifests.checkout import Checkout
@@ -24,24 +23,44 @@ ALLOW_CGROUP_V1 = {
 
 
 def write(settings: Settings, checkout: Checkout, node_image: str, kept: Path | None, cgroup_v1: bool) -> Path:
-    """Writes the cluster's configuration, and beside it the files that it mounts; returns its file. Arguments: as `configuration`.
+    """Writes the cluster's configuration, and the files that its node mounts; returns its file. Arguments: as `configuration`.
 
     Raises Problem if the node image is not as kind's are.
     """
-    # Copies: a mount must not hold on to files of this project's, which git may want to replace.
-    shutil.copytree(settings.root / "k8s/cluster/static-pods", settings.state / "static-pods", dirs_exist_ok=True)
-    shutil.copy(settings.root / "k8s/cluster/containerd.conf", settings.state)
-    (settings.state / "cri-base.json").write_text(json.dumps(limits.base_specification(node_image)))
     path = settings.state / "kind.yaml"
-    document = configuration(settings, checkout, node_image, kept, cgroup_v1)
+    files = mounted(settings.root, json.dumps(limits.base_specification(node_image)))
+    document = configuration(settings, checkout, node_image, files, kept, cgroup_v1)
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
 
 
-def configuration(settings: Settings, checkout: Checkout, node_image: str, kept: Path | None, cgroup_v1: bool) -> dict:
+def mounted(root: Path, base_specification: str) -> Path:
+    """Writes the files which the node mounts; returns their directory, which is named by their content.
+
+    They are never changed and never removed. The mounts must not hold on to this project's own files, which git may want to
+    replace. And kind's `docker run` may come after the command that began it was killed: where the engine misses a file that it is
+    to mount, it makes a directory of root's (https://docs.docker.com/engine/storage/bind-mounts/#syntax).
+    """
+    own = root / "k8s/cluster"
+    content = {
+        path.relative_to(own).as_posix(): path.read_text()
+        for path in (*sorted((own / "static-pods").iterdir()), own / "containerd.conf")
+    } | {"cri-base.json": base_specification}
+    directory = root / ".state/mounts" / hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    for name, text in content.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_whole(path, text)
+    return directory
+
+
+def configuration(
+    settings: Settings, checkout: Checkout, node_image: str, files: Path, kept: Path | None, cgroup_v1: bool
+) -> dict:
     """Returns what kind makes the cluster from.
 
-    node_image: as the engine knows it. kept: the directory of the volume for the node's images. cgroup_v1: of the engine's host.
+    node_image: as the engine knows it. files: what `mounted` returned. kept: the directory of the volume for the node's images. cgroup_v1: of the engine's host.
     """
     directory = settings.root / "k8s/cluster"
     document = merged(load_yaml(directory / "kind.yaml"), load_yaml(directory / "node-tuning.yaml"))
@@ -52,17 +71,9 @@ def configuration(settings: Settings, checkout: Checkout, node_image: str, kept:
         "extraMounts": [
             {"hostPath": str(checkout.path), "containerPath": CHECKOUT_MOUNT},
             {"hostPath": str(settings.runs), "containerPath": RUNS_MOUNT},
-            {"hostPath": str(settings.state / "static-pods"), "containerPath": STATIC_PODS_MOUNT, "readOnly": True},
-            {
-                "hostPath": str(settings.state / "containerd.conf"),
-                "containerPath": CONTAINERD_UNIT_MOUNT,
-                "readOnly": True,
-            },
-            {
-                "hostPath": str(settings.state / "cri-base.json"),
-                "containerPath": limits.BASE_SPECIFICATION,
-                "readOnly": True,
-            },
+            {"hostPath": str(files / "static-pods"), "containerPath": STATIC_PODS_MOUNT, "readOnly": True},
+            {"hostPath": str(files / "containerd.conf"), "containerPath": CONTAINERD_UNIT_MOUNT, "readOnly": True},
+            {"hostPath": str(files / "cri-base.json"), "containerPath": limits.BASE_SPECIFICATION, "readOnly": True},
             *([{"hostPath": str(kept), "containerPath": volume.DIRECTORY}] if kept else []),
         ],
         "extraPortMappings": [

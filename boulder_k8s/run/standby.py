@@ -15,11 +15,13 @@ import json
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path, PurePosixPath
 
 from ..cluster.api import Api
 from ..cluster.errors import ApiError, Unanswered
 from ..cluster.kind import Cluster
+from ..cluster.watch import watching
 from ..host.files import own_directory
 from ..host.names import BOULDER, NAME
 from ..host.settings import Settings
@@ -28,7 +30,7 @@ from .directory import Run
 SWITCH = "BOULDER_K8S_STANDBY"
 STANDBY = "boulder-standby"
 DIGEST = "boulder-k8s/standby"  # annotation: the digest of what the pod was made from
-PATIENCE = 3.0  # seconds to wait for it: it was started before this run began
+PATIENCE = 10.0  # seconds to wait for it. It was started before this run began, so a new pod would be there later.
 
 
 def wanted(cluster: Cluster) -> bool:
@@ -84,7 +86,7 @@ def claim(api: Api, run: Run, wanted: str) -> str:
         return ""
     pod = json.loads((run.path / "pod.json").read_text())["metadata"]
     if pod["annotations"][DIGEST] == wanted and run.wait_for_file("waiting", seconds=PATIENCE):
-        uid = join(api, pod["name"], wanted)
+        uid = join(api, pod["name"], wanted) or join_later(api, pod["name"], wanted)
         go = run.path / "go"
         if uid:
             go.touch()
@@ -118,6 +120,20 @@ def join(api: Api, name: str, wanted: str) -> str:
         return found["metadata"]["uid"] if ours and not is_standby(found) else ""
     except ApiError:  # the pod is not there, not ours, or has ended
         return ""
+
+
+def join_later(api: Api, name: str, wanted: str) -> str:
+    """As `join`, for a pod whose node has not yet told the API server that it runs, which it does up to a second later.
+
+    Returns "" at once if the pod is in any other phase than Pending.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with watching(api, fields=f"metadata.name={name}") as watch:
+        while (left := deadline - time.monotonic()) > 0 and (pod := api.find("Pod", name)):
+            if pod["status"].get("phase") != "Pending":
+                return join(api, name, wanted) if pod["status"].get("phase") == "Running" else ""
+            watch.next(left)
+    return ""
 
 
 def escape(key: str) -> str:

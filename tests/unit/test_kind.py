@@ -87,6 +87,27 @@ def made(cluster: Cluster, checkout: Path) -> Cluster:
     return cluster
 
 
+def mounted(node: dict, target: str) -> Path:
+    """Returns what the node mounts at a path, read-only."""
+    (source,) = [
+        Path(mount["hostPath"])
+        for mount in node["extraMounts"]
+        if mount["containerPath"] == target and mount.get("readOnly")
+    ]
+    return source
+
+
+def test_an_interrupted_creation_that_goes_on_finds_what_it_mounts(cluster: Cluster, checkout: Path) -> None:
+    """kind's `docker run` may come after the next command removed the cluster; Docker would make directories of root's."""
+    cluster.ensure(Checkout(checkout), None)
+    node = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())["nodes"][0]
+    cluster.remove()
+    sources = [Path(mount["hostPath"]) for mount in node["extraMounts"] if mount.get("readOnly")]
+    assert len(sources) == 3 and all(source.exists() for source in sources)
+    cluster.ensure(Checkout(checkout), None)
+    assert yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())["nodes"][0] == node
+
+
 def test_a_cluster_that_another_version_made_is_told_apart(machine, cluster, checkout, settings, capsys) -> None:
     cluster.ensure(Checkout(checkout), None)
     cluster.ensure(Checkout(checkout), cluster.node())
@@ -107,15 +128,10 @@ def test_a_cluster_is_made_once(cluster: Cluster, checkout: Path, machine: Progr
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
     node = configuration["nodes"][0]
     assert node["extraMounts"][0] == {"hostPath": str(checkout), "containerPath": "/boulder"}
-    static_pods = {
-        "hostPath": str(cluster.settings.state / "static-pods"),
-        "containerPath": "/static-pods",
-        "readOnly": True,
-    }
-    assert static_pods in node["extraMounts"]
+    static_pods = mounted(node, "/static-pods")
     assert any("directory: /static-pods\n" in text for text in configuration["kubeadmConfigPatches"])
     patches = ROOT / "k8s/cluster/static-pods"
-    copies = {path.name: path.read_bytes() for path in (cluster.settings.state / "static-pods").iterdir()}
+    copies = {path.name: path.read_bytes() for path in static_pods.iterdir()}
     assert copies == {path.name: path.read_bytes() for path in patches.iterdir()}
     assert configuration["containerdConfigPatches"]
     assert node["image"] == "node:test"  # KIND_NODE_IMAGE, or the tag of a pinned image that came in an archive
@@ -145,11 +161,7 @@ def test_pods_get_the_limits_of_dockers_containers(cluster: Cluster, checkout: P
     """kind's own base specification, with the limits that it leaves out."""
     cluster.ensure(Checkout(checkout), None)
     node = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())["nodes"][0]
-    (path,) = [
-        Path(mount["hostPath"])
-        for mount in node["extraMounts"]
-        if mount["containerPath"] == "/etc/containerd/cri-base.json" and mount["readOnly"]
-    ]
+    path = mounted(node, "/etc/containerd/cri-base.json")
     assert json.loads(path.read_text()) == {
         "process": {
             "cwd": "/",
@@ -179,13 +191,8 @@ def test_a_node_image_that_is_none_of_kinds_is_named(cluster, checkout, machine,
 def test_containerd_gives_no_pod_a_score_below_that_of_dockers_containers(cluster: Cluster, checkout: Path) -> None:
     cluster.ensure(Checkout(checkout), None)
     configuration = yaml.safe_load((cluster.settings.state / "kind.yaml").read_text())
-    unit = {
-        "hostPath": str(cluster.settings.state / "containerd.conf"),
-        "containerPath": "/etc/systemd/system/containerd.service.d/boulder-k8s.conf",
-        "readOnly": True,
-    }
-    assert unit in configuration["nodes"][0]["extraMounts"]
-    assert "[Service]\nOOMScoreAdjust=0\n" in (cluster.settings.state / "containerd.conf").read_text()
+    unit = mounted(configuration["nodes"][0], "/etc/systemd/system/containerd.service.d/boulder-k8s.conf")
+    assert "[Service]\nOOMScoreAdjust=0\n" in unit.read_text()
     patches = [tomllib.loads(text)["plugins"] for text in configuration["containerdConfigPatches"]]
     assert {"io.containerd.grpc.v1.cri": {"restrict_oom_score_adj": True}} in patches
 
