@@ -6,8 +6,8 @@ import copy
 import errno
 import json
 import subprocess
-import threading
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
