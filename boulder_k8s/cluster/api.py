@@ -32,6 +32,7 @@ GROUPS = {
     "StatefulSet": "apps/v1",
     "Job": "batch/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
+    "ServiceCIDR": "networking.k8s.io/v1",
 }  # the API version of a kind; v1 for the others
 MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
 REQUEST = "boulder-k8s/request"  # annotation: which `create` made the object

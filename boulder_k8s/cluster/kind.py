@@ -18,7 +18,7 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, network, volume
+from . import configuration, images, volume
 from .api import Api
 from .kubectl import Kubectl
 from .node import check_ports, identity, mounts, published
@@ -174,14 +174,12 @@ class Cluster:
         )
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
-        """One attempt: `kind create cluster`, then Consul's names for CoreDNS. Raises process.Failed, ApiError."""
+        """One attempt: `kind create cluster`. Raises process.Failed."""
         self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
         path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={path}")
             self.api.forget()
-            texts = (self.settings.root / f"k8s/cluster/{name}.corefile" for name in ("consul", "search"))
-            network.follow_consul(self.system, *(text.read_text() for text in texts))
 
     def cannot(self, error: process.Failed) -> Problem:
         """Returns the Problem that shows kind's own words."""

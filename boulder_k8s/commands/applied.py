@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ..cluster import leftovers, rollout
+from ..cluster import leftovers, ranges, rollout
 from ..cluster.api import Api
 from ..host import state
 from ..host.names import BOULDER, WORKLOAD_KINDS
@@ -42,9 +42,10 @@ def ensure(api: Api, before: Before, objects: list[dict], waves: Sequence[set[st
     last.unlink(missing_ok=True)
     if waves:
         leftovers.remove(api, objects)
+        ranges.remove(api, objects)
     with step("applying the manifests"):
         later = set().union(*waves[1:])
-        api.apply([item for item in objects if not is_workload(item, later)])
+        ranges.apply(api, [item for item in objects if not is_workload(item, later)])
     for earlier, wave in pairwise(waves):
         if workloads := [item for item in objects if is_workload(item, wave)]:
             rollout.wait(api, sorted(earlier - {BOULDER}), timeout, "what others depend on")

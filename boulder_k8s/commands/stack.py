@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..cluster import images, network, rollout
+from ..cluster import images, rollout
 from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
 from ..host import docker, fitness, state, tools
@@ -27,7 +27,7 @@ from ..manifests.overlay import Rendered, RenderOptions
 from ..manifests.overrides import PUBLIC, Overrides
 from ..run.directory import Run
 from ..run.runner import Execution, Runner, keep_cluster_state
-from . import applied
+from . import applied, networks
 from .arguments import Options
 
 
@@ -71,6 +71,7 @@ class Stack:
     node_started: str = ""  # when, as Docker writes it
     image_ids: dict[str, str] | None = None
     known: list[dict] | None = None  # workloads and pods before this command changed anything; None: unknown
+    names_changed: bool = False  # whether CoreDNS starts anew, to ask somebody else
     stopped: bool = True  # whether `restore` must look for a Boulder to start again
 
     @classmethod
@@ -116,7 +117,8 @@ class Stack:
             if not node or not node["State"]["Running"]:
                 node = self.cluster.node()  # as it is now
             self.node_started = node["State"].get("StartedAt", "") if node else ""
-            self.once_a_start("route", lambda: network.refuse_dead_pods(self.settings))
+            system, once = self.cluster.system, self.once_a_start
+            self.names_changed = networks.prepare(once, self.settings, system, self.document)
             self.known = seen.result() if seen else None
         self.apply_overrides()
         run.record |= {"images": self.image_ids, "node": self.node_id, "overrides": self.overrides.described()}
@@ -131,10 +133,10 @@ class Stack:
         drift.check(self.document, rendered.objects, os.environ)
         waves = selection.waves(self.services)
         self.apply("applied", [item for item in rendered.objects if not is_boulder(item)], waves, timeout)
-        there = network.service_addresses(rendered.objects)
-        self.once_a_start("closed", lambda: network.refuse_closed_ports(self.settings, there), there)
+        networks.refuse_closed_ports(self.once_a_start, self.settings, rendered.objects, self.document)
         names = sorted(selection.names(self.services) - {BOULDER})
-        if rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known):
+        waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)
+        if waited or self.names_changed:
             # A cluster that has just started: CoreDNS may be the last.
             rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS")
         return rendered
@@ -197,6 +199,7 @@ class Stack:
                 secrets,
                 self.overrides,
                 self.document.get("volumes") or {},
+                self.document.get("networks") or {},
             ),
         )
 

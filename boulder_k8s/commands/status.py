@@ -16,12 +16,11 @@ from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
 from ..host.progress import overdue
 from ..host.settings import Settings, bracketed
 from ..manifests.checkout import Checkout
+from ..manifests.subnets import USUAL
 from ..manifests.workloads import WORKLOAD_KINDS
 from ..run import standby
 from ..run.directory import last_run
 from ..run.restarts import described
-
-ADDRESSES = "10.77.77.0/24"  # docker-compose.yml, networks.bouldernet
 
 
 @dataclass
@@ -169,9 +168,7 @@ def show(found: Status) -> None:
             f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else "")
         )
     if found.node_address:
-        console.print(
-            f"10.77.77.77 and the other addresses: sudo ip route replace {ADDRESSES} via {found.node_address}"
-        )
+        console.print(f"10.77.77.77 and the other addresses: sudo ip route replace {USUAL[0]} via {found.node_address}")
     if found.services:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("service", "ready", "restarts", "state", "address", "ports", "image"):

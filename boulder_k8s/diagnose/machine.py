@@ -13,11 +13,12 @@ from pathlib import Path
 from ..cluster.node import check_ports
 from ..host import docker, lab, tools
 from ..host.settings import Settings
+from ..manifests.subnets import USUAL, cluster_ranges
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
 FAR = "github.com"  # kind and Boulder come from there
-NETWORKS = ("10.77.0.0/16", "64.112.117.0/24")
+NETWORKS = (str(cluster_ranges()[0]), *USUAL[1:])  # the Services' range holds the first of the usual ones
 
 
 @dataclass

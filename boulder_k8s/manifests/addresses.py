@@ -54,29 +54,22 @@ def configuration(checkout: Path) -> list[str]:
     return found
 
 
-def objects(service: Service, document: dict, checkout: Path, labels: dict[str, str]) -> list[dict]:
-    """A Service for each name and fixed address; for `network_mode: none` a NetworkPolicy that lets nothing through.
+def headless(name: str) -> dict:
+    """The spec of a Service that leads to the pod itself, where every port is as the program has it."""
+    return {"clusterIP": "None", "selector": {NAME: name}, "publishNotReadyAddresses": True}
 
-    Without a fixed address the name leads to the pod itself, where every port is as the program has it, as under Compose.
-    """
-    name, selector = service.object_name, {NAME: service.object_name}
-    if service.document.get("network_mode") == "none":
-        spec: dict = {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress", "Egress"]}
-        return [described("networking.k8s.io/v1", "NetworkPolicy", name, labels, spec)]
-    numbers = fixed_addresses(service)
-    asked = [{"name": f"port-{port}", "port": port} for port in ports(service, document, checkout)] if numbers else []
-    found = []
-    for number, address in enumerate(numbers or ["None"]):
-        spec = {"clusterIP": address, "selector": selector, "publishNotReadyAddresses": True}
-        if numbers:
-            spec["ports"] = asked
-        found.append(described("v1", "Service", f"{name}-{number + 1}" if number else name, labels, spec))
-    for alias in aliases(service):
-        spec = {"type": "ExternalName", "externalName": f"{name}.{NAMESPACE}.svc.cluster.local", "selector": selector}
-        if not numbers:
-            spec = {"clusterIP": "None", "selector": selector, "publishNotReadyAddresses": True}
-        found.append(described("v1", "Service", alias, labels, spec))
-    return found
+
+def alias(name: str, main: dict) -> dict:
+    """The spec of a Service for a further name of a service. main: that of the Service with its own name."""
+    if main["clusterIP"] == "None":
+        return headless(name)
+    host = f"{name}.{NAMESPACE}.svc.cluster.local"
+    return {"type": "ExternalName", "externalName": host, "selector": {NAME: name}}
+
+
+def closed(name: str) -> dict:
+    """The spec of a NetworkPolicy that lets nothing through, for `network_mode: none`."""
+    return {"podSelector": {"matchLabels": {NAME: name}}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def described(version: str, kind: str, name: str, labels: dict[str, str], spec: dict) -> dict:

@@ -199,10 +199,12 @@ def one_shots(services: Iterable[dict]) -> set[str]:
 
 
 def source(
-    checkout: Path, config_next: bool, service: str, key: str, environ: Mapping[str, str] = os.environ
-) -> tuple[str, str]:
+    checkout: Path, config_next: bool, service: str, key: str, environ: Mapping[str, str] = os.environ,
+    section: str = "services",
+) -> tuple[str, str]:  # fmt: skip
     """Returns the file that gives a service a key such as `image`, the last one that does, and what is written there, such as
-    redis:${TAG}. It is docker-compose.yml if no file that we find does.
+    redis:${TAG}. It is docker-compose.yml if no file that we find does. section: "networks" for a network in place of a service; key: "" for
+    all of it.
     """
     names = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
     names += [name.replace("compose.", "compose.override.") for name in names]
@@ -213,10 +215,10 @@ def source(
     found = ("docker-compose.yml", "")
     for name in names:
         try:
-            described = ((load_yaml(checkout / name) or {}).get("services") or {}).get(service) or {}
+            described = ((load_yaml(checkout / name) or {}).get(section) or {}).get(service) or {}
         except (OSError, yaml.YAMLError):
             continue  # Compose has read them already: one that is missing is not asked for
-        if written := described.get(key):
+        if written := described.get(key) if key else described:
             found = (name, written)
     return found
 

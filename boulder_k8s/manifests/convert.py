@@ -15,11 +15,10 @@ from pathlib import Path
 
 from ..host import durations
 from ..host.names import NAME, PART_OF, TEMPLATE
-from . import addresses, compose, volumes
+from . import addresses, compose, interfaces, volumes
 from .compose import Service
 from .patches import PRIORITY, host_aliases
 
-BOULDERNET = "10.77.77."
 # Docker's default: a program that is not root may bind port 80.
 UNPRIVILEGED = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
 
@@ -70,15 +69,11 @@ def refused(service: Service, place: Place) -> list[tuple[str, str]]:
     fixed = addresses.fixed_addresses(service)
     if fixed and not addresses.ports(service, place.document, place.checkout):
         found.append(("networks", f"say with `expose` which ports others ask for at {', '.join(fixed)}"))
-    if others := [address for address in fixed if not address.startswith(BOULDERNET)]:
-        found.append(
-            ("networks", f"use an address of {BOULDERNET}0/24, which the cluster has, for {', '.join(others)}")
-        )
     return found
 
 
-def objects(service: Service, place: Place) -> list[dict]:
-    """Returns the objects: a Deployment, or a Job if it runs to its end; Services for its names; a NetworkPolicy if it has no network."""
+def workload(service: Service, place: Place) -> dict:
+    """Returns the workload: a Deployment, or a Job if it runs to its end. reach.py makes what leads to it."""
     labels = {NAME: service.object_name, **dict([PART_OF.split("=")])}
     template = {
         "metadata": {"labels": labels, "annotations": {"boulder-k8s/image-id": place.image_ids.get(service.image, "")}},
@@ -86,25 +81,21 @@ def objects(service: Service, place: Place) -> list[dict]:
     }
     if service.name in compose.one_shots(place.document["services"].values()):
         template["spec"]["restartPolicy"] = "Never"
-        workload = addresses.described(
-            "batch/v1", "Job", service.object_name, labels, {"backoffLimit": 0, "template": template}
-        )
+        spec: dict = {"backoffLimit": 0, "template": template}
+        found = addresses.described("batch/v1", "Job", service.object_name, labels, spec)
         digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
-        workload["metadata"]["annotations"] = {TEMPLATE: digest}
-    else:
-        selector = {"matchLabels": {NAME: service.object_name}}
-        spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
-        workload = addresses.described("apps/v1", "Deployment", service.object_name, labels, spec)
-    return [workload, *addresses.objects(service, place.document, place.checkout, labels)]
+        found["metadata"]["annotations"] = {TEMPLATE: digest}
+        return found
+    selector = {"matchLabels": {NAME: service.object_name}}
+    spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": selector, "template": template}
+    return addresses.described("apps/v1", "Deployment", service.object_name, labels, spec)
 
 
 def pod(service: Service, place: Place) -> dict:
     """The pod's description."""
     given = service.document
     storage, mounts, prepared = volumes.of(service, place.document, place.checkout)
-    # What a program binds must be local, as its address is under Compose.
-    own = [["ip", "address", "replace", f"{fixed}/32", "dev", "lo"] for fixed in addresses.fixed_addresses(service)]
-    first = [volumes.init("address", command, ["NET_ADMIN"]) for command in own]
+    first = [interfaces.maker(address) for address in addresses.fixed_addresses(service)]
     described = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

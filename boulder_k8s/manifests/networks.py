@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from ..host.names import BOULDER, NAME
+from . import subnets
 from .compose import extra_hosts
 from .differences import ABSENT, Fact
+from .interfaces import made
 from .objects import Manifests
 
 
@@ -32,44 +33,40 @@ def networks(service: dict, name: str, rendered: Manifests, document: dict) -> I
         )
         yield "network_mode", (service["network_mode"], "none" if isolated else ABSENT)
         return
+    own = {item["spec"].get("clusterIP", ABSENT) for item in rendered.reaching(name).values()}
+    main = rendered.services.get(name, {}).get("spec", {}).get("clusterIP", ABSENT)
+    local = made(rendered.pod(name).get("initContainers", []))
+    on = {item.name: item for item in subnets.of(document) if item.name in (service.get("networks") or {})}
+    names = set()
     for network, given in (service.get("networks") or {}).items():
-        given = given or {}
-        configured = (document["networks"].get(network, {}).get("ipam") or {}).get("config") or [{}]
-        subnet = configured[0].get("subnet", ABSENT)
+        given, found = given or {}, on[network]
         address = given.get("ipv4_address")
-        clusters = rendered.services.get(name, {}).get("spec", {}).get("clusterIP", ABSENT)
-        if network == "bouldernet":
-            yield (
-                "address",
-                (
-                    address or configured[0].get("ip_range", ABSENT),
-                    clusters if address else within(clusters, configured[0].get("ip_range")),
-                ),
-            )
-            for alias in given.get("aliases") or []:
-                selector = rendered.services.get(alias, {}).get("spec", {}).get("selector", {})
-                yield f"alias {alias}", ("present", "present" if name in selector.values() else ABSENT)
+        if found.is_boulders and found.subnet:
+            expected = f"{subnets.own_address(document, found)}/{found.subnet.partition('/')[2]}"
+            yield f"address in {network}", (expected, expected if expected in local else ABSENT)
         elif address:
-            prefix = subnet.partition("/")[2]
-            yield (
-                f"address in {network}",
-                (
-                    f"{address}/{prefix}",
-                    f"{address}/{prefix}" if f"{address}/{prefix}" in rendered.scripts(name) else ABSENT,
-                ),
-            )
+            # Boulder's programs bind its address, so it is local too.
+            there = address in own and (name != BOULDER or address in local)
+            yield f"address in {network}", (address, address if there else ", ".join(sorted(own)) or ABSENT)
         else:
-            reached = name in rendered.services and name != BOULDER
-            yield f"network {network}", ("present", "present" if reached else ABSENT)
+            subnetted = [item for item in on.values() if item.subnet and main not in (ABSENT, "None")]
+            reached = main != ABSENT and (not subnetted or any(item.holds(main) for item in subnetted))
+            yield f"network {network}", ("present", "present" if reached else main)
+        if "ipv6_address" in given:
+            yield f"address in {network}, IPv6", (given["ipv6_address"], ABSENT)
+        names |= set(given.get("aliases") or ())
+    for alias in sorted(names - {name}):
+        yield f"alias {alias}", ("present", "present" if alias in rendered.reaching(name) else ABSENT)
+    others = {alias for alias in rendered.reaching(name) if not alias.startswith(f"{name}-")} - {name}
+    for alias in sorted(others - names - {service.get("container_name")}):
+        yield f"alias {alias}", (ABSENT, "present")
 
 
-def within(address: str, network: str | None) -> str:
-    """The network if the address lies in it: Compose gives any of its addresses. "None": the pod's own address, whatever it is."""
-    if address == "None":
-        return network or ABSENT
-    if network and address != ABSENT and ipaddress.ip_address(address) in ipaddress.ip_network(network):
-        return network
-    return address
+def nameservers(name: str, rendered: Manifests, document: dict) -> list[str]:
+    """Whom CoreDNS is told to ask (cluster/network.py): Boulder's `dns`, but for those of the checkout's networks that nobody has."""
+    asked = subnets.nameservers(document) if name == BOULDER else []
+    there = {item["spec"].get("clusterIP") for item in rendered.services.values()}
+    return [item for item in asked if item in there or not any(net.holds(item) for net in subnets.of(document))]
 
 
 def hosts(service: dict, pod: dict) -> Iterator[Fact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..host.names import WORKLOAD_KINDS
+from ..host.names import NAME, WORKLOAD_KINDS
 
 
 class Manifests:
@@ -22,7 +22,8 @@ class Manifests:
         """Returns the container that is named like its workload."""
         return next(item for item in self.pod(name)["containers"] if item["name"] == name)
 
-    def scripts(self, name: str) -> str:
-        """The text of the ConfigMaps that a pod's init containers mount: what makes its addresses."""
-        names = {volume["configMap"]["name"] for volume in self.pod(name).get("volumes", []) if "configMap" in volume}
-        return "\n".join(text for item in names for text in self.config_maps.get(item, {}).get("data", {}).values())
+    def reaching(self, name: str) -> dict[str, dict]:
+        """Returns the Services of a workload, by their names."""
+        return {
+            other: item for other, item in self.services.items() if name == item["spec"].get("selector", {}).get(NAME)
+        }

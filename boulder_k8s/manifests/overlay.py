@@ -21,7 +21,7 @@ from ..host.errors import Problem
 from ..host.files import Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
-from . import convert, patches
+from . import convert, patches, reach
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
@@ -34,7 +34,7 @@ from .workloads import init_image, workloads
 class RenderOptions:
     """What is rendered, from what, and where.
 
-    checkout: its files fill the ConfigMaps and Secrets. services: of its Compose file, with the overrides applied. volumes: its named volumes.
+    checkout: its files fill the ConfigMaps and Secrets. services: of its Compose file, with the overrides applied. volumes, networks: that it names.
     config_next: test/config-next (tn.sh) in place of test/config. image_ids: the engine's id of each image; an image rebuilt under
     its old tag rolls its pods through it. kubectl: the executable. directory: where the run overlay is written, made anew; what
     kubectl answered is kept beside it. secrets: False if generate.sh has not run yet. overrides: what the user changes of Boulder.
@@ -49,6 +49,7 @@ class RenderOptions:
     secrets: bool = True
     overrides: Overrides = Overrides()
     volumes: Mapping[str, dict] = field(default_factory=dict)
+    networks: Mapping[str, dict] = field(default_factory=dict)
 
     @property
     def place(self) -> convert.Place:
@@ -56,6 +57,7 @@ class RenderOptions:
         document = {
             "services": {name: service.document for name, service in self.services.items()},
             "volumes": self.volumes,
+            "networks": self.networks,
         }
         return convert.Place(document, self.checkout.path, self.config_next, self.image_ids)
 
@@ -97,14 +99,15 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
         (port.container for port in settings.ports),
         options.overrides.relay_target,
     )
-    documents = all_patches(settings.root / "k8s/base", options, boulder)
+    reached, objects = reach.of(settings.root / "k8s/base", services, options.place)
+    documents = all_patches(settings.root / "k8s/base", options, boulder) | reached
+    objects += [convert.workload(service, options.place) for service in converted(services)]
     for name, document in documents.items():
         write_yaml(directory / f"{name}-patch.yaml", document)
     more = []
-    for service in converted(services):
-        for number, item in enumerate(convert.objects(service, options.place), 1):
-            more.append(f"{service.object_name}-{number}.yaml")
-            write_yaml(directory / more[-1], item)
+    for item in objects:
+        more.append(f"{item['metadata']['name']}-{item['kind']}.yaml")
+        write_yaml(directory / more[-1], item)
     # The real path: kustomize resolves links in its own working directory, and not in this one.
     ours = os.path.relpath(settings.root / "k8s", directory.resolve())
     write_yaml(
@@ -112,7 +115,6 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "namespace": NAMESPACE,
             "resources": [f"{ours}/overlays/{options.overlay}", *more],
             "components": [f"{ours}/components/acme-client"] if boulder.relay_target else [],
             "configMapGenerator": [replacement(directory, name, files) for name, files in config_maps.items()],
@@ -146,7 +148,7 @@ def replacement(directory: Path, name: str, files: dict[str, Path]) -> dict:
 
     kustomize keeps the declaration's labels and annotations, and writes the new hash into every reference.
     """
-    return {"name": name, "behavior": "replace", "files": stage(directory, name, files)}
+    return {"name": name, "namespace": NAMESPACE, "behavior": "replace", "files": stage(directory, name, files)}
 
 
 def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:

@@ -13,6 +13,7 @@ from .compose import Service
 from .staging import BOULDER_CONFIG
 from .workloads import Workload
 
+REACHED = ("Service", "NetworkPolicy")  # kinds of objects that reach.py decides
 # The kubelet asks for the oom_score_adj -997 for pods of this class, and the node's containerd makes 0 of it, as Docker gives a
 # container (k8s/cluster/node-tuning.yaml). Without a class a pod gets 1000, or with requests 3 to 999; requests change its cgroups.
 # https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior
@@ -60,7 +61,9 @@ def add_boulder(patch: dict, service: Service, boulder: BoulderPod) -> None:
     pod = patch["spec"]["template"]["spec"]
     config_map = {"name": BOULDER_CONFIG, "items": boulder.items}
     pod["volumes"] = [{"name": "config", "projected": {"sources": [{"configMap": config_map}]}}]
-    pod["hostAliases"] = host_aliases(service)
+    # In place of those of k8s/base: the same name may have another address now. None takes the field out.
+    found = host_aliases(service)
+    pod["hostAliases"] = [{"$patch": "replace"}, *found] if found else None
     pod["containers"][0]["ports"] = [
         {"containerPort": port, "hostPort": port, "protocol": "TCP"} for port in sorted(set(boulder.ports))
     ]
@@ -79,9 +82,19 @@ def host_aliases(service: Service) -> list[dict]:
 
 
 def without_workload(base: Path, name: str) -> list[dict]:
-    """Returns patches that take every object of a workload's directory in k8s/base out again."""
+    """Returns patches that take every object of a workload's directory in k8s/base out again, but for those of REACHED."""
     objects = [load_yaml(path) for path in sorted((base / name).glob("*-*.yaml"))]
-    return [deletion(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in objects]
+    return [
+        deletion(item["apiVersion"], item["kind"], item["metadata"]["name"])
+        for item in objects
+        if item["kind"] not in REACHED
+    ]
+
+
+def change(version: str, kind: str, name: str, spec: dict, labels: dict[str, str] | None = None) -> dict:
+    """Returns the patch that changes one object's spec, and its labels."""
+    metadata = {"name": name, "namespace": NAMESPACE, **({"labels": labels} if labels else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def deletion(version: str, kind: str, name: str) -> dict:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from ..host.errors import Problem
 from ..host.names import BOULDER
-from . import compose, convert
+from . import compose, convert, subnets
 from .compose import Service
 from .workloads import WITHOUT_WORKLOAD, Workload, workloads
 
 
 def check_services(services: dict[str, Service], place: convert.Place) -> None:
     """Raises Problem if the checkout's Compose file has no Boulder, or a service that can neither be found in k8s/base nor be
-    converted.
+    converted, or a network that cannot be followed.
     """
     if not any(service.object_name == BOULDER for service in services.values()):
         raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
+    subnets.check(place.document, place.checkout, place.config_next)
     for service in converted(services):
         if refused := convert.refused(service, place):
             file, _ = compose.source(place.checkout, place.config_next, service.name, refused[0][0])

@@ -98,6 +98,7 @@ def static_part(
             config_next,
             secrets=not staging.needs_generate(checkout),
             volumes=document.get("volumes") or {},
+            networks=document.get("networks") or {},
         ),
     )
     found = compare.compare(document, rendered.objects)

@@ -37,6 +37,7 @@ def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             ROOT / ".state" / "static-test" / request.param,
             config_next,
             secrets=False,
+            networks=document["networks"],
         ),
     )
     return document, rendered.objects
@@ -98,7 +99,7 @@ PLANTED_IN_COMPOSE: list[tuple[Callable[[dict], object], str, str]] = [
     (
         lambda d: services(d, "bredis_1")["networks"]["bouldernet"].update(ipv4_address="10.77.77.6"),
         "bredis_1",
-        "address",
+        "address in bouldernet",
     ),
     (
         lambda d: services(d, "boulder")["networks"]["publicnet"].update(ipv4_address="64.112.117.123"),
@@ -192,7 +193,12 @@ def test_extra_hosts_tags_and_environment_are_followed(side: Side, tmp_path: Pat
     rendered = overlay.render(
         SETTINGS,
         RenderOptions(
-            Checkout(path), compose.services(document), KUBECTL, ROOT / ".state/static-test/o", secrets=False
+            Checkout(path),
+            compose.services(document),
+            KUBECTL,
+            ROOT / ".state/static-test/o",
+            secrets=False,
+            networks=document["networks"],
         ),
     )
     found = [item for item in unlisted(document, rendered.objects) if not item[1].startswith("port ")]

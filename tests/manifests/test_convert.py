@@ -45,7 +45,13 @@ def render(checkout: Checkout, tmp_path: Path) -> Rendering:
         document = compose.document(checkout.path, False)
         services = compose.services(document)
         options = RenderOptions(
-            checkout, services, KUBECTL, tmp_path / "overlay", secrets=False, volumes=document.get("volumes") or {}
+            checkout,
+            services,
+            KUBECTL,
+            tmp_path / "overlay",
+            secrets=False,
+            volumes=document.get("volumes") or {},
+            networks=document["networks"],
         )
         found = overlay.render(SETTINGS, options)
         for item in found.objects:

@@ -15,7 +15,7 @@ from support import volumes
 from support.api_server import ApiServer
 from support.programs import Programs
 
-from boulder_k8s.cluster import network, volume
+from boulder_k8s.cluster import images, volume
 from boulder_k8s.cluster.kind import Cluster
 from boulder_k8s.cluster.node import check_ports
 from boulder_k8s.host import state
@@ -208,19 +208,6 @@ def test_on_cgroup_v1_the_kubelet_is_told_not_to_fail(cluster: Cluster, checkout
     ]
 
 
-def test_the_stub_zone_is_added_to_the_corefile_that_is_there_and_only_once(made: Cluster, server: ApiServer) -> None:
-    corefile = server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"]
-    consul, search = ((ROOT / f"k8s/cluster/{name}.corefile").read_text() for name in ("consul", "search"))
-    services = "    kubernetes cluster.local {\n    }\n"
-    assert corefile == ".:53 {\n" + search + services + "    forward . 10.77.77.10 {\n    }\n}\n" + consul
-    network.follow_consul(made.system, "consul:53 {\n}\n", search)
-    assert server.find("ConfigMap", "coredns", "kube-system")["data"]["Corefile"] == corefile
-    coredns = server.find("Deployment", "coredns", "kube-system")["spec"]
-    container = coredns["template"]["spec"]["containers"][0]
-    assert (coredns["replicas"], container["readinessProbe"]) == (1, {"periodSeconds": 1})
-    assert container["image"] == "coredns"  # the rest is kubeadm's
-
-
 def test_a_stopped_node_is_started(made: Cluster, checkout: Path, machine: Programs, settings: Settings) -> None:
     describe(machine, "node", settings, checkout, State={"Running": False})
     assert made.ensure(Checkout(checkout), made.node()) == "node-1"
@@ -254,7 +241,7 @@ def test_an_interrupted_creation_leaves_a_cluster_that_counts_as_half_made(
     def interrupt(*_: object) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(network, "follow_consul", interrupt)
+    monkeypatch.setattr(images, "note_loaded", interrupt)
     with pytest.raises(Interrupted):
         cluster.ensure(Checkout(checkout), cluster.node())
     assert cluster.node() and cluster.record() == {}

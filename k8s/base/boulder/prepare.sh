@@ -2,27 +2,30 @@
 # Runs in the Boulder pod before Boulder: the addresses that its programs bind, and its configuration.
 set -eu
 
-# Compose's bouldernet address. Other pods reach it through the Service of the same address.
-ip address replace 10.77.77.77/32 dev lo
-
-# Compose's two public networks, as bridges without ports: their own address is local, every other address in them goes
-# unanswered, as Boulder's VA tests need of 64.112.117.254. On `lo` it would answer; without the /25 it would be routed.
-bridge() { # bridge NAME ADDRESS
-  ip link show "$1" >/dev/null 2>&1 || ip link add "$1" type bridge
-  ip address replace "$2" dev "$1"
-  ip link set "$1" up
-}
-bridge publicnet 64.112.117.122/25
-bridge publicnet2 64.112.117.134/25
-
-# The host has an address in each of them; the node hands on what comes for it (cluster/network.py).
-ip -4 route | while read -r what via gateway _; do
-  [ "$what $via" = "default via" ] || continue
-  for host in 64.112.117.1 64.112.117.129; do ip route replace "$host/32" via "$gateway"; done
+# local=ADDRESS: on a network that Boulder shares with services. Other pods reach it through the Service of that address.
+# bridge=NAME:ADDRESS/PREFIX: a network that Boulder is alone on, as a bridge without ports: its own address is local, every
+# other address in it goes unanswered, as Boulder's VA tests need of 64.112.117.254. On `lo` it would answer; without the
+# prefix it would be routed.
+# host=ADDRESS: the host's in such a network; the node hands on what comes for it (cluster/network.py).
+gateway=$(ip -4 route | while read -r what via address _; do
+  if [ "$what $via" = "default via" ]; then echo "$address" && break; fi
+done)
+for argument; do
+  value=${argument#*=}
+  case $argument in
+    local=*) ip address replace "$value/32" dev lo ;;
+    bridge=*)
+      name=${value%%:*}
+      ip link show "$name" >/dev/null 2>&1 || ip link add "$name" type bridge
+      ip address replace "${value#*:}" dev "$name"
+      ip link set "$name" up
+      ;;
+    host=*) [ -z "$gateway" ] || ip route replace "$value/32" via "$gateway" ;;
+  esac
 done
 
 # Where names resolve to when the ACME client has an address that Boulder refuses (k8s/components/acme-client).
-[ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/25" dev publicnet
+[ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/32" dev lo
 
 # writeback.py brings what is written to the copy into the checkout.
 # A ConfigMap volume is a tree of symbolic links into its `..data`; git and Boulder must see plain files, and these alone.
