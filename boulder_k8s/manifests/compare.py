@@ -17,7 +17,7 @@ from .workloads import WITHOUT_WORKLOAD, workloads
 PART = "static"
 # Keys of a service that the comparison below looks at; `build`: Compose itself builds; `profiles`: which commands start it.
 KNOWN = {"build", "profiles", "image", "entrypoint", "command", "environment", "volumes", "networks", "network_mode"}
-KNOWN |= {"ports", "healthcheck", "depends_on", "extra_hosts", "dns", "user", "working_dir"}
+KNOWN |= {"ports", "healthcheck", "depends_on", "extra_hosts", "dns", "user", "working_dir", "expose"}
 PROBES = ("startupProbe", "readinessProbe")
 
 
