@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from support.api_server import ApiServer
 
-from boulder_k8s.cluster import rollout
+from boulder_k8s.cluster import network, rollout
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.errors import Rejected
-from boulder_k8s.commands import deployment
+from boulder_k8s.commands import deployment, networks
 from boulder_k8s.commands.run import give_back
 from boulder_k8s.commands.stack import Stack, explained
 from boulder_k8s.host import state
@@ -95,6 +95,36 @@ def test_what_holds_for_a_start_of_the_node_is_asked_once_for_each(stack: Stack)
     stack.node_started = "evening"
     stack.once_a_start("engine", ask)
     assert len(asked) == 2
+
+
+def test_the_nodes_network_is_asked_for_again_only_when_the_checkouts_networks_change(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name, answer in (("refuse_dead_pods", "pods"), ("follow_dns", True), ("refuse_closed_ports", [])):
+        monkeypatch.setattr(network, name, lambda *_, name=name, answer=answer: asked.append(name) or answer)
+    subnet = {"ipam": {"config": [{"subnet": "10.77.77.0/24"}]}}
+    document = {
+        "services": {"boulder": {"dns": ["10.77.77.10"], "networks": {"x": None}}, "bnew": {"networks": {"x": None}}},
+        "networks": {"x": subnet},
+    }
+
+    def asks(document: dict) -> tuple[list[str], bool]:
+        asked.clear()
+        changed = networks.prepare(stack.once_a_start, stack.settings, stack.cluster.api, document)
+        networks.refuse_closed_ports(stack.once_a_start, stack.settings, [], document)
+        return [*asked], changed
+
+    assert asks(document) == (["refuse_dead_pods", "follow_dns", "refuse_closed_ports"], True)
+    assert asks(document) == ([], False)
+    document["services"]["boulder"]["dns"] = []
+    assert asks(document) == (["follow_dns"], True)
+    assert asks(document) == ([], False)
+    subnet["ipam"]["config"][0]["gateway"] = "10.77.77.254"
+    assert asks(document) == (["refuse_closed_ports"], False)
+    del document["services"]["bnew"]  # Boulder's alone now
+    assert asks(document) == (["refuse_closed_ports"], False)
+    assert asks(document) == ([], False)
 
 
 def test_an_api_server_that_does_not_answer_is_no_knowledge(stack: Stack, server: ApiServer) -> None:
