@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..host.errors import Problem
+from ..host.names import SETUP
 from ..host.progress import note
 from . import compare, differences
 from .differences import Difference
+from .harness import Harness
 
 VARIABLE = "BOULDER_K8S_DRIFT"  # "note": prints a note in place of refusing
 # Without these a service does not start, or Boulder does not find it. Aspects of compare.py, by their first word.
@@ -46,6 +48,26 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
             f"docker-compose.yml is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",
             f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
             "\n".join(described(item) for item in refused),
+        )
+
+
+def check_script(script: Harness, document: dict, environ: Mapping[str, str]) -> None:
+    """Prints what we do not follow of t.sh or tn.sh. Raises Problem if the script does something that tests depend on and we cannot do.
+
+    document: the Compose file as compose.document gives it.
+    """
+    refused = [*script.refused]
+    for step in script.before[:1]:
+        if step.where and not {SETUP, step.service} & {*document["services"]}:
+            refused.append(f"{step.where} runs the service {step.service}, which the Compose file does not have")
+    go_on = environ.get(VARIABLE) == "note"
+    for text in [*script.notes, *(refused if go_on else ())]:
+        note(text)
+    if refused and not go_on:
+        raise Problem(
+            f"{refused[0]}; that has no counterpart here.",
+            f"Run ./{script.script} itself for this checkout; {VARIABLE}=note goes on without it.",
+            "\n".join(refused[1:]),
         )
 
 
