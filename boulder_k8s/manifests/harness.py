@@ -137,9 +137,10 @@ def of_text(script: str, text: str) -> Harness:
         otherwise = usual(script)
         if not unclear:
             notes.append(f'{script} has no `docker compose run` with "$@"; {INSTEAD}')
-        return replace(otherwise, before=tuple(steps) or otherwise.before, notes=tuple(notes))
+        others = tuple(step for step in steps if step.service != BOULDER)
+        return replace(otherwise, before=others or otherwise.before, notes=tuple(notes))
     before = tuple(steps[: steps.index(tests)])
-    if unclear and not before:
+    if not before and any(number < int(tests.where.rpartition(":")[2]) for number in unclear):
         before = usual(script).before
     notes += [f"{step.where} is not followed: it comes after the tests" for step in steps[steps.index(tests) + 1 :]]
     names = {entry.partition("=")[0] for entry in tests.values("env")}
@@ -150,6 +151,7 @@ def of_text(script: str, text: str) -> Harness:
     refused = tests.unlike() + [text for step in before for text in step.unlike(but="no-deps")]
     if tests.service != BOULDER:
         refused.append(f"{tests.where} runs the tests in the service {tests.service}")
+    refused += [f"{step.where} runs {BOULDER} before the tests" for step in before[:1] if step.service == BOULDER]
     refused += [f"{step.where} runs {step.service}, a second service before the tests" for step in before[1:]]
     return Harness(script, tests, before, exported, tuple(notes), tuple(refused))
 
@@ -161,9 +163,8 @@ def with_setup(document: dict, script: Harness, environ: Mapping[str, str]) -> d
     """
     services = dict(document["services"])
     for step in script.before[:1]:
-        if step.service not in services or any(
-            step.service in (one.get("depends_on") or ()) for one in services.values()
-        ):
+        depended = any(step.service in (one.get("depends_on") or ()) for one in services.values())
+        if step.service not in services or step.service == BOULDER or depended:
             continue
         service = services.pop(step.service)
         given = dict(entry.partition("=")[::2] for entry in step.values("env") if "=" in entry)

@@ -147,6 +147,20 @@ def test_services_that_cannot_be_run(text: str, said: str) -> None:
         drift.check_script(harness.of_text(T, text), {"services": {"boulder": {}}}, {})
 
 
+def test_boulders_own_container_is_never_taken_for_bsetup() -> None:
+    alone = harness.of_text(T, "docker compose run boulder ./test.sh --unit\n")
+    assert [step.service for step in alone.before] == ["bsetup"]
+    assert "no `docker compose run` with" in alone.notes[0]
+    first = harness.of_text(T, f"docker compose run --rm boulder make\n{RUN}\nif x; then docker compose stop; fi\n")
+    assert first.refused == ("t.sh:1 runs boulder before the tests",)
+    assert set(harness.with_setup({"services": {"boulder": {}}}, first, {})["services"]) == {"boulder"}
+
+
+def test_a_line_after_the_tests_is_no_reason_for_bsetup() -> None:
+    found = harness.of_text(T, f"{RUN}\nif x; then docker compose stop; fi\n")
+    assert (found.before, len(found.notes)) == ((), 1)
+
+
 def test_what_is_left_out_is_said_and_what_changes_nothing_is_not() -> None:
     text = f"docker compose pull\ndocker compose build\ndocker compose up --detach bx\n{RUN}\ndocker compose down\n"
     assert [note.partition(" is")[0] for note in harness.of_text(T, text).notes] == ["t.sh:3", "t.sh:5"]
