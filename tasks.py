@@ -159,7 +159,7 @@ def status(_: Context, json: bool = False) -> None:
 
 @task(help={"json": JSON})
 def doctor(_: Context, json: bool = False) -> None:
-    """Look at everything that this machine must have, and say what to do.
+    """Look at all that this machine must have, and say what to do.
 
     Changes nothing. Ends with 1 when something fails.
     """
@@ -219,9 +219,9 @@ def parity(
 
 @task(help=REVISIONS)
 def revisions(_: Context, since: str = "", limit: str = "0", json: bool = False) -> None:
-    """Render every revision of the checkout's history that changes what the manifests depend on.
+    """Render the revisions of the checkout's history, and compare.
 
-    Needs no cluster and no images. Ends with 1 if one is refused or has static differences that are not listed (docs/parity.md).
+    Each one that changes what the manifests depend on, with its Compose file. Needs no cluster and no images. Ends with 1 if one is refused or has static differences that are not listed (docs/parity.md).
     """
 
     def action(settings: Settings, signals: Signals) -> int:
