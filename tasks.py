@@ -21,12 +21,12 @@ from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.commands.flags import CLIENTS, JSON, NEXT, SERVICE, TIMEOUT
+from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, REVISIONS, SERVICE, TIMEOUT
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 from boulder_k8s.manifests.overrides import Overrides
 
-for verb in ("down", "exec", "images", "logs", "render", "run", "status", "test", "up"):
+for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
@@ -98,16 +98,7 @@ def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> N
     sys.exit(guarded(action))
 
 
-@task(
-    help={
-        "services": "as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
-        "follow": "go on until Ctrl-C, whatever restarts or appears",
-        "timestamps": "with the time of each line",
-        "tail": "begin with that many lines of each container, or all",
-        "since": "begin there: 10m, 1h30m, or 2026-01-31T12:00:00",
-        "previous": "of the containers' runs before their last restart",
-    }
-)
+@task(help=LOGS)
 def logs(
     _: Context,
     services: str = "",
@@ -168,7 +159,7 @@ def status(_: Context, json: bool = False) -> None:
 
 @task(help={"json": JSON})
 def doctor(_: Context, json: bool = False) -> None:
-    """Look at everything that this machine must have, and say what to do.
+    """Look at all that this machine must have, and say what to do.
 
     Changes nothing. Ends with 1 when something fails.
     """
@@ -196,16 +187,7 @@ def render(_: Context, add_host: list[str], next: bool = False, fake_dns: str = 
     sys.exit(guarded(action))
 
 
-@task(
-    help={
-        "part": "static, probe or results; several separated by commas; all when there is none",
-        "args": "test.sh's arguments for the part results, in one string",
-        "next": NEXT,
-        "json": JSON,
-        "reruns": "how often tests that differ are run again on both sides",
-        "output": "directory for report.json, report.md, junit.xml and the logs",
-    }
-)
+@task(help=PARITY)
 def parity(
     _: Context,
     part: str = "",
@@ -231,6 +213,19 @@ def parity(
             output=Path(output).resolve() if output else None,
         )
         return command.parity(settings, wanted)
+
+    sys.exit(guarded(action))
+
+
+@task(help=REVISIONS)
+def revisions(_: Context, since: str = "", limit: str = "0", json: bool = False) -> None:
+    """Render the revisions of the checkout's history, and compare.
+
+    Each one that changes what the manifests depend on, with its Compose file. Needs no cluster and no images. Ends with 1 if one is refused or has static differences that are not listed (docs/parity.md).
+    """
+
+    def action(settings: Settings, signals: Signals) -> int:
+        return commands.revisions.revisions(settings, since, arguments.number("--limit", limit), as_json=json)
 
     sys.exit(guarded(action))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ..host import docker, lab, process
 from ..host.errors import Problem
 from ..host.progress import interactive, note, step
-from ..manifests import compose
+from ..manifests import compose, harness
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 
@@ -147,7 +147,7 @@ def build(missing: Mapping[str, Service], checkout: Checkout, config_next: bool)
     missing.
     """
     references = sorted({service.image for service in missing.values()})
-    command = compose.command(config_next, "--profile", "*", "build", *sorted(missing))
+    command = harness.read(checkout.path, config_next).compose("--profile", "*", "build", *sorted(missing))
     try:
         with step(f"docker compose build: {', '.join(references)}"):
             process.run(command, cwd=checkout.path)

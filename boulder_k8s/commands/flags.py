@@ -9,3 +9,24 @@ CLIENTS = {  # docs/acme-clients.md
     "add_host": "NAME:ADDRESS for the pod's /etc/hosts; may be given more than once",
     "config_overlay": "directory whose files take the place of those in test/config",
 }
+LOGS = {
+    "services": "as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
+    "follow": "go on until Ctrl-C, whatever restarts or appears",
+    "timestamps": "with the time of each line",
+    "tail": "begin with that many lines of each container, or all",
+    "since": "begin there: 10m, 1h30m, or 2026-01-31T12:00:00",
+    "previous": "of the containers' runs before their last restart",
+}
+PARITY = {
+    "part": "static, probe or results; several separated by commas; all when there is none",
+    "args": "test.sh's arguments for the part results, in one string",
+    "next": NEXT,
+    "json": JSON,
+    "reruns": "how often tests that differ are run again on both sides",
+    "output": "directory for report.json, report.md, junit.xml and the logs",
+}
+REVISIONS = {
+    "since": "only those since a date: 2026-01-31, or '14 days ago'",
+    "limit": "only that many, the newest ones; 0: all",
+    "json": JSON,
+}

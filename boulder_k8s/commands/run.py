@@ -10,10 +10,11 @@ from ..cluster.errors import ApiError
 from ..diagnose.failure import packed
 from ..host import process
 from ..host.errors import Problem
-from ..host.names import BOULDER, TESTS
+from ..host.names import BOULDER, SETUP, TESTS
 from ..host.progress import note, shown
 from ..host.settings import Settings
 from ..host.signals import Signals
+from ..manifests import drift, harness
 from ..manifests.compose import setup_command, words
 from ..run import standby
 from ..run.directory import Run
@@ -36,21 +37,23 @@ def run(settings: Settings, signals: Signals, program: list[str], options: Optio
 
 @dataclass(frozen=True)
 class Program:
-    """What runs after entrypoint.sh. what: the command as the user gave it. words: the program and its arguments. arguments: what of
-    them goes to run.json and into the run directory's name.
+    """What runs after entrypoint.sh. what: the command as the user gave it. words: the program and its arguments; None: test.sh, as the
+    checkout's own t.sh or tn.sh starts it. arguments: what of them goes to run.json and into the run directory's name.
     """
 
     what: str
-    words: list[str]
+    words: list[str] | None
     arguments: list[str]
 
 
 def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options: Options) -> int:
     """Runs a program in a fresh pod, as entrypoint.sh starts it; returns its exit code. Raises Problem if it cannot be started."""
     environ, config_next = options.environ, options.config_next
-    # `docker compose run -e USE_VITESS`
-    passed = {"USE_VITESS": environ["USE_VITESS"]} if "USE_VITESS" in environ else {}
     with working(settings, program.what, signals, options) as (stack, runner):
+        script = harness.read(stack.checkout.path, config_next)
+        if program.words is None:
+            drift.check_script(script, stack.document, environ)
+        passed = script.passed(stack.checkout.path, environ)  # `docker compose run -e USE_VITESS`
         run = Run.create(
             settings,
             [("tn" if config_next else "t"), *program.arguments],
@@ -70,8 +73,14 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
             with run.phase("stop boulder"):
                 deployment.remove_leftovers(stack, runner, run)
                 deployment.stop(stack)
+            commands = []
+            if script.before and SETUP in stack.services:
+                commands.append(setup_command(stack.services, passed))
             entrypoint = words(stack.services[BOULDER], "entrypoint")
-            commands = [setup_command(stack.services), [*entrypoint, *program.words]]
+            if program.words is None:
+                commands.append([*script.tests.entrypoint(entrypoint), *script.command(program.arguments)])
+            else:
+                commands.append([*entrypoint, *program.words])
             order = Execution(rendered, run, TESTS, commands, options.timeout, passed, stack.basis())
             try:
                 code = runner.execute(order)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..cluster import images, rollout
@@ -214,22 +215,24 @@ class Stack:
     def generate(self, runner: Runner, run: Run, timeout: float) -> None:
         """`docker compose run --rm bsetup`: runs generate.sh in a pod before the pods start that mount what it makes.
 
-        Does nothing if it has run. timeout: seconds until its pod must have started. Raises Problem, with generate.sh's
-        exit code if that fails, or ApiError.
+        Does nothing if there is nothing to make. timeout: seconds until its pod must have started. Raises Problem, with
+        generate.sh's exit code if that fails, or ApiError.
         """
-        if not staging.needs_generate(self.checkout):
+        service = self.services.get(SETUP)
+        words = [part for key in ("entrypoint", "command") for part in compose.words(service, key)] if service else None
+        if not staging.setup_is_due(self.checkout, words):
             return
         rendered = self.render(secrets=False)
         self.cluster.api.apply([item for item in rendered.objects if item["kind"] == "Namespace"])
         note("generating the test certificates")
         setup = run.within(SETUP)
         with setup.recorded():
-            order = Execution(rendered, setup, SETUP, [compose.setup_command(self.services)], timeout)
+            order = Execution(rendered, setup, SETUP, [words], timeout, service.environment)
             setup.record["exit_code"] = code = runner.execute(order)
         if code:
             raise Problem(
-                f"generate.sh ended with {code}; its output is above.",
-                f"Correct the cause, or see whether `docker compose run --rm {SETUP}` works in {self.checkout.path}.",
+                f"{Path(words[0]).name} ended with {code}; its output is above.",
+                f"Correct the cause, or see whether `docker compose run --rm {service.name}` works in {self.checkout.path}.",
                 exit_code=code,
             )
 

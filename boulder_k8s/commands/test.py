@@ -19,8 +19,8 @@ def test(settings: Settings, signals: Signals, arguments: list[str], options: Op
 
     Raises Problem if the tests cannot be started, or ApiError.
     """
-    wrapper, extra = ("./tnk8s.sh", ["-n"]) if options.config_next else ("./tk8s.sh", [])
-    program = Program(" ".join([wrapper, *arguments]), ["./test.sh", *extra, *arguments], arguments)
+    wrapper = "./tnk8s.sh" if options.config_next else "./tk8s.sh"
+    program = Program(" ".join([wrapper, *arguments]), None, arguments)
     return in_fresh_pod(settings, signals, program, options)
 
 

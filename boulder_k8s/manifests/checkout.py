@@ -21,14 +21,12 @@ from ..host.settings import Settings
 REPOSITORY = "https://github.com/letsencrypt/boulder"
 # We clone this revision if there is no checkout; the manifests were measured with it.
 REVISION = "2d00c8e27919fe945e53b2cf857838e68a1da111"
-# What t.sh and this project need of a checkout.
+# What t.sh and this project need of every checkout; t.sh, tn.sh and the Compose file name what else there has to be.
 MARKS = (
     "docker-compose.yml",
-    "docker-compose.next.yml",
     "test.sh",
     "start.py",
     "test/entrypoint.sh",
-    "test/certs/generate.sh",
     "test/config",
     "test/config-next",
 )

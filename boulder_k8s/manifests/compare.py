@@ -150,17 +150,13 @@ def dependencies(service: dict, rendered: Manifests) -> Iterator[Fact]:
 
 
 def setup(service: dict, boulder: dict) -> Iterator[Fact]:
-    """bsetup runs in a pod made from Boulder's, with the entrypoint that Compose gives it."""
+    """bsetup runs in a pod made from Boulder's, with the command and the environment that Compose gives it (compose.setup_command)."""
     yield "image", (service["image"], boulder["image"])
     yield "working_dir", (service.get("working_dir"), boulder.get("working_dir"))
     there = {(volume.get("source"), volume["target"]) for volume in boulder.get("volumes") or []}
     for volume in service.get("volumes") or []:
         same = (volume.get("source"), volume["target"]) in there
         yield f"mount {volume['target']}", ("present", "present" if same else ABSENT)
-    made = boulder.get("environment") or {}  # of it, compose.setup_command unsets what bsetup does not have
-    for key, value in (service.get("environment") or {}).items():
-        if value is not None:
-            yield f"environment {key}", (str(value), str(made.get(key, ABSENT)))
 
 
 def user(container: dict) -> str:

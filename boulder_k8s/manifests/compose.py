@@ -17,6 +17,8 @@ from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
 from ..host.files import load_yaml
 from ..host.names import BOULDER, SETUP
+from . import harness
+from .harness import Harness
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ def document(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
     That is what `docker compose config` resolves, and the proxies that only containers get. Raises Problem when Compose is
     missing or refuses the files.
     """
-    return for_tests(resolved(checkout, config_next), environ)
+    return for_tests(resolved(checkout, config_next), harness.read(checkout, config_next), environ)
 
 
-def for_tests(document: dict, environ: Mapping[str, str]) -> dict:
-    """The resolved document as `docker compose run boulder` uses it: `needed`, `with_proxies`."""
-    return with_proxies(needed(document, environ), docker_config.proxies(environ))
+def for_tests(document: dict, script: Harness, environ: Mapping[str, str]) -> dict:
+    """The resolved document as t.sh (or tn.sh: `script`) uses it: with_setup, `needed`, `with_proxies`."""
+    # Compose does not look at the variable if it has the option.
+    active = {**environ, "COMPOSE_PROFILES": ",".join(script.profiles)} if script.profiles else environ
+    started = needed(harness.with_setup(document, script, environ), active)
+    return with_proxies(started, docker_config.proxies(environ))
 
 
 def needed(document: dict, environ: Mapping[str, str]) -> dict:
@@ -110,13 +115,12 @@ def with_proxies(document: dict, proxies: Mapping[str, str]) -> dict:
 def resolved(checkout: Path, config_next: bool) -> dict:
     """What `docker compose config` prints.
 
-    As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names both. Raises Problem
+    As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names them. Raises Problem
     when Compose is missing or refuses the files.
     """
+    command = harness.read(checkout, config_next).compose("--profile", "*", "config", "--format", "json")
     try:
-        return json.loads(
-            process.run(command(config_next, "--profile", "*", "config", "--format", "json"), cwd=checkout, timeout=60)
-        )
+        return json.loads(process.run(command, cwd=checkout, timeout=60))
     except FileNotFoundError as error:
         raise docker_problems.missing() from error
     except process.Failed as error:
@@ -171,17 +175,22 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
     if not (key := fingerprint(checkout, config_next, environ)):
         return document(checkout, config_next, environ)
     kept = state.remembered(path, key, lambda: resolved(checkout, config_next))
-    return for_tests(kept, environ)
+    return for_tests(kept, harness.read(checkout, config_next), environ)
 
 
 def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:
     """Returns a hash of what Compose's answer depends on; "" if that includes files that only Compose knows."""
-    if "COMPOSE_FILE" in environ or "COMPOSE_ENV_FILES" in environ:
+    options = harness.read(checkout, config_next).tests.options
+    if (
+        "COMPOSE_FILE" in environ
+        or "COMPOSE_ENV_FILES" in environ
+        or {word for word in options if word.startswith("--")} - {"--file", "--profile"}
+    ):
         return ""
     mentioned = {"HOME"}  # what ~ is
-    digest = hashlib.sha256(f"{checkout} {config_next} {shutil.which('docker')}".encode())
-    names = [*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"]
-    for path in sorted(path for path in names if path.is_file()):
+    digest = hashlib.sha256(f"{checkout} {config_next} {options} {shutil.which('docker')}".encode())
+    names = {*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"}
+    for path in sorted(path for path in {*names, *(checkout / word for word in options)} if path.is_file()):
         text = path.read_bytes().decode(errors="replace")
         if ELSEWHERE.search(text):
             return ""
@@ -208,8 +217,8 @@ def source(
     """
     names = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
     names += [name.replace("compose.", "compose.override.") for name in names]
-    if config_next:
-        names = ["docker-compose.yml", "docker-compose.next.yml"]
+    if named := harness.read(checkout, config_next).files:
+        names = named
     elif environ.get("COMPOSE_FILE"):
         names = environ["COMPOSE_FILE"].split(os.pathsep)
     found = ("docker-compose.yml", "")
@@ -223,22 +232,12 @@ def source(
     return found
 
 
-def command(config_next: bool, *arguments: str) -> list[str]:
-    """`docker compose ARGUMENTS` with the files that t.sh or tn.sh uses; to be run in the checkout."""
-    files = ["-f", "docker-compose.yml", "-f", "docker-compose.next.yml"] if config_next else []
-    return ["docker", "compose", *files, *arguments]
-
-
-def setup_command(services: dict[str, Service]) -> list[str]:
-    """What the Compose service bsetup runs, without the environment that only the service boulder has."""
-    command = words(services["bsetup"], "entrypoint") + words(services["bsetup"], "command")
-    unset = [
-        word
-        for name in services["boulder"].environment
-        for word in ("-u", name)
-        if name not in services["bsetup"].environment
-    ]
-    return ["env", *unset, *command]
+def setup_command(services: dict[str, Service], passed: Mapping[str, str] | None = None) -> list[str]:
+    """What the Compose service bsetup runs in a pod of Boulder's, with the environment of bsetup. passed: what else that pod has."""
+    setup, made = services[SETUP], {**services[BOULDER].environment, **(passed or {})}
+    unset = [word for name in made if name not in setup.environment for word in ("-u", name)]
+    changed = [f"{name}={value}" for name, value in setup.environment.items() if made.get(name) != value]
+    return ["env", *unset, *changed, *words(setup, "entrypoint"), *words(setup, "command")]
 
 
 def words(service: Service, key: str) -> list[str]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..host.errors import Problem
+from ..host.names import SETUP
 from ..host.progress import note
 from . import compare, differences
 from .differences import Difference
+from .harness import Harness
 
 VARIABLE = "BOULDER_K8S_DRIFT"  # "note": prints a note in place of refusing
 # Without these a service does not start, or Boulder does not find it. Aspects of compare.py, by their first word.
@@ -36,8 +38,7 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
     """
     found = [item for item in compare.compare(document, objects) if not asked_for(item)]
     drift, _ = differences.partition(found, differences.read_intended())
-    depended = set() if environ.get(VARIABLE) == "note" else REFUSED
-    refused = [item for item in drift if item.aspect.split()[0] in depended]
+    refused = [] if environ.get(VARIABLE) == "note" else [item for item in drift if is_refused(item)]
     for item in drift:
         if item not in refused:
             note(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
@@ -47,6 +48,35 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> No
             f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
             "\n".join(described(item) for item in refused),
         )
+
+
+def is_refused(item: Difference) -> bool:
+    """Returns whether tests depend on a difference."""
+    return item.aspect.split()[0] in REFUSED
+
+
+def check_script(script: Harness, document: dict, environ: Mapping[str, str]) -> None:
+    """Prints what we do not follow of t.sh or tn.sh. Raises Problem if the script does something that tests depend on and we cannot do.
+
+    document: the Compose file as compose.document gives it.
+    """
+    refused = refused_of_script(script, document)
+    go_on = environ.get(VARIABLE) == "note"
+    for text in [*script.notes, *(refused if go_on else ())]:
+        note(text)
+    if refused and not go_on:
+        raise Problem(
+            f"{refused[0]}; that has no counterpart here.",
+            f"Run ./{script.script} itself for this checkout; {VARIABLE}=note goes on without it.",
+            "\n".join(refused[1:]),
+        )
+
+
+def refused_of_script(script: Harness, document: dict) -> list[str]:
+    """Returns what a script does and we cannot, a line each. document: as for check_script."""
+    absent = [step for step in script.before[:1] if step.where and not {SETUP, step.service} & {*document["services"]}]
+    missing = [f"{step.where} runs the service {step.service}, which the Compose file does not have" for step in absent]
+    return [*script.refused, *missing]
 
 
 def asked_for(item: Difference) -> bool:

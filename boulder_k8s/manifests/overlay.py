@@ -18,7 +18,7 @@ import yaml
 
 from ..host import process, state
 from ..host.errors import Problem
-from ..host.files import Loader
+from ..host.files import Dumper, Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
 from . import convert, patches, reach
@@ -205,4 +205,4 @@ def image_override(base: str, reference: str) -> dict:
 
 def write_yaml(path: Path, document: dict) -> None:
     """Writes one YAML document."""
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    path.write_text(yaml.dump(document, Dumper=Dumper, sort_keys=False))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..host.errors import Problem
@@ -57,6 +59,46 @@ def initdb(checkout: Checkout) -> dict[str, Path]:
 def needs_generate(checkout: Checkout) -> bool:
     """Whether generate.sh has to run before the manifests can be made: Redis and Consul mount what it makes."""
     return any(not there(checkout.path / path) for files in SECRETS.values() for path in files.values())
+
+
+def setup_is_due(checkout: Checkout, command: Sequence[str] | None) -> bool:
+    """Whether bsetup has to run before anything starts. command: what it runs, or None if there is no such service.
+
+    Under Compose it runs each time, and generate.sh itself skips every directory that is there: `if ! [ -d DIRECTORY ]`. The tests' pod
+    runs it each time too. So a directory that it would make now is a reason, beside files that pods mount. Raises Problem if such files
+    are missing and nothing makes them.
+    """
+    lacking = needs_generate(checkout)
+    if command is None:
+        if lacking:
+            missing = next(
+                path for files in SECRETS.values() for path in files.values() if not there(checkout.path / path)
+            )
+            raise Problem(
+                f"The checkout has no {missing}, and docker-compose.yml has no service bsetup that makes it.",
+                "Make it as this checkout's documentation says, or run ./t.sh.",
+            )
+        return False
+    return lacking or any(unmade(checkout, word) for word in command[:1])
+
+
+def unmade(checkout: Checkout, script: str) -> bool:
+    """Whether a script of the checkout finds a directory missing and makes it. It is read, not run: names with variables do not count."""
+    path = checkout.path / script
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:  # a program of the image
+        return False
+    # Before June 2026 generate.sh changed to its own directory for a part of its work.
+    tested, made = (
+        [
+            {Path(os.path.normpath(base / name)) for base in (checkout.path, path.parent)}
+            for name in re.findall(pattern, text)
+        ]
+        for pattern in (r"(?:! (?:\[|test)|\[ !) -d [\"']?([^\s;\"'$]+)", r"\bmkdir (?:-p )?[\"']?([^\s;\"'$]+)")
+    )
+    making = set().union(*made)
+    return any(places & making and not any(place.is_dir() for place in places) for places in tested)
 
 
 def there(path: Path) -> bool:

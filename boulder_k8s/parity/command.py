@@ -19,7 +19,7 @@ from ..manifests.checkout import Checkout
 from ..manifests.overlay import RenderOptions
 from ..run.directory import Run
 from . import probe, results
-from .orchestrators import CONTAINER, Compose, Kubernetes, environment
+from .orchestrators import Compose, Kubernetes, environment
 from .report import Part, Report
 
 PARTS = ("static", "probe", "results")
@@ -58,10 +58,11 @@ def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str
         Kubernetes(settings, cluster, checkout, config_next, both),
     )
     needs_containers = bool(set(parts) - {"static"})
-    if needs_containers and docker.inspect_container(CONTAINER):
+    container = sides[0].script.container  # t.sh's own name for it, so that the two cannot run at the same time
+    if needs_containers and docker.inspect_container(container):
         raise Problem(
-            f"A container {CONTAINER} is there: ./t.sh runs.",
-            f"Wait until it ends, or remove it: docker rm --force {CONTAINER}.",
+            f"A container {container} is there: ./t.sh runs.",
+            f"Wait until it ends, or remove it: docker rm --force {container}.",
         )
     directory = options.output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
     directory.mkdir(parents=True, exist_ok=True)

@@ -15,12 +15,12 @@ from ..host import docker, process
 from ..host.names import NAME, TESTS
 from ..host.progress import step
 from ..host.settings import Settings
-from ..manifests import compose
+from ..manifests import compose, harness
 from ..manifests.checkout import Checkout
+from ..manifests.harness import Harness
 from ..run.directory import last_run
 
 COMPOSE, KUBERNETES = "Compose", "Kubernetes"
-CONTAINER = "boulder_tests"  # the name that t.sh uses, so that the two cannot run at the same time
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,21 @@ class Compose:
     environ: Mapping[str, str]
     name: str = COMPOSE
 
+    @property
+    def script(self) -> Harness:
+        """What t.sh or tn.sh does."""
+        return harness.read(self.checkout.path, self.config_next)
+
     def boulder(self, command: Sequence[str], terminal: bool = False) -> list[str]:
         """Returns the command line that runs `command` through entrypoint.sh in a fresh Boulder container.
 
         terminal: its streams are a terminal.
         """
         streams = () if terminal else ("-T",)
-        return compose.command(
-            self.config_next, "run", *streams, "-e", "USE_VITESS", "--rm", "--name", CONTAINER, "boulder", *command
+        passed = self.script.passed(self.checkout.path, self.environ).items()
+        words = [word for name, value in passed for word in ("-e", f"{name}={value}")]
+        return self.script.compose(
+            "run", *streams, *words, "--rm", "--name", self.script.container, "boulder", *command
         )
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
@@ -48,7 +55,8 @@ class Compose:
 
     def prepare(self) -> None:
         """Runs generate.sh, as t.sh does first. Raises process.Failed."""
-        self.run(compose.command(self.config_next, "run", "-T", "--rm", "bsetup"))
+        for first in self.script.before:
+            self.run(self.script.compose("run", "-T", "--rm", first.service, *first.words))
 
     def restarts(self) -> list[dict]:
         """Returns nothing: what ends stays down, and the tests say so."""
@@ -57,8 +65,8 @@ class Compose:
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
         """Returns the command line that runs `command` in the running container of a service."""
         if service == "boulder":
-            return ["docker", "exec", CONTAINER, *command]
-        return compose.command(self.config_next, "exec", "-T", service, *command)
+            return ["docker", "exec", self.script.container, *command]
+        return self.script.compose("exec", "-T", service, *command)
 
     def run(self, command: Sequence[str]) -> str:
         """Runs a command in the checkout; returns its stdout. Raises process.Failed."""
@@ -69,16 +77,16 @@ class Compose:
         """Removes the stack and its volumes after the block, unless the stack was there before, and in any case the
         container of the tests. Raises process.Failed.
         """
-        there = self.run(compose.command(self.config_next, "ps", "--all", "--quiet")).strip()
+        there = self.run(self.script.compose("ps", "--all", "--quiet")).strip()
         try:
             yield
         finally:
             # An interrupted `docker compose run` may leave its container; before the block there was none of that name.
-            if docker.inspect_container(CONTAINER):
-                self.run(["docker", "rm", "--force", "--volumes", CONTAINER])
+            if docker.inspect_container(self.script.container):
+                self.run(["docker", "rm", "--force", "--volumes", self.script.container])
             if not there:
                 with step("docker compose down --volumes"):
-                    self.run(compose.command(self.config_next, "--profile", "*", "down", "--volumes"))
+                    self.run(self.script.compose("--profile", "*", "down", "--volumes"))
 
 
 @dataclass(frozen=True)

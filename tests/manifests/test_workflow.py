@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,27 @@ def test_its_tasks_and_options_exist() -> None:
         for option in options:
             assert option in text
             assert option in help_text
+
+
+def test_every_night_the_newest_boulder_is_looked_at_with_no_more_rights_than_reading() -> None:
+    path = WORKFLOW.parent / "revisions.yml"
+    document = yaml.safe_load(path.read_text())
+    assert {"schedule", "workflow_dispatch"} == set(document[True])  # YAML 1.1 reads `on` so
+    assert document["permissions"] == {"contents": "read"}
+    boulder, *_ = steps = document["jobs"]["revisions"]["steps"]
+    assert boulder["with"]["fetch-depth"] == 0  # a shallow clone has no revisions
+    commands = [step["run"] for step in steps if "invoke revisions" in step.get("run", "")]
+    assert len(commands) == 2 and "--limit 1" in commands[0] and '--since "$SINCE"' in commands[1]
+    # What `tee` ends with must not hide what `invoke` ends with.
+    assert all("pipefail" in step["shell"] for step in steps if step.get("run") in commands)
+    arguments = [ROOT / ".venv/bin/invoke", "--help", "revisions"]
+    shown = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "--limit" in shown and "--since" in shown
+
+
+@pytest.mark.parametrize("workflow", sorted(WORKFLOW.parent.glob("*.yml")), ids=lambda path: path.stem)
+def test_an_action_is_pinned_to_a_commit(workflow: Path) -> None:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    used = [step["uses"] for job in jobs for step in job["steps"] if "uses" in step]
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action)] == []

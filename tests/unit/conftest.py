@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 from support.api_server import ApiServer
+from support.docker import docker_compose
 from support.pods import FIXTURE, Pod
 from support.programs import Programs, on_path
 
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.settings import Port, Settings
+
+__all__ = ["docker_compose"]
 
 # The runs of `nohup ./check &` would inherit that these are ignored.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

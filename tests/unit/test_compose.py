@@ -79,8 +79,8 @@ def test_as_t_sh_compose_chooses_its_files_and_as_tn_sh_both_are_named(programs:
     compose.services(compose.document(tmp_path, config_next=False))
     compose.services(compose.document(tmp_path, config_next=True))
     t, tn = programs.calls("docker")
-    assert "-f" not in t
-    assert tn[:5] == ["compose", "-f", "docker-compose.yml", "-f", "docker-compose.next.yml"]
+    assert "--file" not in t
+    assert tn[:5] == ["compose", "--file", "docker-compose.yml", "--file", "docker-compose.next.yml"]
     assert t[t.index("--profile") + 1] == "*"  # bsetup is in a profile
 
 

@@ -90,9 +90,14 @@ def test_generate_sh_runs_without_what_only_boulder_is_given() -> None:
 
     services = {
         "boulder": service("boulder", {"FAKE_DNS": "1", "GOCACHE": "/c"}),
-        "bsetup": service("bsetup", {"GOCACHE": "/c"}, entrypoint=["test/certs/generate.sh"], command=["all"]),
+        "bsetup": service(
+            "bsetup", {"GOCACHE": "/c", "B": "2"}, entrypoint=["test/certs/generate.sh"], command=["all"]
+        ),
     }
-    assert setup_command(services) == ["env", "-u", "FAKE_DNS", "test/certs/generate.sh", "all"]
+    assert setup_command(services) == ["env", "-u", "FAKE_DNS", "B=2", "test/certs/generate.sh", "all"]
+    passed = {"GOCACHE": "/other", "FOO": "1"}  # by t.sh, to the tests alone
+    unset = ["-u", "FAKE_DNS", "-u", "FOO"]
+    assert setup_command(services, passed)[:-2] == ["env", *unset, "GOCACHE=/c", "B=2"]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ def test_what_is_typed_and_cannot_be_meant_is_two_lines(machine: Machine) -> Non
         ["logs", "--follow", "--previous"],
         ["logs", "--", "nonsense"],
         ["parity", "--reruns", "x"],
+        ["revisions", "--since", "some day"],
+        ["revisions", "--limit", "x"],
     ):
         result = machine.invoke(*words)
         assert (result.returncode, "Traceback" in result.stderr) == (2, False), result.stderr

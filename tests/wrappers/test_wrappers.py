@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,58 @@ def test_use_vitess_is_passed_only_if_it_is_set(machine: Machine) -> None:
     assert environment()["USE_VITESS"] == "false"
     machine.run("-h", USE_VITESS="true")
     assert environment()["USE_VITESS"] == "true"
+
+
+def test_a_variable_that_t_sh_passes_arrives_as_under_compose(machine: Machine) -> None:
+    script = machine.checkout / "t.sh"
+    script.write_text(script.read_text().replace("-e USE_VITESS", "-e FOO -e BAR=${BAR:-none}"))
+
+    def environment() -> dict[str, str]:
+        pod = json.loads((machine.state / "pod.json").read_text())
+        return {item["name"]: item["value"] for item in pod["spec"]["containers"][0]["env"]}
+
+    assert machine.run("-h", FOO="1", USE_VITESS="true").returncode == 0
+    assert (environment()["FOO"], environment()["BAR"], environment()["USE_VITESS"]) == ("1", "none", "false")
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[0][commands[0].index("FOO") - 1] == "-u"  # bsetup is not given it
+    assert machine.run("-h").returncode == 0
+    assert "FOO" not in environment()
+
+
+def test_what_t_sh_does_and_nobody_can_do_here_is_said_before_anything_starts(machine: Machine) -> None:
+    script = machine.checkout / "t.sh"
+    script.write_text(script.read_text().replace("-e USE_VITESS", "--user nobody"))
+    refused(machine, machine.run("-h"), "t.sh:6 has --user; that has no counterpart here.", "Run ./t.sh itself")
+    assert machine.run("-h", BOULDER_K8S_DRIFT="note").returncode == 0
+
+
+def change_compose(machine: Machine, change: Callable[[dict], object]) -> None:
+    """Changes the checkout's docker-compose.yml."""
+    path = machine.checkout / "docker-compose.yml"
+    document = yaml.safe_load(path.read_text())
+    change(document["services"])
+    path.write_text(yaml.safe_dump(document))
+
+
+def test_a_checkout_without_bsetup_runs_the_tests_alone(machine: Machine) -> None:
+    change_compose(machine, lambda services: services.pop("bsetup"))
+    script = machine.checkout / "t.sh"
+    refused(
+        machine, machine.run("-h"), "t.sh:5 runs the service bsetup, which the Compose file does not have", "./t.sh"
+    )
+    script.write_text(script.read_text().replace("docker compose run --rm bsetup\n", ""))
+    result = machine.run("-h")
+    assert result.returncode == 0, result.stderr
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands == [["test/entrypoint.sh", "./test.sh", "-h"]]
+
+
+def test_a_bsetup_with_another_command_runs_that(machine: Machine) -> None:
+    change_compose(machine, lambda services: services["bsetup"].update(entrypoint=["test/make.sh"], command=["all"]))
+    (machine.checkout / "test/certs/generate.sh").unlink()
+    assert machine.run("-h").returncode == 0
+    commands = json.loads((machine.project / ".runs/latest/command.json").read_text())["commands"]
+    assert commands[0][-2:] == ["test/make.sh", "all"]
 
 
 def test_every_call_names_its_cluster(machine: Machine) -> None:
