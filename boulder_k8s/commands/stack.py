@@ -20,7 +20,7 @@ from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout, compose, convert, drift, overlay, selection, staging
+from ..manifests import checkout, compose, drift, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
@@ -65,7 +65,7 @@ class Stack:
     checkout: Checkout
     config_next: bool
     overrides: Overrides
-    document: dict  # the Compose file, as Compose resolves it
+    document: dict  # the Compose file, as Compose resolves it and as we follow it
     services: dict[str, Service]
     node_id: str = ""
     node_started: str = ""  # when, as Docker writes it
@@ -80,8 +80,8 @@ class Stack:
         """
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
+        document = selection.followed(document, checkout.path, options.config_next)
         services = compose.services(document)
-        selection.check_services(services, convert.Place(document, checkout.path, options.config_next))
         return cls(settings, cluster, checkout, options.config_next, options.overrides, document, services)
 
     def bring_up(self, runner: Runner, run: Run, timeout: float) -> Rendered:

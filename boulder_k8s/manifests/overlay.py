@@ -25,7 +25,7 @@ from . import convert, patches
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
-from .selection import check_services, converted, running
+from .selection import converted, running
 from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
 from .workloads import init_image, workloads
 
@@ -80,8 +80,9 @@ class Rendered:
 
 
 def render(settings: Settings, options: RenderOptions) -> Rendered:
-    """Writes the run overlay and renders it. Raises Problem for configuration that Kubernetes cannot carry."""
-    check_services(options.services, options.place)
+    """Writes the run overlay and renders it; the services are selection.followed's. Raises Problem for configuration that Kubernetes
+    cannot carry.
+    """
     directory = options.directory
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)

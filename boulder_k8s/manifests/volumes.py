@@ -52,9 +52,13 @@ def init(name: str, command: list[str], capabilities: list[str], mounts: list[di
     return {**found, "volumeMounts": mounts} if mounts else found
 
 
-def inside(volume: dict, checkout: Path) -> bool:
-    """Whether a bind mount's source lies in the checkout, which is all that the node has of the machine."""
-    return PurePosixPath(volume["source"]).is_relative_to(checkout)
+def refused(volume: dict, checkout: Path) -> str:
+    """Returns what to do in place of a mount that cannot be here, or "" if it can. The node has nothing of the machine but the checkout."""
+    if volume["type"] == "bind" and not PurePosixPath(volume["source"]).is_relative_to(checkout):
+        return f"bring {volume['source']} into the checkout: the node sees nothing else"
+    if volume["type"] not in ("bind", "volume", "tmpfs"):
+        return f"use a bind mount, a volume or a tmpfs in place of {volume['type']}"
+    return ""
 
 
 def anonymous(name: str, number: int) -> str:

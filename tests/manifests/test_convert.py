@@ -42,7 +42,7 @@ def render(checkout: Checkout, tmp_path: Path) -> Rendering:
             **others,
         }
         (checkout.path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
-        document = compose.document(checkout.path, False)
+        document = selection.followed(compose.document(checkout.path, False), checkout.path, False)
         services = compose.services(document)
         options = RenderOptions(
             checkout, services, KUBECTL, tmp_path / "overlay", secrets=False, volumes=document.get("volumes") or {}
@@ -210,12 +210,48 @@ def test_a_service_that_is_built_in_the_checkout_has_composes_name(render: Rende
         ({"devices": ["/dev/null:/dev/null"]}, "devices", "remove it"),
         ({"network_mode": "host"}, "network_mode", "give it networks"),
         ({"user": "redis"}, "user", "number"),
-        ({"volumes": ["/etc/hosts:/x"]}, "volumes", "into the checkout"),
-        ({"networks": {"bouldernet": {"ipv4_address": "10.77.77.7"}}}, "networks", "expose"),
+        ({"volumes": ["/etc/hosts:/x", "./test:/test"]}, "volumes", "into the checkout"),
+        ({"volumes": [{"type": "npipe", "source": "x", "target": "/x"}, "./test:/test"]}, "volumes", "bind mount"),
+        ({"networks": {"bouldernet": {"ipv4_address": "10.77.77.7", "aliases": ["new"]}}}, "networks", "expose"),
+        (
+            {"networks": {"publicnet": {"ipv4_address": "64.112.117.9"}}, "expose": ["80"]},
+            "networks",
+            "address of 10.77.77.0/24",
+        ),
     ],
 )
-def test_what_has_no_counterpart_is_refused_by_name(render: Rendering, change: dict, key: str, advice: str) -> None:
+def test_what_has_no_counterpart_is_refused_by_name_or_left_out_if_that_is_wanted(
+    render: Rendering, change: dict, key: str, advice: str, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Problem) as caught:
         render(change)
     assert f"docker-compose.override.yml: the service bnew has `{key}`" in str(caught.value)
     assert advice in caught.value.fix
+    assert "BOULDER_K8S_DRIFT=note goes on without it" in caught.value.fix
+    monkeypatch.setenv("BOULDER_K8S_DRIFT", "note")
+    found = render(change)
+    said = capsys.readouterr().err
+    assert f"docker-compose.override.yml: the service bnew goes on without its `{key}`" in said
+    assert service(found, "bnew")["clusterIP"] == "None"  # where the address was no good, its name leads to it
+    mounts = [mount["mountPath"] for mount in container(found).get("volumeMounts", ())]
+    assert mounts == (["/test"] if key == "volumes" else [])
+    assert key != "networks" or "publicnet" in change["networks"] or service(found, "new")
+
+
+def test_every_service_that_is_refused_is_named(render: Rendering) -> None:
+    other = {"image": "redis:6", "depends_on": ["bnew"], "privileged": True, "devices": ["/dev/null:/dev/null"]}
+    services = {"bother": other, "bredis_1": {"depends_on": ["bother"]}}
+    with pytest.raises(Problem) as caught:
+        render({"user": "redis", "pid": "host"}, services=services)
+    lines = [str(caught.value), *caught.value.detail.splitlines()]
+    assert len(lines) == 3
+    for words in ("the service bnew has `pid`", "the service bnew has `user`", "the service bother has `devices`"):
+        assert [line for line in lines if words in line], words
+
+
+def test_without_boulder_nothing_goes_on(checkout: Checkout) -> None:
+    document = compose.document(checkout.path, False)
+    del document["services"]["boulder"]
+    for environ in ({}, {"BOULDER_K8S_DRIFT": "note"}):
+        with pytest.raises(Problem, match="no service boulder"):
+            selection.followed(document, checkout.path, False, environ)

@@ -17,7 +17,7 @@ from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.names import WORKLOAD_KINDS
 from boulder_k8s.host.settings import ROOT, Settings
-from boulder_k8s.manifests import compose, convert, overlay, selection
+from boulder_k8s.manifests import compose, overlay, selection
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
 from boulder_k8s.manifests.overlay import RenderOptions
@@ -343,12 +343,6 @@ def test_services_that_share_an_image_must_agree(checkout: Checkout, tmp_path: P
         overlay.image_overrides(SERVICES | {"bredis_2": service("bredis_2", "redis:8")})
 
 
-def test_a_checkout_without_boulder_is_refused(checkout: Checkout) -> None:
-    without = {name: item for name, item in SERVICES.items() if name != "boulder"}
-    with pytest.raises(Problem, match="no service boulder"):
-        selection.check_services(without, convert.Place({"services": {}}, checkout.path))
-
-
 def test_kustomize_is_asked_again_only_when_a_file_has_changed(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,8 +393,9 @@ def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, 
 
 @pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
-    services = compose.services(compose.document(checkout.path, config_next=False))
-    selection.check_services(services, convert.Place({"services": {}}, checkout.path))
+    document = compose.document(checkout.path, config_next=False)
+    assert selection.followed(document, checkout.path, False, {}) is document
+    services = compose.services(document)
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build
 
