@@ -130,7 +130,8 @@ class Stack:
         rendered = self.render()
         drift.check(self.document, rendered.objects, os.environ)
         waves = selection.waves(self.services)
-        self.apply("applied", [item for item in rendered.objects if not is_boulder(item)], waves, timeout)
+        dependencies = [item for item in rendered.objects if not is_boulder(item)]
+        self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
         there = network.service_addresses(rendered.objects)
         self.once_a_start("closed", lambda: network.refuse_closed_ports(self.settings, there), there)
         names = sorted(selection.names(self.services) - {BOULDER})
@@ -200,12 +201,12 @@ class Stack:
             ),
         )
 
-    def apply(
-        self, name: str, objects: list[dict], waves: Sequence[set[str]] = (), timeout: float = rollout.PATIENCE
-    ) -> None:
-        """Applies objects, as applied.ensure does. name: the key of state.FILES that remembers them. Raises Problem, ApiError."""
-        before = applied.Before(self.settings.file(name), self.node_id, self.known)
-        if applied.ensure(self.cluster.api, before, objects, waves, timeout):
+    def apply(self, name: str, objects: list[dict], waves: Sequence[set[str]] = (), **options: Any) -> None:
+        """Applies objects, as applied.ensure does. name: the key of state.FILES that remembers them. options: its further ones. Raises
+        Problem, ApiError.
+        """
+        last = self.settings.file(name)
+        if applied.ensure(self.cluster.api, objects, last, self.node_id, self.known, waves, **options):
             self.known = None
 
     def generate(self, runner: Runner, run: Run, timeout: float) -> None:
