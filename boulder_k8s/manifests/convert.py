@@ -119,7 +119,7 @@ def objects(service: Service, place: Place) -> list[dict]:
 def pod(service: Service, place: Place) -> dict:
     """The pod's description."""
     given = service.document
-    storage, mounts, prepared = volumes.of(service, place.document, place.checkout)
+    storage, mounts, prepared = volumes.of(service, qualified(service.image), place.document, place.checkout)
     # What a program binds must be local, as its address is under Compose.
     own = [["ip", "address", "replace", f"{fixed}/32", "dev", "lo"] for fixed in addresses.fixed_addresses(service)]
     first = [volumes.init("address", command, ["NET_ADMIN"]) for command in own]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from support.rendering import KUBECTL, SETTINGS
 
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT
-from boulder_k8s.manifests import compare, compose, differences, overlay, selection
+from boulder_k8s.manifests import compare, compose, differences, overlay, selection, volumes
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.overlay import RenderOptions
 
@@ -141,8 +143,50 @@ def test_what_it_mounts(render: Rendering, checkout: Checkout) -> None:
         "/anonymous": "/var/local/boulder/volumes/bnew-5",
         "/scratch": None,
     }
-    prepared = [item["command"][:2] for item in pod(found)["initContainers"]]
-    assert prepared == [["chmod", "0777"], ["chmod", "0755"], ["chown", "1001:1001"], ["chmod", "0777"]]
+    prepared = pod(found)["initContainers"]
+    assert [item["command"][-3:] for item in prepared] == [
+        ["/image", "/data", "/volume"],
+        ["chmod", "0755", "/volume"],
+        ["chown", "1001:1001", "/volume"],
+        ["/image", "/anonymous", "/volume"],
+    ]
+    image = next(volume["image"] for volume in pod(found)["volumes"] if "image" in volume)
+    assert image == {"reference": "docker.io/library/redis:7.0.15", "pullPolicy": "Never"}
+
+
+def test_a_volume_that_wants_nothing_of_the_image_gets_nothing(render: Rendering) -> None:
+    volume = {"type": "volume", "source": "data", "target": "/data", "volume": {"nocopy": True}}
+    found = render({"volumes": [volume, "./test:/test"]}, volumes={"data": {}})
+    assert "initContainers" not in pod(found)
+    assert not [item for item in pod(found)["volumes"] if "image" in item]
+
+
+@pytest.mark.parametrize("shell", [["sh"], ["busybox", "sh"]])
+def test_a_new_volume_begins_with_what_the_image_has_there(tmp_path: Path, shell: list[str]) -> None:
+    """And with its directory's mode, as Docker's. Once it holds something it is left alone."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f"{shell[0]} is not here")
+    image, volume = tmp_path / "image", tmp_path / "volume"
+    (image / "data/.hidden").mkdir(parents=True)
+    (image / "data/a file").write_text("x")
+    (image / "data/link").symlink_to("a file")
+    (image / "data").chmod(0o700)
+    (image / "empty").mkdir(0o711)
+    (image / "away").symlink_to(tmp_path)  # of the image's root it would be another directory
+    volume.mkdir(0o755)
+
+    def fill(target: str) -> list[str]:
+        subprocess.run([*shell, *volumes.fill(target)[1:-3], image, target, volume], check=True)
+        return sorted(path.name for path in volume.iterdir())
+
+    assert fill("/nothing/there") == fill("/away") == []
+    assert (fill("/empty"), stat.S_IMODE(volume.stat().st_mode)) == ([], 0o711)
+    assert fill("/data") == [".hidden", "a file", "link"]
+    assert ((volume / "link").readlink(), stat.S_IMODE(volume.stat().st_mode)) == (Path("a file"), 0o700)
+    volume.chmod(0o750)
+    (volume / "a file").write_text("mine")
+    assert fill("/data") == [".hidden", "a file", "link"]
+    assert ((volume / "a file").read_text(), stat.S_IMODE(volume.stat().st_mode)) == ("mine", 0o750)
 
 
 def test_its_names_lead_to_it(render: Rendering) -> None:
