@@ -162,7 +162,7 @@ def container(service: Service, mounts: list[dict]) -> dict:
 
 
 def qualified(image: str) -> str:
-    """The image's whole name, as the node knows it. kustomize's `images:` of k8s/base, which are short, leave it alone."""
+    """The image's whole name, as the node knows it."""
     first, slash, _ = image.partition("/")
     if not slash:
         return f"docker.io/library/{image}"
