@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..host import docker, state
 from ..host.errors import Problem, not_here
 from ..host.files import own_directory
-from ..host.progress import step
+from ..host.progress import note, step
 from ..host.settings import Settings
-from ..manifests import workloads
+from ..manifests import selection, workloads
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from . import load, pull, volume
@@ -17,7 +17,7 @@ def ensure_local(
     settings: Settings, services: dict[str, Service], checkout: Checkout, config_next: bool
 ) -> dict[str, str]:
     """Makes sure that the engine has every image. As `docker compose up` does, it pulls those that are missing, and
-    builds those that have a `build` section and no tag; offline it does neither. The init containers' image is one.
+    builds those that have a `build` section and no tag, or no registry; offline it does neither. The init containers' image is one.
 
     Returns the engine's id of each image, by reference. Raises Problem naming an image that cannot be pulled or built.
     """
@@ -38,6 +38,17 @@ def ensure_local(
     # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
     fetched = {name: service for name, service in missing.items() if service.image not in built}
+    for service in selection.converted(fetched):
+        if service.build:
+            # https://docs.docker.com/reference/compose-file/build/: pulled if a registry has it, else built. Boulder's own images are
+            # not: a tag that is wrong would cost ten minutes before anybody hears of it.
+            try:
+                pull.services({service.name: fetched.pop(service.name)}, checkout, config_next)
+            except Problem as problem:
+                note(f"{problem.message} It has a `build` section: it is built")
+                build.add(service.name)
+    built = {missing[name].image for name in build}
+    fetched = {name: service for name, service in fetched.items() if service.image not in built}
     if fetched:
         pull.services(fetched, checkout, config_next, nothing=not ids)
     if build:

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+from ..host.errors import Problem
 from ..host.names import BOULDER, NAME, PART_OF, TEMPLATE, WORKLOAD_KINDS
 from ..host.progress import step
 from .api import Api
 from .watch import wait_until_gone
 
+ENDING = 60.0  # seconds that pods get to end
+
 
 def remove(api: Api, wanted: list[dict]) -> None:
     """Deletes our workloads, Services and NetworkPolicies that are not wanted; those whose fixed address or, of a Job, template is
-    another, which the API server lets nobody change; and Jobs that have failed, so that they run again. Raises ApiError.
+    another, which the API server lets nobody change; and Jobs that have failed, so that they run again.
 
-    wanted: every object but the Deployment boulder, which may be there or not.
+    wanted: every object but the Deployment boulder, which may be there or not. Raises Problem naming pods that do not end, or ApiError.
     """
     by_name = {(item["kind"], item["metadata"]["name"]): item for item in wanted}
     by_name["Deployment", BOULDER] = {}
-    found = api.list(*WORKLOAD_KINDS, "Service", "NetworkPolicy", labels=PART_OF)
+    found = api.list(*WORKLOAD_KINDS, "Service", "NetworkPolicy", "Pod", labels=PART_OF)
+    pods = [item for item in found if item["kind"] == "Pod"]
+    found = [item for item in found if item["kind"] != "Pod"]
     stale = [item for item in found if is_stale(item, by_name.get((item["kind"], item["metadata"]["name"])))]
-    if not stale:
+    there = {item["metadata"]["name"] for item in found if item["kind"] in WORKLOAD_KINDS}
+    ending = {item["metadata"]["name"] for item in stale if item["kind"] in WORKLOAD_KINDS}
+    ending |= {pod["metadata"]["labels"][NAME] for pod in pods if is_ending(pod)} - there
+    if not stale and not ending:
         return
     with step("removing what the checkout no longer has") as show:
-        show(", ".join(sorted({item["metadata"]["name"] for item in stale})))
+        show(", ".join(sorted({*(item["metadata"]["name"] for item in stale), *ending})))
         for item in stale:
             api.delete(item["kind"], item["metadata"]["name"])
-        for item in stale:
-            if item["kind"] in WORKLOAD_KINDS:  # two of one name would take each other's place
-                wait_until_gone(api, "Pod", labels=f"{NAME}={item['metadata']['name']}")
+        for name in sorted(ending):  # two of one name would take each other's place
+            if not wait_until_gone(api, "Pod", labels=f"{NAME}={name}", timeout=ENDING):
+                left = [pod["metadata"]["name"] for pod in api.list("Pod", labels=f"{NAME}={name}")]
+                raise Problem(
+                    f"{', '.join(left) or name} did not end within {ENDING:.0f} s, and another pod is to take its place.",
+                    "Run the command again: it waits as long once more; `invoke down` starts from nothing.",
+                )
+
+
+def is_ending(pod: dict) -> bool:
+    """Returns whether a workload's pod is being deleted. If the workload is gone, an earlier command has deleted it."""
+    metadata = pod["metadata"]
+    return {"deletionTimestamp", "ownerReferences"} <= set(metadata) and NAME in metadata["labels"]
 
 
 def is_stale(item: dict, wanted: dict | None) -> bool:

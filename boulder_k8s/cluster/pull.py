@@ -152,10 +152,12 @@ def build(missing: Mapping[str, Service], checkout: Checkout, config_next: bool)
         with step(f"docker compose build: {', '.join(references)}"):
             process.run(command, cwd=checkout.path)
     except process.Failed as error:
-        still = sorted(set(references) - set(docker.image_ids(references)))
+        still = sorted(set(references) - set(docker.image_ids(references))) or references
+        names = sorted(name for name, service in missing.items() if service.image in still)
+        file, _ = compose.source(checkout.path, config_next, names[0], "build")
         raise Problem(
-            f"Image {', '.join(still or references)} cannot be built.",
-            f"Run `docker compose build` in {checkout.path} to see why.",
+            f"Image {', '.join(still)} cannot be built.",
+            f"It is the build of {', '.join(names)} in {file}. Run `docker compose build {' '.join(names)}` in {checkout.path} to see why.",
             "\n".join(error.output.splitlines()[-10:]),
             check="internet",
         ) from error

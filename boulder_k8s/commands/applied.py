@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,31 +15,29 @@ from ..host.names import BOULDER, WORKLOAD_KINDS
 from ..host.progress import step
 
 
-@dataclass(frozen=True)
-class Before:
-    """What the cluster had before. last: the file that remembers what was applied. node_id: the node's. known: workloads
-    and pods, as this command saw them; None: unknown.
-    """
-
-    last: Path
-    node_id: str
-    known: list[dict] | None
-
-
-def ensure(api: Api, before: Before, objects: list[dict], waves: Sequence[set[str]], timeout: float) -> bool:
+def ensure(
+    api: Api,
+    objects: list[dict],
+    last: Path,
+    node_id: str,
+    known: list[dict] | None,
+    waves: Sequence[set[str]] = (),
+    timeout: float = rollout.PATIENCE,
+    prune: bool = False,
+) -> bool:
     """Applies objects, unless this node got exactly these last time and their workloads are there. Returns whether it did.
 
-    waves: workloads that wait for those of the wave before, each `timeout` seconds; if given, objects that nobody wants any
-    more are removed first. Raises Problem naming what is not ready, or ApiError.
+    last: the file that remembers what was applied. node_id: the node's. known: workloads and pods, as this command saw them; None:
+    unknown. waves: workloads that wait for those of the wave before, each `timeout` seconds. prune: first remove what nobody wants
+    any more. Raises Problem naming what is not ready or does not end, or ApiError.
     """
-    last = before.last
-    key = [before.node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
+    key = [node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
     wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
-    there = {(item["kind"], item["metadata"]["name"]) for item in before.known or () if not leftovers.is_failed(item)}
+    there = {(item["kind"], item["metadata"]["name"]) for item in known or () if not leftovers.is_failed(item)}
     if wanted <= there and state.read(last, key):
         return False
     last.unlink(missing_ok=True)
-    if waves:
+    if prune:
         leftovers.remove(api, objects)
         ranges.remove(api, objects)
     with step("applying the manifests"):

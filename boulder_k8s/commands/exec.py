@@ -6,13 +6,14 @@ import os
 import sys
 from typing import NoReturn
 
+from ..cluster import rollout
 from ..cluster.kind import Cluster
 from ..host import tools
 from ..host.errors import Problem
 from ..host.names import NAME, TESTS
 from ..host.progress import note, overdue
 from ..host.settings import Settings
-from ..manifests.workloads import workload_names
+from .services import named
 
 SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]
 
@@ -25,8 +26,8 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     """
     if not command:
         raise Problem("There is no command to run.", "Write it after two dashes: invoke exec -- ls /boulder")
-    (name,) = workload_names([service])
     cluster = Cluster(settings, tools.find(settings))
+    (name,) = named(settings, cluster, [service])
     cluster.require_running()
     with overdue("asking the cluster"):
         pods = cluster.api.list("Pod", labels=f"{NAME}={name}")
@@ -35,6 +36,8 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         for pod in pods
         if pod.get("status", {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
     ]
+    if not running and any(rollout.completed(pod) for pod in pods):
+        raise Problem(f"{service} has run to its end.", f"See what it wrote: invoke logs -- {service}")
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]

@@ -22,8 +22,8 @@ from ..host.errors import Interrupted, Problem
 from ..host.names import NAME, PART_OF, TESTS
 from ..host.progress import note, overdue
 from ..host.settings import Settings
-from ..manifests.workloads import workload_names
 from .arguments import number
+from .services import named
 
 # As docker/compose does, cmd/formatter/colors.go: in this order, one for each container.
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
@@ -113,12 +113,11 @@ def logs(settings: Settings, options: LogOptions) -> int:
     """
     if options.follow and options.previous:
         raise Problem("--follow and --previous cannot go together.", "Use one: an earlier log does not grow.")
-    names = workload_names([name for name in options.services if name != TESTS])
-    names += [TESTS] * (TESTS in options.services)
     tail = None if options.tail == "all" else number("--tail", options.tail)
-    wanted = Wanted(tuple(names), moment(options.since), tail)
+    since = moment(options.since)
     cluster = Cluster(settings, tools.find(settings))
     cluster.api.preload()
+    wanted = Wanted(tuple(named(settings, cluster, options.services, [TESTS])), since, tail)
     cluster.require_running()
     printer = Printer(options.timestamps, coloured())
     if not options.follow:

@@ -154,6 +154,7 @@ class Work:
         document = self.document(revision, config_next)
         if isinstance(document, Problem):
             raise document
+        document = selection.followed(document, self.tree, config_next, {})
         services = compose.services(document)
         options = RenderOptions(
             Checkout(self.tree),
@@ -163,6 +164,7 @@ class Work:
             config_next,
             secrets=False,  # generate.sh makes them
             volumes=document.get("volumes") or {},
+            networks=document.get("networks") or {},
         )
         found = compare.compare(document, overlay.render(self.settings, options).objects)
         unlisted, _ = differences.partition(

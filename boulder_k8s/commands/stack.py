@@ -21,7 +21,7 @@ from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout, compose, convert, drift, overlay, selection, staging
+from ..manifests import checkout, compose, drift, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
@@ -66,7 +66,7 @@ class Stack:
     checkout: Checkout
     config_next: bool
     overrides: Overrides
-    document: dict  # the Compose file, as Compose resolves it
+    document: dict  # the Compose file, as Compose resolves it and as we follow it
     services: dict[str, Service]
     node_id: str = ""
     node_started: str = ""  # when, as Docker writes it
@@ -82,8 +82,8 @@ class Stack:
         """
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
+        document = selection.followed(document, checkout.path, options.config_next)
         services = compose.services(document)
-        selection.check_services(services, convert.Place(document, checkout.path, options.config_next))
         return cls(settings, cluster, checkout, options.config_next, options.overrides, document, services)
 
     def bring_up(self, runner: Runner, run: Run, timeout: float) -> Rendered:
@@ -133,7 +133,8 @@ class Stack:
         rendered = self.render()
         drift.check(self.document, rendered.objects, os.environ)
         waves = selection.waves(self.services)
-        self.apply("applied", [item for item in rendered.objects if not is_boulder(item)], waves, timeout)
+        dependencies = [item for item in rendered.objects if not is_boulder(item)]
+        self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
         networks.refuse_closed_ports(self.once_a_start, self.settings, rendered.objects, self.document)
         names = sorted(selection.names(self.services) - {BOULDER})
         waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)
@@ -204,12 +205,12 @@ class Stack:
             ),
         )
 
-    def apply(
-        self, name: str, objects: list[dict], waves: Sequence[set[str]] = (), timeout: float = rollout.PATIENCE
-    ) -> None:
-        """Applies objects, as applied.ensure does. name: the key of state.FILES that remembers them. Raises Problem, ApiError."""
-        before = applied.Before(self.settings.file(name), self.node_id, self.known)
-        if applied.ensure(self.cluster.api, before, objects, waves, timeout):
+    def apply(self, name: str, objects: list[dict], waves: Sequence[set[str]] = (), **options: Any) -> None:
+        """Applies objects, as applied.ensure does. name: the key of state.FILES that remembers them. options: its further ones. Raises
+        Problem, ApiError.
+        """
+        last = self.settings.file(name)
+        if applied.ensure(self.cluster.api, objects, last, self.node_id, self.known, waves, **options):
             self.known = None
 
     def generate(self, runner: Runner, run: Run, timeout: float) -> None:

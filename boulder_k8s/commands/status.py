@@ -113,6 +113,7 @@ def services(objects: list[dict]) -> list[Service]:
         network = next(
             (item for item in objects if item["kind"] == "Service" and item["metadata"]["name"] == name), None
         )
+        address = network["spec"].get("clusterIP", "") if network else ""
         ports = network["spec"].get("ports", []) if network else []
         found.append(
             Service(
@@ -121,7 +122,7 @@ def services(objects: list[dict]) -> list[Service]:
                 sum(status.get("restartCount", 0) for status in statuses),
                 state(there[name], pods, statuses),
                 there[name]["spec"]["template"]["spec"]["containers"][0]["image"],
-                network["spec"].get("clusterIP", "") if network else "",
+                "" if address == "None" else address,  # "None": the name leads to the pod itself
                 [f"{port['port']}/{port.get('protocol', 'TCP').lower()}" for port in ports],
             )
         )
@@ -132,7 +133,7 @@ def state(workload: dict, pods: list[dict], statuses: list[dict]) -> str:
     """Returns in a word or two what a workload is doing: what its containers wait for, or else the phase of
     its pods.
     """
-    if not workload["spec"].get("replicas"):
+    if workload["kind"] != "Job" and not workload["spec"].get("replicas"):
         return "scaled down"
     reasons = [
         status["state"]["waiting"].get("reason", "") for status in statuses if "waiting" in status.get("state", {})

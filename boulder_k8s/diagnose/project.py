@@ -5,6 +5,7 @@ machine.py.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from ..cluster.kind import Cluster
 from ..cluster.node import mounts
 from ..host import docker, process, tools
 from ..host import lock as locks
+from ..host.errors import Problem
 from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
-from ..manifests import checkout
+from ..manifests import checkout, compose, drift, overlay, selection
 from .machine import FAIL, OK, WARNING, Machine
 
 
@@ -56,6 +58,52 @@ def boulder_checkout(machine: Machine) -> tuple[str, ...]:
             f"Run `git -C {found.path} status` and correct what it reports; until then, runs record no revision.",
         )
     return OK, f"{found.path} at {revision[:9]}"
+
+
+def compose_file(machine: Machine) -> tuple[str, ...]:
+    """Checks whether the checkout's Compose files are followed, as a run does before it starts anything: config and config-next.
+
+    Needs neither a cluster nor an image. Raises Problem in a run's words if Compose or we refuse them.
+    """
+    found = checkout.Checkout(checkout.path_of_command(machine.settings, machine.environ))
+    if found.missing():
+        return OK, "no checkout here: nothing to compare"
+    converted, said = set(), {}
+    for config_next in (False, True):
+        new, notes = followed(machine, found, config_next)
+        converted |= new
+        said |= dict.fromkeys(notes)
+    if said:
+        return WARNING, "; ".join(said), "Runs go on nevertheless; docs/parity.md says what is followed."
+    if converted:
+        return OK, f"docker-compose.yml is followed; converted are {', '.join(sorted(converted))}"
+    return OK, "docker-compose.yml is followed; k8s/base has every service"
+
+
+def followed(machine: Machine, found: checkout.Checkout, config_next: bool) -> tuple[set[str], list[str]]:
+    """Returns which services are converted, and what a run would tell. Raises Problem."""
+    said: list[str] = []
+    try:
+        given = compose.document(found.path, config_next, machine.environ)
+    except Problem as problem:
+        words = [line for line in problem.detail.splitlines() if line.strip() and "level=warning" not in line]
+        raise Problem(" ".join([problem.message, *words]), problem.fix) from problem
+    document = selection.followed(given, found.path, config_next, machine.environ, said.append)
+    services = compose.services(document)
+    with tempfile.TemporaryDirectory() as directory:
+        options = overlay.RenderOptions(
+            found,
+            services,
+            tools.find_kubectl(machine.settings),
+            Path(directory) / "overlay",
+            config_next,
+            secrets=False,
+            volumes=document.get("volumes") or {},
+            networks=document.get("networks") or {},
+        )
+        rendered = overlay.render(machine.settings, options)
+    drift.check(document, rendered.objects, machine.environ, said.append)
+    return {service.name for service in selection.converted(services)}, said
 
 
 def cluster(machine: Machine) -> tuple[str, ...]:
@@ -126,4 +174,11 @@ def volumes(_: Machine) -> tuple[str, ...]:
     )
 
 
-CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (boulder_checkout, cluster, lock, other_clusters, volumes)
+CHECKS: tuple[Callable[[Machine], tuple[str, ...]], ...] = (
+    boulder_checkout,
+    compose_file,
+    cluster,
+    lock,
+    other_clusters,
+    volumes,
+)

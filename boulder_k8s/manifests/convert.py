@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import durations
-from ..host.names import NAME, PART_OF, TEMPLATE
+from ..host.names import BOULDER, NAME, PART_OF, TEMPLATE
 from . import addresses, compose, interfaces, volumes
 from .compose import Service
 from .patches import PRIORITY, host_aliases
@@ -55,21 +55,40 @@ class Place:
 
 def refused(service: Service, place: Place) -> list[tuple[str, str]]:
     """Returns each key of the service without a counterpart, or with a value without one, and what to do instead."""
-    given = service.document
-    found = [(key, "remove it, or add the service under k8s/base") for key in sorted(set(given) - FOLLOWED - HARMLESS)]
-    if given.get("network_mode") not in (None, "none"):
-        found.append(("network_mode", "give it networks, or `none`"))
-    if not re.fullmatch(r"(\d+(:\d+)?|root)?", str(given.get("user") or "")):
-        found.append(("user", "write the user's number: Kubernetes knows no names of an image"))
-    for volume in given.get("volumes") or []:
-        if volume["type"] == "bind" and not volumes.inside(volume, place.checkout):
-            found.append(("volumes", f"bring {volume['source']} into the checkout: the node sees nothing else"))
-        elif volume["type"] not in ("bind", "volume", "tmpfs"):
-            found.append(("volumes", f"use a bind mount, a volume or a tmpfs in place of {volume['type']}"))
+    found = list(refused_keys(service.document).items())
+    for volume in service.document.get("volumes") or []:
+        if advice := volumes.refused(volume, place.checkout):
+            found.append(("volumes", advice))
     fixed = addresses.fixed_addresses(service)
     if fixed and not addresses.ports(service, place.document, place.checkout):
         found.append(("networks", f"say with `expose` which ports others ask for at {', '.join(fixed)}"))
     return found
+
+
+def refused_keys(given: dict) -> dict[str, str]:
+    """Returns the keys that a service cannot have at all, or not with their value, and what to do instead."""
+    found = dict.fromkeys(sorted(set(given) - FOLLOWED - HARMLESS), "remove it, or add the service under k8s/base")
+    if given.get("network_mode") not in (None, "none"):
+        found["network_mode"] = "give it networks, or `none`"
+    if not re.fullmatch(r"(\d+(:\d+)?|root)?", str(given.get("user") or "")):
+        found["user"] = "write the user's number: Kubernetes knows no names of an image"
+    return found
+
+
+def without_refused(service: Service, place: Place) -> dict:
+    """Returns the service's document without what `refused` names: the keys, those mounts, and those fixed addresses."""
+    keys = refused_keys(service.document)
+    kept = {key: value for key, value in service.document.items() if key not in keys}
+    if "network_mode" in keys:  # then Compose gives it no network; Boulder's first is the one of services
+        kept["networks"] = dict.fromkeys(list(place.document["services"][BOULDER].get("networks") or ())[:1])
+    if "volumes" in kept:
+        kept["volumes"] = [volume for volume in kept["volumes"] or [] if not volumes.refused(volume, place.checkout)]
+    asked = addresses.ports(service, place.document, place.checkout)
+    for network, given in (kept.get("networks") or {}).items():
+        if not asked and (given or {}).get("ipv4_address"):
+            without = {key: value for key, value in given.items() if key != "ipv4_address"}
+            kept["networks"] = {**kept["networks"], network: without}
+    return kept
 
 
 def workload(service: Service, place: Place) -> dict:
@@ -94,7 +113,7 @@ def workload(service: Service, place: Place) -> dict:
 def pod(service: Service, place: Place) -> dict:
     """The pod's description."""
     given = service.document
-    storage, mounts, prepared = volumes.of(service, place.document, place.checkout)
+    storage, mounts, prepared = volumes.of(service, qualified(service.image), place.document, place.checkout)
     first = [interfaces.maker(address) for address in addresses.fixed_addresses(service)]
     described = {
         "automountServiceAccountToken": False,
@@ -135,7 +154,7 @@ def container(service: Service, mounts: list[dict]) -> dict:
 
 
 def qualified(image: str) -> str:
-    """The image's whole name, as the node knows it. kustomize's `images:` of k8s/base, which are short, leave it alone."""
+    """The image's whole name, as the node knows it."""
     first, slash, _ = image.partition("/")
     if not slash:
         return f"docker.io/library/{image}"

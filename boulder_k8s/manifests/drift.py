@@ -6,7 +6,7 @@ we refuse it if tests depend on it; otherwise we print a note.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..host.errors import Problem
 from ..host.names import SETUP
@@ -31,17 +31,22 @@ REFUSED = {
 }
 
 
-def check(document: dict, objects: list[dict], environ: Mapping[str, str]) -> None:
-    """Prints each difference that is not intended. Raises Problem if tests depend on one of them.
+def goes_on(environ: Mapping[str, str]) -> bool:
+    """Returns whether the user wants to go on without what the manifests do not follow."""
+    return environ.get(VARIABLE) == "note"
+
+
+def check(document: dict, objects: list[dict], environ: Mapping[str, str], say: Callable[[str], None] = note) -> None:
+    """Tells `say` each difference that is not intended. Raises Problem if tests depend on one of them.
 
     document: the resolved Compose file. objects: the rendered run overlay.
     """
     found = [item for item in compare.compare(document, objects) if not asked_for(item)]
     drift, _ = differences.partition(found, differences.read_intended())
-    refused = [] if environ.get(VARIABLE) == "note" else [item for item in drift if is_refused(item)]
+    refused = [] if goes_on(environ) else [item for item in drift if is_refused(item)]
     for item in drift:
         if item not in refused:
-            note(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
+            say(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
     if refused:
         raise Problem(
             f"docker-compose.yml is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",

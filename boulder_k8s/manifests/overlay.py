@@ -17,7 +17,6 @@ from pathlib import Path
 import yaml
 
 from ..host import process, state
-from ..host.errors import Problem
 from ..host.files import Dumper, Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
@@ -25,9 +24,11 @@ from . import convert, patches, reach
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
-from .selection import check_services, converted, running
+from .selection import converted, running
 from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
 from .workloads import init_image, workloads
+
+MANIFESTS = "manifests"  # in the run overlay's directory: what it is laid over
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ class Rendered:
 
 
 def render(settings: Settings, options: RenderOptions) -> Rendered:
-    """Writes the run overlay and renders it. Raises Problem for configuration that Kubernetes cannot carry."""
-    check_services(options.services, options.place)
+    """Writes the run overlay and renders it; the services are selection.followed's. Raises Problem for configuration that Kubernetes
+    cannot carry.
+    """
     directory = options.directory
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -108,32 +110,50 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     for item in objects:
         more.append(f"{item['metadata']['name']}-{item['kind']}.yaml")
         write_yaml(directory / more[-1], item)
-    # The real path: kustomize resolves links in its own working directory, and not in this one.
-    ours = os.path.relpath(settings.root / "k8s", directory.resolve())
+    write_manifests(settings.root / "k8s", directory / MANIFESTS, options, bool(boulder.relay_target))
     write_yaml(
         directory / "kustomization.yaml",
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"{ours}/overlays/{options.overlay}", *more],
-            "components": [f"{ours}/components/acme-client"] if boulder.relay_target else [],
+            "resources": [MANIFESTS, *more],
             "configMapGenerator": [replacement(directory, name, files) for name, files in config_maps.items()],
             "secretGenerator": [
                 {**replacement(directory, name, files), "type": "Opaque"} for name, files in tls.items()
             ],
-            "images": [*image_overrides(services), init_override(settings.root)],
             "patches": [{"path": f"{name}-patch.yaml"} for name in documents],
         },
     )
     return rendered(settings.root, options.kubectl, directory)
 
 
+def write_manifests(ours: Path, directory: Path, options: RenderOptions, acme_client: bool) -> None:
+    """Writes the kustomization that gives the hand-written manifests (`ours`) their images. It is one below the run overlay, so that
+    `images:`, which knows an image by its name, does not find those of converted services and of patches.
+    """
+    directory.mkdir()
+    # The real path: kustomize resolves links in its own working directory, and not in this one.
+    there = os.path.relpath(ours, directory.resolve())
+    write_yaml(
+        directory / "kustomization.yaml",
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{there}/overlays/{options.overlay}"],
+            "components": [f"{there}/components/acme-client"] if acme_client else [],
+            "images": [*image_overrides(options.services), init_override(ours.parent)],
+        },
+    )
+
+
 def all_patches(base: Path, options: RenderOptions, boulder: patches.BoulderPod) -> dict[str, dict]:
     """Returns the run overlay's patches by the name of their files."""
-    found = {}
+    found, chosen = {}, images_of_base(options.services)
     for workload in running(options.services):
         service = service_of(options.services, workload.name)
         found[workload.name] = patches.of_workload(workload, service, options.image_ids.get(service.image, ""))
+        if service.image != chosen[workload.image]:
+            found[workload.name]["spec"]["template"]["spec"]["containers"][0]["image"] = service.image
     patches.add_boulder(found[BOULDER], service_of(options.services, BOULDER), boulder)
     absent = [
         document for name in sorted(set(workloads()) - set(found)) for document in patches.without_workload(base, name)
@@ -176,16 +196,18 @@ def service_of(services: dict[str, Service], workload: str) -> Service:
 
 
 def image_overrides(services: dict[str, Service]) -> list[dict]:
-    """kustomize's `images:` for every image of the base. Raises Problem where services that share one there differ."""
+    """kustomize's `images:` for every image of the base."""
+    return [image_override(base, image) for base, image in images_of_base(services).items()]
+
+
+def images_of_base(services: dict[str, Service]) -> dict[str, str]:
+    """Which image takes the place of each of the base's. Of services that share one there the first counts: a patch gives the others
+    theirs, since `images:` knows an image by its name alone.
+    """
     chosen: dict[str, str] = {}
     for workload in running(services):
-        image = service_of(services, workload.name).image
-        if chosen.setdefault(workload.image, image) != image:
-            raise Problem(
-                f"docker-compose.yml gives {workload.name} the image {image} and another service {chosen[workload.image]}; the manifests have one for both.",
-                "Give k8s/base an image of its own for each (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile.",
-            )
-    return [image_override(base, image) for base, image in chosen.items()]
+        chosen.setdefault(workload.image, service_of(services, workload.name).image)
+    return chosen
 
 
 def init_override(root: Path) -> dict:

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
 from ..host.errors import Problem
 from ..host.names import BOULDER
-from . import compose, convert, subnets
+from ..host.progress import note
+from . import compose, convert, drift, subnets
 from .compose import Service
 from .workloads import WITHOUT_WORKLOAD, Workload, workloads
 
 
-def check_services(services: dict[str, Service], place: convert.Place) -> None:
-    """Raises Problem if the checkout's Compose file has no Boulder, or a service that can neither be found in k8s/base nor be
-    converted, or a network that cannot be followed.
+def followed(
+    document: dict,
+    checkout: Path,
+    config_next: bool,
+    environ: Mapping[str, str] = os.environ,
+    say: Callable[[str], None] = note,
+) -> dict:
+    """Returns the resolved Compose file without what converted services cannot have here (BOULDER_K8S_DRIFT=note), and tells `say`
+    what that is.
+
+    Raises Problem if the file has no Boulder, or if it has something that cannot be converted and nobody wants to go on without.
     """
+    services = compose.services(document)
     if not any(service.object_name == BOULDER for service in services.values()):
         raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
-    subnets.check(place.document, place.checkout, place.config_next)
+    place = convert.Place(document, checkout, config_next)
+    subnets.check(document, checkout, config_next)
+    refused, kept = [], {}
     for service in converted(services):
-        if refused := convert.refused(service, place):
-            file, _ = compose.source(place.checkout, place.config_next, service.name, refused[0][0])
-            raise Problem(
-                f"{file}: the service {service.name} has `{refused[0][0]}`, which has no counterpart in Kubernetes here.",
-                f"Correct it ({refused[0][1]}); ./t.sh runs this checkout meanwhile.",
-                "\n".join(f"{service.name}, {key}: {advice}" for key, advice in refused[1:]),
-            )
+        for key, advice in convert.refused(service, place):
+            file, _ = compose.source(checkout, config_next, service.name, key, environ)
+            refused.append((file, service.name, key, advice))
+            kept[service.name] = convert.without_refused(service, place)
+    if not refused:
+        return document
+    if not drift.goes_on(environ):
+        lines = [
+            f"{file}: the service {name} has `{key}`, which has no counterpart in Kubernetes here"
+            for file, name, key, _ in refused
+        ]
+        raise Problem(
+            f"{lines[0]}.",
+            f"Correct it ({refused[0][3]}); ./t.sh runs this checkout meanwhile, {drift.VARIABLE}=note goes on without it.",
+            "\n".join(f"{line}: {item[3]}" for line, item in zip(lines[1:], refused[1:], strict=True)),
+        )
+    for file, name, key, advice in refused:
+        say(f"{file}: the service {name} goes on without its `{key}`, which has no counterpart here ({advice})")
+    return {**document, "services": {**document["services"], **kept}}
 
 
 def converted(services: dict[str, Service]) -> list[Service]:

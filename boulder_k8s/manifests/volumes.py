@@ -8,11 +8,25 @@ from ..host.names import CHECKOUT_MOUNT
 from .compose import Service
 from .workloads import init_image
 
+# What Docker does to an empty volume: it gets what the image has at its place, and that directory's owner and mode. It runs in the init
+# containers' image, since the service's own may have no shell. What lies behind an absolute link of the image is left out.
+# https://docs.docker.com/engine/storage/volumes/#populate-a-volume-using-a-container
+FILL = """
+cd "$1/$2" 2>/dev/null || exit 0
+case $(pwd -P) in "$1"/*) ;; *) exit 0 ;; esac
+[ -n "$(ls -A "$3")" ] || cp -a . "$3/"
+"""
+OWNERS = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"]  # the files may be anybody's
 VOLUMES, TMPFS = "/var/local/boulder/volumes", "/run/boulder"  # on the node: until `down`; in memory
+IMAGE = "image"  # the pod's volume that is the service's image
 
 
-def of(service: Service, document: dict, checkout: Path) -> tuple[list[dict], list[dict], list[dict]]:
-    """Returns the pod's volumes, the container's mounts, and the init containers that prepare them."""
+def of(service: Service, image: str, document: dict, checkout: Path) -> tuple[list[dict], list[dict], list[dict]]:
+    """Returns the pod's volumes, the container's mounts, and the init containers that prepare them. image: the service's, as the node
+    knows it.
+
+    What only the image declares as a volume (VOLUME) is in the container's own file system, with what the image has there.
+    """
     given = [*(service.document.get("volumes") or [])]
     given += [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in service.document.get("tmpfs") or []]
     volumes, mounts, prepared = [], [], []
@@ -35,14 +49,25 @@ def of(service: Service, document: dict, checkout: Path) -> tuple[list[dict], li
             )
             source = {"hostPath": {"path": f"{TMPFS if in_memory else VOLUMES}/{shared}", "type": "DirectoryOrCreate"}}
             mount = [{"name": name, "mountPath": "/volume"}]
-            # A fresh volume belongs to root; Docker gives it to the image's user.
-            prepared.append(init("mode", ["chmod", options.get("mode", "0777"), "/volume"], ["FOWNER"], mount))
+            if in_memory:
+                prepared.append(init("mode", ["chmod", options.get("mode", "0777"), "/volume"], ["FOWNER"], mount))
+            elif not (volume.get("volume") or {}).get("nocopy"):
+                whole = {"name": IMAGE, "mountPath": "/image"}
+                prepared.append(init("fill", fill(target), OWNERS, [*mount, whole]))
             if {"uid", "gid"} & set(options):
                 owner = f"{options.get('uid', 0)}:{options.get('gid', 0)}"
                 prepared.append(init("owner", ["chown", owner, "/volume"], ["CHOWN"], mount))
         volumes.append({"name": name, **source})
         mounts.append({"name": name, "mountPath": target} | ({"readOnly": True} if volume.get("read_only") else {}))
+    if any(item["name"] == "fill" for item in prepared):
+        # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
+        volumes.append({"name": IMAGE, "image": {"reference": image, "pullPolicy": "Never"}})
     return volumes, mounts, prepared
+
+
+def fill(target: str) -> list[str]:
+    """Returns the command that fills /volume from the image, which is at /image. target: where the service has the volume."""
+    return ["sh", "-c", FILL, "fill", "/image", target, "/volume"]
 
 
 def init(name: str, command: list[str], capabilities: list[str], mounts: list[dict] | None = None) -> dict:
@@ -52,9 +77,13 @@ def init(name: str, command: list[str], capabilities: list[str], mounts: list[di
     return {**found, "volumeMounts": mounts} if mounts else found
 
 
-def inside(volume: dict, checkout: Path) -> bool:
-    """Whether a bind mount's source lies in the checkout, which is all that the node has of the machine."""
-    return PurePosixPath(volume["source"]).is_relative_to(checkout)
+def refused(volume: dict, checkout: Path) -> str:
+    """Returns what to do in place of a mount that cannot be here, or "" if it can. The node has nothing of the machine but the checkout."""
+    if volume["type"] == "bind" and not PurePosixPath(volume["source"]).is_relative_to(checkout):
+        return f"bring {volume['source']} into the checkout: the node sees nothing else"
+    if volume["type"] not in ("bind", "volume", "tmpfs"):
+        return f"use a bind mount, a volume or a tmpfs in place of {volume['type']}"
+    return ""
 
 
 def anonymous(name: str, number: int) -> str:

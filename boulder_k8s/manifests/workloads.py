@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..host.errors import Problem
 from ..host.files import load_yaml
 from ..host.names import WORKLOAD_KINDS
 from ..host.settings import ROOT
-from .compose import object_name
 
 # Compose services without a workload: bsetup runs in a pod made from Boulder's template (run/runner.py).
 WITHOUT_WORKLOAD = {"bsetup"}
@@ -50,15 +47,3 @@ def init_image(root: Path = ROOT) -> str:
     """Returns the image of the init containers, which no service of the checkout decides. root: as for `workloads`."""
     image = next(image for image in load_yaml(root / IMAGES)["images"] if image["name"] == INIT_TOOLS)
     return f"{image['newName']}:{image['newTag']}"
-
-
-def workload_names(services: Iterable[str], also: Iterable[str] = ()) -> list[str]:
-    """Returns the services' names in Kubernetes. Raises Problem naming those that are neither a workload nor one of
-    `also`.
-    """
-    wanted = [object_name(service) for service in services]
-    if unknown := sorted(set(wanted) - set(workloads()) - set(also)):
-        raise Problem(
-            f"There is no service {', '.join(unknown)}.", f"The services are {', '.join(sorted(workloads()))}."
-        )
-    return wanted

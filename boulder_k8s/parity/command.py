@@ -14,7 +14,7 @@ from ..host.errors import Problem
 from ..host.progress import note, shown
 from ..host.settings import Settings
 from ..manifests import checkout as checkouts
-from ..manifests import compare, compose, differences, overlay, staging
+from ..manifests import compare, compose, differences, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.overlay import RenderOptions
 from ..run.directory import Run
@@ -88,12 +88,12 @@ def static_part(
     settings: Settings, checkout: Checkout, document: dict, config_next: bool, kubectl: Path, intended: list
 ) -> Part:
     """Compares the Compose file with the rendered manifests. Raises Problem if they cannot be rendered."""
-    services = compose.services(document)
+    followed = selection.followed(document, checkout.path, config_next)
     rendered = overlay.render(
         settings,
         RenderOptions(
             checkout,
-            services,
+            compose.services(followed),
             kubectl,
             settings.state / "parity-overlay",
             config_next,

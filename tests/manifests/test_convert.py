@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from support.rendering import KUBECTL, SETTINGS
 
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT
-from boulder_k8s.manifests import compare, compose, differences, overlay, selection
+from boulder_k8s.manifests import compare, compose, differences, overlay, selection, volumes
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.overlay import RenderOptions
 
@@ -42,7 +44,7 @@ def render(checkout: Checkout, tmp_path: Path) -> Rendering:
             **others,
         }
         (checkout.path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
-        document = compose.document(checkout.path, False)
+        document = selection.followed(compose.document(checkout.path, False), checkout.path, False)
         services = compose.services(document)
         options = RenderOptions(
             checkout,
@@ -55,7 +57,7 @@ def render(checkout: Checkout, tmp_path: Path) -> Rendering:
         )
         found = overlay.render(SETTINGS, options)
         for item in found.objects:
-            kubernetes_validate.validate(item, "1.32", strict=True)
+            kubernetes_validate.validate(item, "1.37", strict=True)
         unlisted, _ = differences.partition(compare.compare(document, found.objects), differences.read_intended())
         assert [item for item in unlisted if not item.aspect.startswith("port ")] == []  # SETTINGS has others
         return found
@@ -147,8 +149,50 @@ def test_what_it_mounts(render: Rendering, checkout: Checkout) -> None:
         "/anonymous": "/var/local/boulder/volumes/bnew-5",
         "/scratch": None,
     }
-    prepared = [item["command"][:2] for item in pod(found)["initContainers"]]
-    assert prepared == [["chmod", "0777"], ["chmod", "0755"], ["chown", "1001:1001"], ["chmod", "0777"]]
+    prepared = pod(found)["initContainers"]
+    assert [item["command"][-3:] for item in prepared] == [
+        ["/image", "/data", "/volume"],
+        ["chmod", "0755", "/volume"],
+        ["chown", "1001:1001", "/volume"],
+        ["/image", "/anonymous", "/volume"],
+    ]
+    image = next(volume["image"] for volume in pod(found)["volumes"] if "image" in volume)
+    assert image == {"reference": "docker.io/library/redis:7.0.15", "pullPolicy": "Never"}
+
+
+def test_a_volume_that_wants_nothing_of_the_image_gets_nothing(render: Rendering) -> None:
+    volume = {"type": "volume", "source": "data", "target": "/data", "volume": {"nocopy": True}}
+    found = render({"volumes": [volume, "./test:/test"]}, volumes={"data": {}})
+    assert "initContainers" not in pod(found)
+    assert not [item for item in pod(found)["volumes"] if "image" in item]
+
+
+@pytest.mark.parametrize("shell", [["sh"], ["busybox", "sh"]])
+def test_a_new_volume_begins_with_what_the_image_has_there(tmp_path: Path, shell: list[str]) -> None:
+    """And with its directory's mode, as Docker's. Once it holds something it is left alone."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f"{shell[0]} is not here")
+    image, volume = tmp_path / "image", tmp_path / "volume"
+    (image / "data/.hidden").mkdir(parents=True)
+    (image / "data/a file").write_text("x")
+    (image / "data/link").symlink_to("a file")
+    (image / "data").chmod(0o700)
+    (image / "empty").mkdir(0o711)
+    (image / "away").symlink_to(tmp_path)  # of the image's root it would be another directory
+    volume.mkdir(0o755)
+
+    def fill(target: str) -> list[str]:
+        subprocess.run([*shell, *volumes.fill(target)[1:-3], image, target, volume], check=True)
+        return sorted(path.name for path in volume.iterdir())
+
+    assert fill("/nothing/there") == fill("/away") == []
+    assert (fill("/empty"), stat.S_IMODE(volume.stat().st_mode)) == ([], 0o711)
+    assert fill("/data") == [".hidden", "a file", "link"]
+    assert ((volume / "link").readlink(), stat.S_IMODE(volume.stat().st_mode)) == (Path("a file"), 0o700)
+    volume.chmod(0o750)
+    (volume / "a file").write_text("mine")
+    assert fill("/data") == [".hidden", "a file", "link"]
+    assert ((volume / "a file").read_text(), stat.S_IMODE(volume.stat().st_mode)) == ("mine", 0o750)
 
 
 def test_its_names_lead_to_it(render: Rendering) -> None:
@@ -216,12 +260,43 @@ def test_a_service_that_is_built_in_the_checkout_has_composes_name(render: Rende
         ({"devices": ["/dev/null:/dev/null"]}, "devices", "remove it"),
         ({"network_mode": "host"}, "network_mode", "give it networks"),
         ({"user": "redis"}, "user", "number"),
-        ({"volumes": ["/etc/hosts:/x"]}, "volumes", "into the checkout"),
-        ({"networks": {"bouldernet": {"ipv4_address": "10.77.77.7"}}}, "networks", "expose"),
+        ({"volumes": ["/etc/hosts:/x", "./test:/test"]}, "volumes", "into the checkout"),
+        ({"volumes": [{"type": "npipe", "source": "x", "target": "/x"}, "./test:/test"]}, "volumes", "bind mount"),
+        ({"networks": {"bouldernet": {"ipv4_address": "10.77.77.7", "aliases": ["new"]}}}, "networks", "expose"),
     ],
 )
-def test_what_has_no_counterpart_is_refused_by_name(render: Rendering, change: dict, key: str, advice: str) -> None:
+def test_what_has_no_counterpart_is_refused_by_name_or_left_out_if_that_is_wanted(
+    render: Rendering, change: dict, key: str, advice: str, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Problem) as caught:
         render(change)
     assert f"docker-compose.override.yml: the service bnew has `{key}`" in str(caught.value)
     assert advice in caught.value.fix
+    assert "BOULDER_K8S_DRIFT=note goes on without it" in caught.value.fix
+    monkeypatch.setenv("BOULDER_K8S_DRIFT", "note")
+    found = render(change)
+    said = capsys.readouterr().err
+    assert f"docker-compose.override.yml: the service bnew goes on without its `{key}`" in said
+    assert service(found, "bnew")["clusterIP"] == "None"  # where the address was no good, its name leads to it
+    mounts = [mount["mountPath"] for mount in container(found).get("volumeMounts", ())]
+    assert mounts == (["/test"] if key == "volumes" else [])
+    assert key != "networks" or service(found, "new")
+
+
+def test_every_service_that_is_refused_is_named(render: Rendering) -> None:
+    other = {"image": "redis:6", "depends_on": ["bnew"], "privileged": True, "devices": ["/dev/null:/dev/null"]}
+    services = {"bother": other, "bredis_1": {"depends_on": ["bother"]}}
+    with pytest.raises(Problem) as caught:
+        render({"user": "redis", "pid": "host"}, services=services)
+    lines = [str(caught.value), *caught.value.detail.splitlines()]
+    assert len(lines) == 3
+    for words in ("the service bnew has `pid`", "the service bnew has `user`", "the service bother has `devices`"):
+        assert [line for line in lines if words in line], words
+
+
+def test_without_boulder_nothing_goes_on(checkout: Checkout) -> None:
+    document = compose.document(checkout.path, False)
+    del document["services"]["boulder"]
+    for environ in ({}, {"BOULDER_K8S_DRIFT": "note"}):
+        with pytest.raises(Problem, match="no service boulder"):
+            selection.followed(document, checkout.path, False, environ)

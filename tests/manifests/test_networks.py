@@ -14,7 +14,7 @@ from support.rendering import KUBECTL, SETTINGS, rendered
 
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT
-from boulder_k8s.manifests import compare, compose, differences, overlay
+from boulder_k8s.manifests import compare, compose, differences, overlay, selection
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.overlay import RenderOptions
 
@@ -41,7 +41,7 @@ def render(tmp_path: Path) -> Rendering:
         given = yaml.safe_load(path.read_text())
         change(given)
         path.write_text(json.dumps(given))  # YAML reads it
-        document = compose.document(checkout.path, False)
+        document = selection.followed(compose.document(checkout.path, False), checkout.path, False)
         options = RenderOptions(
             checkout,
             compose.services(document),

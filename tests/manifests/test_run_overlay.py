@@ -17,7 +17,7 @@ from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.names import WORKLOAD_KINDS
 from boulder_k8s.host.settings import ROOT, Settings
-from boulder_k8s.manifests import compose, convert, overlay, selection
+from boulder_k8s.manifests import compose, overlay, selection
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.compose import Service
 from boulder_k8s.manifests.overlay import RenderOptions
@@ -338,15 +338,29 @@ def test_too_large_a_configuration_is_refused_by_its_files_name(checkout: Checko
     assert "test/config/large.json" in caught.value.fix
 
 
-def test_services_that_share_an_image_must_agree(checkout: Checkout, tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="redis:8"):
-        overlay.image_overrides(SERVICES | {"bredis_2": service("bredis_2", "redis:8")})
+@pytest.mark.parametrize(
+    ("one", "other"), [("redis:7", "redis:8"), ("redis:7", f"elsewhere/redis:9@sha256:{'a' * 64}"), ("valkey", "redis")]
+)
+def test_services_that_share_an_image_of_the_base_may_have_different_ones(
+    checkout: Checkout, tmp_path: Path, one: str, other: str
+) -> None:
+    """kustomize's `images:` knows an image by its name alone."""
+    different = SERVICES | {"bredis_1": service("bredis_1", one), "bredis_2": service("bredis_2", other)}
+    rendered = render(checkout, tmp_path, different)
+    for name, image in (("bredis-1", one), ("bredis-2", other), ("bconsul", SERVICES["bconsul"].image)):
+        (container,) = rendered.workload(name)["spec"]["template"]["spec"]["containers"]
+        assert container["image"] in (image, f"{image}:latest"), name
 
 
-def test_a_checkout_without_boulder_is_refused(checkout: Checkout) -> None:
-    without = {name: item for name, item in SERVICES.items() if name != "boulder"}
-    with pytest.raises(Problem, match="no service boulder"):
-        selection.check_services(without, convert.Place({"services": {}}, checkout.path))
+def test_an_image_of_a_converted_service_is_not_taken_for_that_of_init_containers(checkout: Checkout, tmp_path) -> None:
+    """Both have Consul's whole name."""
+    new = service("bnew", "hashicorp/consul:1.15")
+    rendered = render(checkout, tmp_path, SERVICES | {"bnew": new})
+    assert container_of(rendered, "bnew")["image"] == "docker.io/hashicorp/consul:1.15"
+
+
+def container_of(rendered: overlay.Rendered, name: str) -> dict:
+    return rendered.workload(name)["spec"]["template"]["spec"]["containers"][0]
 
 
 def test_kustomize_is_asked_again_only_when_a_file_has_changed(
@@ -399,8 +413,9 @@ def test_without_any_redis_server_nothing_of_theirs_is_left(checkout: Checkout, 
 
 @pytest.mark.usefixtures("docker_compose")
 def test_the_base_says_what_the_miniature_compose_file_says(checkout: Checkout) -> None:
-    services = compose.services(compose.document(checkout.path, config_next=False))
-    selection.check_services(services, convert.Place({"services": {}}, checkout.path))
+    document = compose.document(checkout.path, config_next=False)
+    assert selection.followed(document, checkout.path, False, {}) is document
+    services = compose.services(document)
     assert services["boulder"].environment["USE_VITESS"] == "false"
     assert services["boulder"].build and not services["bredis_1"].build
 

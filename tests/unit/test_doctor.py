@@ -45,6 +45,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path, tmp_path: Pa
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 100 * 2**30}))
     monkeypatch.setattr(tools, "find", lambda settings: Tools(Path("/kind"), Path("/kubectl")))
     programs.answer("docker", "volume ls", "true")
+    monkeypatch.setattr(project, "followed", lambda *_: (set(), []))  # tests/manifests/test_doctor.py
     monkeypatch.setattr(checks.socket, "getaddrinfo", lambda name, *_, **__: answer("127.0.0.1"))
     inotify = tmp_path / "system/proc/sys/fs/inotify"
     inotify.mkdir(parents=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.api_server import ApiServer
+from support.pods import eventually
 
 from boulder_k8s.commands import exec as module
 from boulder_k8s.host.errors import Problem
@@ -25,6 +26,8 @@ def settings(settings: Settings, server: ApiServer, monkeypatch: pytest.MonkeyPa
     server.write_kubeconfig(settings.kubeconfig)
     monkeypatch.setattr(module.tools, "find", lambda _: Tools(Path("/kind"), Path("/kubectl")))
     monkeypatch.setattr(module.Cluster, "require_running", lambda _: None)
+    monkeypatch.setattr(module.Cluster, "is_running", lambda _: True)
+    monkeypatch.setenv("BOULDER_DIR", "/nowhere")
 
     def become(_: str, words: list[str]) -> None:
         raise Became(words)
@@ -61,6 +64,24 @@ def test_while_tests_run_boulder_is_their_pod(settings: Settings, server: ApiSer
     add(server, "boulder-tests", "boulder")
     assert "boulder-tests" in words(settings, "boulder", "true")
     assert "tests are running" in capsys.readouterr().err
+
+
+def test_a_service_that_the_base_does_not_know_is_reached_too(settings: Settings, server: ApiServer) -> None:
+    labels = {"app.kubernetes.io/name": "bredis-3", "app.kubernetes.io/part-of": "boulder"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "bredis-3"}]}}
+    server.add(
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "bredis-3", "labels": labels},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        }
+    )
+    eventually(lambda: server.store.list("Pod", "boulder"), "its pod")
+    assert "--container=bredis-3" in words(settings, "bredis_3", "redis-cli")
+    add(server, "bminio-init-x", "bconsul")
+    server.change("Pod", "bminio-init-x", {"status": {"phase": "Succeeded"}})
+    with pytest.raises(Problem, match="bconsul has run to its end"):
+        module.execute(settings, "bconsul", ["true"])
 
 
 def test_a_service_that_does_not_run_or_is_none_is_refused(settings: Settings, server: ApiServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.programs import Programs
@@ -100,6 +101,49 @@ def test_an_image_that_cannot_be_built_is_named(engine: Programs, settings: Sett
     engine.answer("docker", " build ", "echo no such stage >&2; exit 18")
     with pytest.raises(Problem, match=r"Image tools:latest cannot be built") as caught:
         images.ensure_local(settings, SERVICES, Checkout(tmp_path), config_next=False)
+    assert caught.value.detail == "no such stage"
+
+
+NEW = SERVICES | {"bnew": service("bnew", "mine:1", build=True), "bother": service("bother", "other:1")}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """Its override file has two services that k8s/base does not know."""
+    new = {"bnew": {"image": "mine:${TAG}", "build": "there"}, "bother": {"image": "other:${OTHER}"}}
+    (tmp_path / "docker-compose.override.yml").write_text(json.dumps({"services": new}))
+    return Checkout(tmp_path)
+
+
+def test_a_new_service_that_no_registry_has_is_built_as_compose_does(
+    engine: Programs, settings: Settings, checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compose pulls it first: it may be one of the base's under another name, which takes minutes to build."""
+    have(engine, *ALL, "other:1")
+    engine.answer("docker", " pull", "echo mine:1: not found >&2; exit 1")
+    engine.answer("docker", " build ", "echo sha256:n > $cd/have/mine:1")
+    also = {"bagain": service("bagain", "mine:1")}  # its image, but no `build` of its own
+    ids = images.ensure_local(settings, NEW | also, checkout, config_next=False)
+    assert (ids["mine:1"], asked(engine, "build")) == ("sha256:n", [["bnew"]])
+    assert "Image mine:1 cannot be pulled: mine:1: not found" in capsys.readouterr().err
+
+
+def test_a_new_service_whose_image_cannot_be_had_is_named_with_its_file_and_key(
+    engine: Programs, settings: Settings, checkout: Checkout
+) -> None:
+    have(engine, *ALL, "mine:1")
+    engine.answer("docker", " pull", "echo other:1: not found >&2; exit 1")
+    with pytest.raises(Problem, match=r"^Image other:1 cannot be pulled: other:1: not found\.$") as caught:
+        images.ensure_local(settings, NEW, checkout, config_next=False)
+    assert "the image of bother in docker-compose.override.yml, which takes OTHER." in caught.value.fix
+    have(engine, "other:1")
+    (engine.directory / "have/mine:1").unlink()
+    engine.answer("docker", " build ", "echo no such stage >&2; exit 18")
+    with pytest.raises(Problem, match=r"^Image mine:1 cannot be built\.$") as caught:
+        images.ensure_local(settings, NEW, checkout, config_next=False)
+    assert caught.value.fix.startswith(
+        "It is the build of bnew in docker-compose.override.yml. Run `docker compose build bnew`"
+    )
     assert caught.value.detail == "no such stage"
 
 

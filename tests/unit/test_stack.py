@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support.api_server import ApiServer
 
-from boulder_k8s.cluster import network, rollout
+from boulder_k8s.cluster import leftovers, network, rollout
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.errors import Rejected
 from boulder_k8s.commands import deployment, networks
@@ -56,6 +56,42 @@ def test_what_is_there_is_not_applied_again(stack: Stack, server: ApiServer) -> 
     stack.known = stack.observe()
     stack.apply("applied", objects)
     assert applied(server) == 1
+
+
+def ours(item: dict) -> dict:
+    """With the label of what k8s/ and the conversion make."""
+    item["metadata"]["labels"]["app.kubernetes.io/part-of"] = "boulder"
+    item["spec"]["template"]["metadata"]["labels"] = item["metadata"]["labels"]
+    return item
+
+
+def test_what_is_no_longer_wanted_is_removed_only_when_asked(stack: Stack, server: ApiServer) -> None:
+    stack.apply("applied", [ours(workload("bnew")), ours(workload("bconsul"))])
+    stack.apply("applied", [ours(workload("bconsul"))], [{"bconsul"}])  # waves alone remove nothing
+    assert server.find("Deployment", "bnew")
+    stack.settings.file("applied").unlink()
+    stack.apply("applied", [ours(workload("bconsul"))], prune=True)
+    assert not server.find("Deployment", "bnew")
+    assert server.find("Deployment", "bconsul")
+
+
+def test_a_pod_that_does_not_end_is_named_and_the_next_command_waits_for_it_again(
+    stack: Stack, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workload is gone by then: only the pod is left to tell."""
+    stack.apply("applied", [ours(workload("bnew"))])
+    (name,) = [pod["metadata"]["name"] for pod in server.store.list("Pod", "boulder")]
+    server.controller.linger = 3
+    monkeypatch.setattr(leftovers, "ENDING", 0.2)
+    for _ in range(2):
+        with pytest.raises(Problem, match=f"^{name} did not end within") as caught:
+            stack.apply("applied", [ours(workload("bconsul"))], prune=True)
+        assert not server.find("Deployment", "bconsul")
+    assert caught.value.fix.startswith("Run the command again")
+    monkeypatch.setattr(leftovers, "ENDING", 20)
+    stack.apply("applied", [ours(workload("bconsul"))], prune=True)
+    assert not server.find("Pod", name)
+    assert server.find("Deployment", "bconsul")
 
 
 @pytest.mark.parametrize("what", ["another object", "another node", "deleted by hand", "record lost"])

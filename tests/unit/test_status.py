@@ -32,6 +32,21 @@ def pod(name: str, service: str, restarts: int = 0, waiting: str = "") -> dict:
     }
 
 
+@pytest.mark.parametrize(
+    ("phase", "counts", "ready"),
+    [("Running", {"active": 1}, False), ("Succeeded", {"succeeded": 1}, True), ("Failed", {"failed": 1}, False)],
+)
+def test_a_service_that_runs_once_shows_how_far_it_is(phase: str, counts: dict, ready: bool) -> None:
+    """It has no replicas, and at its name there is no address but the pod's own."""
+    job = workload("bnew") | {"kind": "Job", "status": counts}
+    del job["spec"]["replicas"]
+    once = pod("bnew-x", "bnew")
+    once["status"]["phase"] = phase
+    network = {"kind": "Service", "metadata": {"name": "bnew"}, "spec": {"clusterIP": "None"}}
+    (found,) = status.services([job, once, network])
+    assert (found.state, found.ready, found.address) == (phase, ready, "")
+
+
 def test_a_service_shows_readiness_restarts_address_and_why_it_waits() -> None:
     network = {
         "kind": "Service",
