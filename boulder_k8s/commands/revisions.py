@@ -168,7 +168,7 @@ class Work:
         )
         found = compare.compare(document, overlay.render(self.settings, options).objects)
         unlisted, _ = differences.partition(
-            (item for item in found if not drift.asked_for(item)), differences.read_intended()
+            (item for item in found if not drift.is_port(item)), differences.read_intended()
         )
         script = harness.read(self.tree, config_next)
         refused = [drift.short(item) for item in unlisted if drift.is_refused(item)]

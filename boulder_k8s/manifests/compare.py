@@ -12,7 +12,7 @@ from .compose import dependencies as dependencies_of
 from .compose import object_name
 from .differences import ABSENT, Difference, Fact
 from .objects import Manifests
-from .workloads import WITHOUT_WORKLOAD, workloads
+from .workloads import WITHOUT_WORKLOAD
 
 PART = "static"
 # Keys of a service that the comparison below looks at; `build`: Compose itself builds; `profiles`: which commands start it.
@@ -38,7 +38,7 @@ def compare(document: dict, objects: list[dict]) -> list[Difference]:
             facts = dict(setup(service, document["services"]["boulder"]))
         else:
             facts = dict(of_service(service, workload, rendered, document, checkout))
-        known = KNOWN if workload in workloads() else KNOWN | convert.FOLLOWED | convert.HARMLESS
+        known = KNOWN | convert.FOLLOWED | convert.HARMLESS
         facts |= {f"key {key}": (json.dumps(service[key]), "not known") for key in sorted(set(service) - known)}
         found += [Difference(PART, name, aspect, *values) for aspect, values in facts.items() if values[0] != values[1]]
     given = {object_name(name) for name in document["services"]}
@@ -58,19 +58,45 @@ def of_service(service: dict, name: str, rendered: Manifests, document: dict, ch
     container, pod = rendered.container(name), rendered.pod(name)
     if "image" in service:  # what has none is built under Compose's name for it
         yield "image", (tagged(service["image"]), tagged(container["image"]))
-    yield "entrypoint", (words(service.get("entrypoint")), words(container.get("command")))
-    yield "command", (words(service.get("command")), words(container.get("args")))
-    yield "working_dir", (service.get("working_dir") or ABSENT, container.get("workingDir", ABSENT))
-    yield "user", (str(service.get("user") or ABSENT).replace("root", "0"), user(container))
+    yield from of_container(service, name, rendered, checkout)
     yield "dns", (words(service.get("dns")), words(networks.nameservers(name, rendered, document)))
-    asked = convert.probe(service.get("healthcheck") or {})
-    yield "healthcheck", (words(asked["exec"]["command"]) if asked else ABSENT, probe(container))
     yield from environment(service, container)
-    yield from mounts(service, name, rendered, checkout)
     yield from networks.published(service, container)
     yield from networks.networks(service, name, rendered, document)
     yield from networks.hosts(service, pod)
     yield from dependencies(service, rendered)
+
+
+def of_container(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
+    """What follow.py follows for a workload of k8s/base: what runs, as whom, with which mounts, and when it is well."""
+    container = rendered.container(name)
+    yield "entrypoint", (words(service.get("entrypoint")), words(container.get("command")))
+    yield "command", (words(service.get("command")), words(container.get("args")))
+    yield "working_dir", (service.get("working_dir") or ABSENT, container.get("workingDir", ABSENT))
+    yield "user", (str(service.get("user") or ABSENT).replace("root", "0"), user(container))
+    asked = convert.probe(service.get("healthcheck") or {})
+    yield "healthcheck", (words(asked["exec"]["command"]) if asked else ABSENT, probe(container))
+    yield from mounts(service, name, rendered, checkout)
+    yield from keys(service, container, rendered.pod(name))
+
+
+def keys(service: dict, container: dict, pod: dict) -> Iterator[Fact]:
+    """What Boulder's own Compose file does not have, but another may."""
+    context = container.get("securityContext", {})
+    for key, made in (
+        ("privileged", context.get("privileged")),
+        ("read_only", context.get("readOnlyRootFilesystem")),
+        ("cap_add", context.get("capabilities", {}).get("add")),
+        ("cap_drop", context.get("capabilities", {}).get("drop")),
+        ("tty", container.get("tty")),
+        ("stdin_open", container.get("stdin")),
+        ("hostname", pod.get("hostname")),
+    ):
+        if service.get(key) or made:
+            yield f"key {key}", (json.dumps(service.get(key)), json.dumps(made))
+    if given := service.get("stop_grace_period"):
+        made = pod.get("terminationGracePeriodSeconds")
+        yield "key stop_grace_period", (json.dumps(convert.seconds(given)), json.dumps(made))
 
 
 def environment(service: dict, container: dict) -> Iterator[Fact]:
@@ -84,8 +110,8 @@ def environment(service: dict, container: dict) -> Iterator[Fact]:
 def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iterator[Fact]:
     """Every mount of the service: the same directory at the same place, or what lies there or below instead."""
     made = mounted(name, rendered)
-    claimed = {entry.partition(":")[0].rstrip("/") for entry in service.get("tmpfs") or []}
-    for number, volume in enumerate(service.get("volumes") or [], 1):
+    claimed: set[str] = set()
+    for number, volume in enumerate(volumes.given(service), 1):
         target = volume["target"].rstrip("/")
         here = sorted(path for path in made if path == target or path.startswith(f"{target}/"))
         claimed |= set(here)
@@ -98,7 +124,7 @@ def mounts(service: dict, name: str, rendered: Manifests, checkout: str) -> Iter
         ):
             yield f"mount {target}", (source, source)
         elif made.get(target) == f"hostPath {source}":
-            others = [item["target"].rstrip("/") for item in service["volumes"]]
+            others = [item["target"].rstrip("/") for item in volumes.given(service)]
             for path in here:
                 if path not in others:
                     yield f"mount {path}", (f"part of {source}", made[path])

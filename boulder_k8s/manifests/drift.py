@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..host.errors import Problem
-from ..host.names import SETUP
+from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from . import compare, differences
 from .differences import Difference
@@ -45,7 +45,10 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str], say: 
     drift, _ = differences.partition(found, differences.read_intended())
     refused = [] if goes_on(environ) else [item for item in drift if is_refused(item)]
     for item in drift:
-        if item not in refused:
+        if is_port(item) and item.subject == BOULDER:
+            port = item.aspect.removeprefix("port ")
+            say(f"docker-compose.yml publishes port {port}; BOULDER_PORTS={published(document)} does so here")
+        elif item not in refused:
             say(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
     if refused:
         raise Problem(
@@ -84,9 +87,24 @@ def refused_of_script(script: Harness, document: dict) -> list[str]:
     return [*script.refused, *missing]
 
 
+def is_port(item: Difference) -> bool:
+    """Returns whether a difference is a published port, which BOULDER_PORTS decides and not the checkout."""
+    return item.aspect.startswith("port ")
+
+
 def asked_for(item: Difference) -> bool:
     """Returns whether a difference is a port that the user added with BOULDER_PORTS."""
-    return item.aspect.startswith("port ") and item.compose == differences.ABSENT
+    return is_port(item) and item.compose == differences.ABSENT
+
+
+def published(document: dict) -> str:
+    """Returns Boulder's ports that the Compose file publishes, as BOULDER_PORTS has them."""
+    given = document["services"][BOULDER].get("ports") or []
+    return ",".join(
+        str(target) if str(port["published"]) == str(target) else f"{port['published']}:{target}"
+        for port in given
+        if port.get("published") and (target := port["target"])
+    )
 
 
 def short(item: Difference) -> str:

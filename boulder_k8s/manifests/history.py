@@ -135,7 +135,7 @@ def date(text: str) -> str:
 
 def staged() -> set[str]:
     """Returns what the manifests take from every checkout: Boulder's configuration, and the files of ConfigMaps."""
-    return {*CONFIGURATIONS, *(path for files in CONFIG_MAPS.values() for path in files.values())}
+    return {*CONFIGURATIONS, *CONFIG_MAPS.values()}
 
 
 def sources(document: dict, checkout: Path) -> tuple[set[str], set[str]]:

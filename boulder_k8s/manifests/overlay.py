@@ -20,7 +20,7 @@ from ..host import process, state
 from ..host.files import Dumper, Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
-from . import convert, patches, reach
+from . import convert, follow, patches, reach
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
@@ -90,19 +90,24 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     checkout, services = options.checkout, options.services
+    followed = follow.of(settings.root / "k8s/base", services, options.place)
     config = configuration(options.overrides.files(checkout.path / "test" / options.overlay))
     config_maps = {
         BOULDER_CONFIG: {key: path for key, path, _ in config},
-        **{name: files_of(checkout, name) for name in (INITDB, *CONFIG_MAPS) if is_mounted(name, services)},
+        **{
+            name: files_of(checkout, name) for name in (INITDB, *CONFIG_MAPS) if ("ConfigMap", name) in followed.mounted
+        },
     }
-    tls = {name: files_of(checkout, name) for name in SECRETS if options.secrets and is_mounted(name, services)}
+    tls = {
+        name: files_of(checkout, name) for name in SECRETS if options.secrets and ("Secret", name) in followed.mounted
+    }
     boulder = patches.BoulderPod(
         [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config],
         (port.container for port in settings.ports),
         options.overrides.relay_target,
     )
     reached, objects = reach.of(settings.root / "k8s/base", services, options.place)
-    documents = all_patches(settings.root / "k8s/base", options, boulder) | reached
+    documents = all_patches(settings.root / "k8s/base", options, boulder, followed) | reached
     objects += [convert.workload(service, options.place) for service in converted(services)]
     for name, document in documents.items():
         write_yaml(directory / f"{name}-patch.yaml", document)
@@ -146,7 +151,9 @@ def write_manifests(ours: Path, directory: Path, options: RenderOptions, acme_cl
     )
 
 
-def all_patches(base: Path, options: RenderOptions, boulder: patches.BoulderPod) -> dict[str, dict]:
+def all_patches(
+    base: Path, options: RenderOptions, boulder: patches.BoulderPod, followed: follow.Followed
+) -> dict[str, dict]:
     """Returns the run overlay's patches by the name of their files."""
     found, chosen = {}, images_of_base(options.services)
     for workload in running(options.services):
@@ -159,8 +166,9 @@ def all_patches(base: Path, options: RenderOptions, boulder: patches.BoulderPod)
         document for name in sorted(set(workloads()) - set(found)) for document in patches.without_workload(base, name)
     ]
     for kind, names in (("ConfigMap", (INITDB, *CONFIG_MAPS)), ("Secret", SECRETS)):
-        absent += [patches.deletion("v1", kind, name) for name in names if not is_mounted(name, options.services)]
-    return found | {f"absent-{number}": document for number, document in enumerate(absent)}
+        absent += [patches.deletion("v1", kind, name) for name in names if (kind, name) not in followed.mounted]
+    changed = {f"{name}-changed": document for name, document in followed.patches.items()}
+    return found | changed | {f"absent-{number}": document for number, document in enumerate(absent)}
 
 
 def replacement(directory: Path, name: str, files: dict[str, Path]) -> dict:
@@ -182,12 +190,6 @@ def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
         return {"text": text, "objects": list(yaml.load_all(text, Loader))}
 
     return Rendered(**state.remembered(directory.with_name(f"{directory.name}.json"), digest.hexdigest(), ask))
-
-
-def is_mounted(name: str, services: dict[str, Service]) -> bool:
-    """Whether a workload of the checkout mounts a declared object: bredis-config is bredis-1's and bredis-2's."""
-    owner = name.rpartition("-")[0]
-    return any(workload.name.startswith(owner) for workload in running(services))
 
 
 def service_of(services: dict[str, Service], workload: str) -> Service:

@@ -16,14 +16,16 @@ MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/
 
 BOULDER_CONFIG = "boulder-config"  # k8s/overlays declares it; the user may lay files over those of the checkout
 INITDB = "bmariadb-initdb"  # k8s/base declares it and the following
-# Object name -> {key: file of the checkout}; what the services mount of ./test in docker-compose.yml.
+# Object name -> file or directory of the checkout; what the services mount of ./test in docker-compose.yml.
 CONFIG_MAPS = {
-    "bproxysql-config": {"proxysql.cnf": "test/proxysql/proxysql.cnf"},
-    "bredis-config": {"redis-ratelimits.config": "test/redis-ratelimits.config"},
-    "bconsul-config": {"config.hcl": "test/consul/config.hcl"},
-    "bpkimetal-config": {"config.yaml": "test/pkimetal-config.yaml"},
-    "bminio-config": {"entrypoint.sh": "test/minio/entrypoint.sh"},
+    "bproxysql-config": "test/proxysql/proxysql.cnf",
+    "bredis-config": "test/redis-ratelimits.config",
+    "bconsul-config": "test/consul",
+    "bpkimetal-config": "test/pkimetal-config.yaml",
+    "bminio-config": "test/minio",
 }
+# The key of a file that stands alone, where it is not the file's name.
+KEYS = {"bpkimetal-config": "config.yaml"}
 PKI = "test/certs/ipki"  # made by generate.sh
 SECRETS = {
     "bredis-tls": {
@@ -44,13 +46,32 @@ def files_of(checkout: Checkout, name: str) -> dict[str, Path]:
     """Returns the files of the checkout that fill a ConfigMap or Secret which k8s/base declares, by their keys."""
     if name == INITDB:
         return initdb(checkout)
-    return {key: checkout.path / path for key, path in (CONFIG_MAPS | SECRETS)[name].items()}
+    if name in SECRETS:
+        return {key: checkout.path / path for key, path in SECRETS[name].items()}
+    source = checkout.path / CONFIG_MAPS[name]
+    if source.is_dir():
+        return {path.name: path for path in sorted(source.iterdir()) if path.is_file()}
+    return {KEYS.get(name, source.name): source}
+
+
+def is_carried(checkout: Checkout, name: str) -> bool:
+    """Returns whether a ConfigMap can hold what fills it: all of it is there, in no directories below, not too large, and each file's
+    name can be a key. https://kubernetes.io/docs/concepts/configuration/configmap/
+    """
+    files = files_of(checkout, name)
+    source = checkout.path / CONFIG_MAPS.get(name, "sa/db")
+    nested = name != INITDB and source.is_dir() and any(path.is_dir() for path in source.iterdir())
+    fits = sum(path.stat().st_size for path in files.values() if there(path)) <= MAXIMUM
+    named = all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in files)
+    return bool(files) and not nested and fits and named and all(there(path) for path in files.values())
 
 
 def initdb(checkout: Checkout) -> dict[str, Path]:
     """What MariaDB's image runs of sa/db (https://hub.docker.com/_/mariadb): an editor's backup beside it, x.sql~, has a name that
     Kubernetes refuses.
     """
+    if not (checkout.path / "sa/db").is_dir():
+        return {}
     run = {".sh", ".sql", ".gz", ".xz", ".zst"}
     files = sorted(path for path in (checkout.path / "sa/db").iterdir() if path.is_file() and path.name[0] != ".")
     return {path.name: path for path in files if path.suffix in run}

@@ -27,10 +27,8 @@ def of(service: Service, image: str, document: dict, checkout: Path) -> tuple[li
 
     What only the image declares as a volume (VOLUME) is in the container's own file system, with what the image has there.
     """
-    given = [*(service.document.get("volumes") or [])]
-    given += [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in service.document.get("tmpfs") or []]
     volumes, mounts, prepared = [], [], []
-    for number, volume in enumerate(given, 1):
+    for number, volume in enumerate(given(service.document), 1):
         name, target = f"volume-{number}", volume["target"].rstrip("/")
         options: dict[str, str] = {}
         if volume["type"] == "tmpfs":
@@ -63,6 +61,12 @@ def of(service: Service, image: str, document: dict, checkout: Path) -> tuple[li
         # https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/
         volumes.append({"name": IMAGE, "image": {"reference": image, "pullPolicy": "Never"}})
     return volumes, mounts, prepared
+
+
+def given(document: dict) -> list[dict]:
+    """Returns what a service of the resolved file mounts: its `volumes`, then its `tmpfs`."""
+    memory = [{"type": "tmpfs", "target": entry.partition(":")[0]} for entry in document.get("tmpfs") or []]
+    return [*(document.get("volumes") or []), *memory]
 
 
 def fill(target: str) -> list[str]:

@@ -168,9 +168,9 @@ def test_drift_refuses_what_the_tests_depend_on_and_names_it_all(side: Side, cap
 
 def test_drift_says_the_rest(side: Side, capfd: pytest.CaptureFixture[str]) -> None:
     document = copy.deepcopy(side[0])
-    services(document, "bvitess")["labels"] = {"a": "b"}
+    services(document, "bvitess")["devices"] = ["/dev/null:/dev/null"]
     drift.check(document, side[1], {})
-    assert "bvitess, key labels" in capfd.readouterr().err
+    assert "bvitess, key devices" in capfd.readouterr().err
 
 
 def test_extra_hosts_tags_and_environment_are_followed(side: Side, tmp_path: Path) -> None:
