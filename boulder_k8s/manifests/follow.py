@@ -42,7 +42,9 @@ def of(base: Path, services: dict[str, Service], place: convert.Place) -> Follow
         name = known.name
         workload = load_yaml(base / name / f"{name}-{known.kind.lower()}.yaml")
         change = Change(service, place, Manifests([workload]), intended)
-        if not {"networks", "network_mode"} & set(service.document):  # Compose always says something; reach.py asks the same
+        if not {"networks", "network_mode"} & set(
+            service.document
+        ):  # Compose always says something; reach.py asks the same
             change.aspects, change.targets = set(), set()
         if patch := change.patch():
             metadata = {"name": name, "namespace": NAMESPACE}

@@ -206,7 +206,7 @@ def pod(order: Execution, runs: Path) -> dict:
     """Returns the manifest of a pod made from the rendered Boulder Deployment: what `docker compose run` makes of the
     service `boulder`.
 
-    bsetup gets what docker-compose.yml gives it: the checkout, but no configuration, no environment and no addresses.
+    bsetup gets what docker-compose.yml gives it: what Boulder mounts of the checkout, but no copy of the configuration, no environment and no addresses.
     runs: .runs.
     """
     deployment = order.rendered.workload(BOULDER)
@@ -224,7 +224,10 @@ def pod(order: Execution, runs: Path) -> dict:
     if order.name == SETUP:
         labels[NAME] = SETUP
         spec.pop("initContainers", None)
-        kept = {"checkout", "gocache", "softhsm-tokens", "run"}
+        there = {
+            volume["name"]: PurePosixPath(volume.get("hostPath", {}).get("path", "/")) for volume in spec["volumes"]
+        }
+        kept = {name for name, path in there.items() if name == "run" or path.is_relative_to(CHECKOUT_MOUNT)}
         spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in kept]
         container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] in kept]
         container["env"] = []

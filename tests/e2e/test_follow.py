@@ -60,3 +60,29 @@ def test_services_that_the_base_does_not_know_come_fail_recover_and_go(following
     gone = following.run("--exit=7")
     assert gone.returncode == 7
     assert b"removing what the checkout no longer has: bnew, bnew-init, boulder-new" in gone.stderr
+
+
+def test_a_service_that_the_base_knows_changes_and_gets_a_network_of_another_range(following: Project) -> None:
+    """The command reads its configuration from the whole mount, and the address is one of a range that the cluster has not had."""
+    changed = {
+        "bredis_1": {
+            "command": "redis-server /test/redis-ratelimits.config --save 60 5",
+            "healthcheck": {"test": ["CMD-SHELL", "test -d /test/config"]},
+            "networks": {"third": {"ipv4_address": "172.30.5.4"}},
+        },
+        "boulder": {"networks": {"third": {"ipv4_address": "172.30.5.77"}}},
+    }
+    text = {"services": changed, "networks": {"third": {"ipam": {"config": [{"subnet": "172.30.5.0/24"}]}}}}
+    (following.checkout / "docker-compose.override.yml").write_text(yaml.safe_dump(text))
+    script = """
+        for address in 10.77.77.4 172.30.5.4; do
+            timeout 5 bash -c ": </dev/tcp/$address/4218" && echo $address
+        done
+        python3 -c 'import socket; socket.socket().bind(("172.30.5.77", 80)); print("bound")'
+    """
+    came = following.invoke("run", "--", "bash", "-c", script)
+    assert came.stdout.decode().split() == ["10.77.77.4", "172.30.5.4", "bound"], came.stderr.decode()
+    assert "--save" in following.kubectl("get", "statefulset", "bredis-1", "--output=jsonpath={..args}")
+    (following.checkout / "docker-compose.override.yml").unlink()
+    assert following.run("--exit=7").returncode == 7
+    assert "172-30-5" not in following.kubectl("get", "servicecidr", "--output=name")

@@ -13,7 +13,7 @@ from support.e2e import Project
 PLANTED = {
     "services": {
         "boulder": {"sysctls": {"net.ipv4.tcp_keepalive_time": "1234"}},
-        "bmariadb": {"networks": {"bouldernet": {"aliases": ["boulder-planted"]}}},
+        "bmariadb": {"networks": {"bouldernet": {"aliases": ["boulder-followed", "boulder_planted"]}}},
     }
 }
 
@@ -56,11 +56,11 @@ def test_a_planted_sysctl_and_alias_are_found(stack: Project, tmp_path: Path) ->
     found = {(part, item["subject"], item["aspect"]) for part in parts for item in parts[part]["different"]}
     assert found == {
         ("static", "boulder", "key sysctls"),
-        ("static", "bmariadb", "alias boulder-planted"),
+        ("static", "bmariadb", "alias boulder_planted"),
         ("probe", "sysctls", "net.ipv4.tcp_keepalive_time"),
-        ("probe", "names", "boulder-planted"),
-        ("probe", "time to resolve", "boulder-planted"),
-        ("probe", "nobody listens", "boulder-planted:1337"),
+        ("probe", "names", "boulder_planted"),
+        ("probe", "time to resolve", "boulder_planted"),
+        ("probe", "nobody listens", "boulder_planted:1337"),
     }
     assert code == 1
 
