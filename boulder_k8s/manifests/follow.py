@@ -144,6 +144,8 @@ class Change:
             container |= {key: None for key in PROBES if key in self.container}
             if probe := made.get("startupProbe"):
                 container["startupProbe"] = {"$patch": "replace", **probe}
+        if self.aspects & {"entrypoint", "command"}:  # it may listen on another port than k8s/base asks
+            container |= {key: None for key in PROBES if "tcpSocket" in self.container.get(key, {})} | container
         if self.aspects & {"user", "key cap_add", "key cap_drop", "key privileged", "key read_only"}:
             container["securityContext"] = {"$patch": "replace", **convert.security(given)}
         pod: dict = {}
