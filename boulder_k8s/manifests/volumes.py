@@ -29,6 +29,8 @@ def of(service: Service, image: str, document: dict, checkout: Path) -> tuple[li
     """
     volumes, mounts, prepared = [], [], []
     for number, volume in enumerate(given(service.document), 1):
+        if refused(volume, checkout):  # convert.py or drift.py says so
+            continue
         name, target = f"volume-{number}", volume["target"].rstrip("/")
         options: dict[str, str] = {}
         if volume["type"] == "tmpfs":

@@ -61,8 +61,8 @@ def test_what_a_run_refuses_fails_in_its_words(machine: Machine) -> None:
 
 
 def test_a_service_of_the_base_that_is_another_fails(machine: Machine) -> None:
-    found = line(machine, {"bredis_1": {"user": "1001"}})
-    assert (found.level, "bredis_1 (user)" in found.found) == ("fail", True)
+    found = line(machine, {"bredis_1": {"volumes": ["/etc/hosts:/x"]}})
+    assert (found.level, "bredis_1 (mount /x)" in found.found) == ("fail", True)
 
 
 def test_files_that_compose_refuses_fail_in_composes_words(machine: Machine) -> None:
