@@ -35,20 +35,19 @@ def ensure_local(
         for name, service in missing.items()
         if service.build and (service.image.endswith(":latest") or "image" not in service.document)
     }
-    # bsetup uses Boulder's image, but has no build section.
-    built = {missing[name].image for name in build}
-    fetched = {name: service for name, service in missing.items() if service.image not in built}
-    for service in selection.converted(fetched):
-        if service.build:
+    for service in selection.converted(missing):
+        if service.build and service.name not in build:
             # https://docs.docker.com/reference/compose-file/build/: pulled if a registry has it, else built. Boulder's own images are
             # not: a tag that is wrong would cost ten minutes before anybody hears of it.
             try:
-                pull.services({service.name: fetched.pop(service.name)}, checkout, config_next)
+                pull.services({service.name: missing[service.name]}, checkout, config_next)
+                del missing[service.name]
             except Problem as problem:
                 note(f"{problem.message} It has a `build` section: it is built")
                 build.add(service.name)
+    # bsetup uses Boulder's image, but has no build section.
     built = {missing[name].image for name in build}
-    fetched = {name: service for name, service in fetched.items() if service.image not in built}
+    fetched = {name: service for name, service in missing.items() if service.image not in built}
     if fetched:
         pull.services(fetched, checkout, config_next, nothing=not ids)
     if build:

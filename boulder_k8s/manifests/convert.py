@@ -124,9 +124,7 @@ def pod(service: Service, place: Place) -> dict:
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "sysctls": [UNPRIVILEGED]},
         "hostname": given.get("hostname"),
         "hostAliases": host_aliases(service),
-        "initContainers": [
-            {**item, "name": f"{item['name']}-{number}"} for number, item in enumerate([*first, *prepared], 1)
-        ],
+        "initContainers": volumes.numbered([*first, *prepared]),
         "containers": [container(service, mounts)],
         "volumes": storage,
     }

@@ -69,10 +69,9 @@ def check_script(script: Harness, document: dict, environ: Mapping[str, str]) ->
     document: the Compose file as compose.document gives it.
     """
     refused = refused_of_script(script, document)
-    go_on = environ.get(VARIABLE) == "note"
-    for text in [*script.notes, *(refused if go_on else ())]:
+    for text in [*script.notes, *(refused if goes_on(environ) else ())]:
         note(text)
-    if refused and not go_on:
+    if refused and not goes_on(environ):
         raise Problem(
             f"{refused[0]}; that has no counterpart here.",
             f"Run ./{script.script} itself for this checkout; {VARIABLE}=note goes on without it.",

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host.files import load_yaml
-from ..host.names import BOULDER, CHECKOUT_MOUNT, NAMESPACE
+from ..host.names import BOULDER, CHECKOUT_MOUNT
 from . import compare, convert, differences, staging, volumes
 from .checkout import Checkout
 from .compose import Service
 from .objects import Manifests
-from .workloads import workloads
+from .patches import change
+from .workloads import hand_written_workload, workloads
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
@@ -40,17 +40,10 @@ def of(base: Path, services: dict[str, Service], place: convert.Place) -> Follow
         if not (known := workloads().get(service.object_name)):
             continue
         name = known.name
-        workload = load_yaml(base / name / f"{name}-{known.kind.lower()}.yaml")
-        change = Change(service, place, Manifests([workload]), intended)
-        if not {"networks", "network_mode"} & set(
-            service.document
-        ):  # Compose always says something; reach.py asks the same
-            change.aspects, change.targets = set(), set()
-        if patch := change.patch():
-            metadata = {"name": name, "namespace": NAMESPACE}
-            spec = {"template": {"spec": patch}}
-            found.patches[name] = {"apiVersion": "apps/v1", "kind": known.kind, "metadata": metadata, "spec": spec}
-        found.mounted |= {item for volume in change.kept_volumes() for item in declared(volume)}
+        changes = Change(service, place, Manifests([hand_written_workload(base, name)]), intended)
+        if pod := changes.patch():
+            found.patches[name] = change("apps/v1", known.kind, name, {"template": {"spec": pod}})
+        found.mounted |= {item for volume in changes.kept_volumes() for item in declared(volume)}
     return found
 
 
@@ -75,14 +68,18 @@ class Change:
         name = self.service.object_name
         self.pod, self.container = self.manifests.pod(name), self.manifests.container(name)
         self.mounts = {mount["mountPath"].rstrip("/"): mount for mount in self.container.get("volumeMounts", [])}
-        facts = compare.of_container(self.service.document, name, self.manifests, str(self.place.checkout))
+        # Compose always says something of networks; without, nothing is known of the service. reach.py asks the same.
+        said = bool({"networks", "network_mode"} & set(self.service.document))
+        facts = (
+            compare.of_container(self.service.document, name, self.manifests, str(self.place.checkout)) if said else ()
+        )
         found = [
             differences.Difference(compare.PART, self.service.name, aspect, *values)
             for aspect, values in facts
             if values[0] != values[1]
         ]
         self.aspects = {item.aspect for item in differences.partition(found, self.intended)[0]}
-        self.targets = self.changed_mounts()
+        self.targets = self.changed_mounts() if said else set()
 
     def changed_mounts(self) -> set[str]:
         """Where something else is mounted than k8s/base mounts, or nothing any more."""
@@ -149,14 +146,14 @@ class Change:
         if self.aspects & {"user", "key cap_add", "key cap_drop", "key privileged", "key read_only"}:
             container["securityContext"] = {"$patch": "replace", **convert.security(given)}
         pod: dict = {}
-        for key, where, field_ in (
+        for key, where, named in (
             ("tty", container, "tty"),
             ("stdin_open", container, "stdin"),
             ("hostname", pod, "hostname"),
             ("stop_grace_period", pod, "terminationGracePeriodSeconds"),
         ):
             if f"key {key}" in self.aspects:
-                where[field_] = (made if where is container else described).get(field_)
+                where[named] = (made if where is container else described).get(named)
         self.add_mounts(container, pod)
         if container:
             pod["containers"] = [{"name": name, **container}]
@@ -178,7 +175,6 @@ class Change:
             {"subPath": None, "readOnly": None, **mount} if mount["mountPath"] in gone else mount for mount in new
         ]
         changed += [{"mountPath": self.mounts[path]["mountPath"], "$patch": "delete"} for path in sorted(gone - at)]
-        added = [{**item, "name": f"{item['name']}-{number}"} for number, item in enumerate(first, 1)]
         lost = [
             {"name": item["name"], "$patch": "delete"}
             for item in self.pod.get("initContainers", [])
@@ -192,7 +188,7 @@ class Change:
         ]
         for where, key, value in (
             (container, "volumeMounts", changed),
-            (pod, "initContainers", [*added, *lost]),
+            (pod, "initContainers", [*volumes.numbered(first), *lost]),
             (pod, "volumes", kept),
         ):
             if value:

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..host.files import load_yaml
 from ..host.names import BOULDER
 from . import subnets
 from .compose import Service
 from .subnets import Network
 from .volumes import init
-from .workloads import workloads
+from .workloads import hand_written, hand_written_workload
 
 PREPARE, ADDRESS = (
     "prepare",
@@ -35,7 +34,7 @@ def maker(address: str) -> dict:
 def changes(base: Path, service: Service, document: Mapping, networks: Iterable[Network]) -> list[dict]:
     """Returns how the init containers of a workload of k8s/base change. base: that directory."""
     name, fixed = service.object_name, reached_at(service, document)
-    workload = load_yaml(base / name / f"{name}-{workloads()[name].kind.lower()}.yaml")
+    workload = hand_written_workload(base, name)
     there = {item["name"]: item for item in workload["spec"]["template"]["spec"].get("initContainers", [])}
     if name == BOULDER:
         usual = there[PREPARE]["args"]
@@ -55,8 +54,8 @@ def changes(base: Path, service: Service, document: Mapping, networks: Iterable[
 
 def usual_address(base: Path, name: str) -> list[str]:
     """Returns the address of a workload's Service in k8s/base, where its programs do without it on `lo`."""
-    path = base / name / f"{name}-service.yaml"
-    return [load_yaml(path)["spec"]["clusterIP"]] if path.exists() else []
+    found = hand_written(base).get(base / name / f"{name}-service.yaml")
+    return [found["spec"]["clusterIP"]] if found else []
 
 
 def arguments(document: Mapping, networks: Iterable[Network], fixed: list[str]) -> list[str]:

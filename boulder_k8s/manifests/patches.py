@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..host.files import load_yaml
 from ..host.names import NAMESPACE
 from . import compose
 from .compose import Service
 from .staging import BOULDER_CONFIG
-from .workloads import Workload
+from .workloads import Workload, hand_written
 
 REACHED = ("Service", "NetworkPolicy")  # kinds of objects that reach.py decides
 # The kubelet asks for the oom_score_adj -997 for pods of this class, and the node's containerd makes 0 of it, as Docker gives a
@@ -83,7 +82,7 @@ def host_aliases(service: Service) -> list[dict]:
 
 def without_workload(base: Path, name: str) -> list[dict]:
     """Returns patches that take every object of a workload's directory in k8s/base out again, but for those of REACHED."""
-    objects = [load_yaml(path) for path in sorted((base / name).glob("*-*.yaml"))]
+    objects = [item for path, item in hand_written(base).items() if path.parent.name == name]
     return [
         deletion(item["apiVersion"], item["kind"], item["metadata"]["name"])
         for item in objects

@@ -11,14 +11,13 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from ..host.files import load_yaml
 from ..host.names import BOULDER, NAME, PART_OF
 from . import addresses, interfaces, subnets
 from .compose import Service
 from .convert import Place
 from .patches import REACHED, change, deletion
 from .subnets import Network
-from .workloads import WITHOUT_WORKLOAD, workloads
+from .workloads import WITHOUT_WORKLOAD, hand_written, workloads
 
 VERSIONS = {"Service": "v1", "NetworkPolicy": "networking.k8s.io/v1"}
 Key = tuple[str, str]  # an object's kind and name
@@ -73,8 +72,7 @@ class Reach:
     def base(self) -> Wanted:
         """What k8s/base has of these kinds, for any service."""
         found = {}
-        for path in sorted(self.directory.glob("*/*-*.yaml")):
-            item = load_yaml(path)
+        for item in hand_written(self.directory).values():
             if item["kind"] in REACHED:
                 selector = item["spec"].get("selector") or item["spec"]["podSelector"]["matchLabels"]
                 found[item["kind"], item["metadata"]["name"]] = (selector[NAME], item["spec"])

@@ -83,6 +83,11 @@ def init(name: str, command: list[str], capabilities: list[str], mounts: list[di
     return {**found, "volumeMounts": mounts} if mounts else found
 
 
+def numbered(containers: list[dict]) -> list[dict]:
+    """Returns containers with a number behind their names, which are not otherwise unique in a pod."""
+    return [{**item, "name": f"{item['name']}-{number}"} for number, item in enumerate(containers, 1)]
+
+
 def refused(volume: dict, checkout: Path) -> str:
     """Returns what to do in place of a mount that cannot be here, or "" if it can. The node has nothing of the machine but the checkout."""
     if volume["type"] == "bind" and not PurePosixPath(volume["source"]).is_relative_to(checkout):

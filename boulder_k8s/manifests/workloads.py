@@ -27,14 +27,26 @@ class Workload:
 
 
 @cache
+def hand_written(base: Path) -> dict[Path, dict]:
+    """Returns every object of the services' directories in k8s/base, by its file, each read once. base: that directory. Do not change them."""
+    return {path: load_yaml(path) for path in sorted(base.glob("*/*-*.yaml"))}
+
+
+def hand_written_workload(base: Path, name: str) -> dict:
+    """Returns the workload of a service of k8s/base. base: as for `hand_written`."""
+    return hand_written(base)[base / name / f"{name}-{workloads()[name].kind.lower()}.yaml"]
+
+
+@cache
 def workloads(root: Path = ROOT) -> dict[str, Workload]:
     """Returns every workload of the base, by name. root: the directory of this project."""
     base = root / "k8s" / "base"
     renamed = {image["name"]: image.get("newName", image["name"]) for image in load_yaml(root / IMAGES)["images"]}
     found = {}
     for kind in WORKLOAD_KINDS:
-        for path in sorted(base.glob(f"*/*-{kind.lower()}.yaml")):
-            document = load_yaml(path)
+        for document in hand_written(base).values():
+            if document["kind"] != kind:
+                continue
             name = document["metadata"]["name"]
             container = next(
                 item for item in document["spec"]["template"]["spec"]["containers"] if item["name"] == name
