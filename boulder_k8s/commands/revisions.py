@@ -156,15 +156,13 @@ class Work:
             raise document
         document = selection.followed(document, self.tree, config_next, {})
         services = compose.services(document)
-        options = RenderOptions(
+        options = RenderOptions.of(
             Checkout(self.tree),
-            services,
+            document,
             self.kubectl,
             self.directory / variant,
-            config_next,
+            config_next=config_next,
             secrets=False,  # generate.sh makes them
-            volumes=document.get("volumes") or {},
-            networks=document.get("networks") or {},
         )
         found = compare.compare(document, overlay.render(self.settings, options).objects)
         unlisted, _ = differences.partition(

@@ -191,17 +191,15 @@ class Stack:
         """
         return overlay.render(
             self.settings,
-            RenderOptions(
+            RenderOptions.of(
                 self.checkout,
-                self.services,
+                self.document,
                 self.cluster.tools.kubectl,
                 self.settings.state / "overlay",
-                self.config_next,
-                self.image_ids or {},
-                secrets,
-                self.overrides,
-                self.document.get("volumes") or {},
-                self.document.get("networks") or {},
+                config_next=self.config_next,
+                image_ids=self.image_ids or {},
+                secrets=secrets,
+                overrides=self.overrides,
             ),
         )
 

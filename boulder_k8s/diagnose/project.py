@@ -91,15 +91,13 @@ def followed(machine: Machine, found: checkout.Checkout, config_next: bool) -> t
     document = selection.followed(given, found.path, config_next, machine.environ, said.append)
     services = compose.services(document)
     with tempfile.TemporaryDirectory() as directory:
-        options = overlay.RenderOptions(
+        options = overlay.RenderOptions.of(
             found,
-            services,
+            document,
             tools.find_kubectl(machine.settings),
             Path(directory) / "overlay",
-            config_next,
+            config_next=config_next,
             secrets=False,
-            volumes=document.get("volumes") or {},
-            networks=document.get("networks") or {},
         )
         rendered = overlay.render(machine.settings, options)
     drift.check(document, rendered.objects, machine.environ, said.append)

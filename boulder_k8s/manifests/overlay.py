@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,7 +21,7 @@ from ..host import process, state
 from ..host.files import Dumper, Loader
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
-from . import convert, follow, patches, reach
+from . import compose, convert, follow, patches, reach
 from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
@@ -51,6 +52,12 @@ class RenderOptions:
     overrides: Overrides = Overrides()
     volumes: Mapping[str, dict] = field(default_factory=dict)
     networks: Mapping[str, dict] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, checkout: Checkout, document: Mapping, kubectl: Path, directory: Path, **others: Any) -> RenderOptions:
+        """Returns the options for a resolved Compose file: its services, volumes and networks. others: the further fields."""
+        named = {"volumes": document.get("volumes") or {}, "networks": document.get("networks") or {}}
+        return cls(checkout, compose.services(document), kubectl, directory, **named, **others)
 
     @property
     def place(self) -> convert.Place:

@@ -91,15 +91,13 @@ def static_part(
     followed = selection.followed(document, checkout.path, config_next)
     rendered = overlay.render(
         settings,
-        RenderOptions(
+        RenderOptions.of(
             checkout,
-            compose.services(followed),
+            followed,
             kubectl,
             settings.state / "parity-overlay",
-            config_next,
+            config_next=config_next,
             secrets=not staging.needs_generate(checkout),
-            volumes=document.get("volumes") or {},
-            networks=document.get("networks") or {},
         ),
     )
     found = compare.compare(document, rendered.objects)

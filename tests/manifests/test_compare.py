@@ -30,14 +30,13 @@ def side(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     settings = Settings(ROOT, "unit", "node:test", (Port(14001, 4001), Port(14003, 4003)))
     rendered = overlay.render(
         settings,
-        RenderOptions(
+        RenderOptions.of(
             Checkout(path),
-            compose.services(document),
+            document,
             KUBECTL,
             ROOT / ".state" / "static-test" / request.param,
-            config_next,
+            config_next=config_next,
             secrets=False,
-            networks=document["networks"],
         ),
     )
     return document, rendered.objects
@@ -192,14 +191,7 @@ def test_extra_hosts_tags_and_environment_are_followed(side: Side, tmp_path: Pat
     document = compose.document(path, False)
     rendered = overlay.render(
         SETTINGS,
-        RenderOptions(
-            Checkout(path),
-            compose.services(document),
-            KUBECTL,
-            ROOT / ".state/static-test/o",
-            secrets=False,
-            networks=document["networks"],
-        ),
+        RenderOptions.of(Checkout(path), document, KUBECTL, ROOT / ".state/static-test/o", secrets=False),
     )
     found = [item for item in unlisted(document, rendered.objects) if not item[1].startswith("port ")]
     assert found == []

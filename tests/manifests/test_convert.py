@@ -8,16 +8,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
-from support.rendering import KUBECTL, SETTINGS
+from support.rendering import followed
 
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT
-from boulder_k8s.manifests import compare, compose, differences, overlay, selection, volumes
+from boulder_k8s.manifests import compose, overlay, selection, volumes
 from boulder_k8s.manifests.checkout import Checkout
-from boulder_k8s.manifests.overlay import RenderOptions
 
 pytestmark = pytest.mark.usefixtures("docker_compose")
 Rendering = Callable[..., overlay.Rendered]
@@ -44,23 +42,7 @@ def render(checkout: Checkout, tmp_path: Path) -> Rendering:
             **others,
         }
         (checkout.path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
-        document = selection.followed(compose.document(checkout.path, False), checkout.path, False)
-        services = compose.services(document)
-        options = RenderOptions(
-            checkout,
-            services,
-            KUBECTL,
-            tmp_path / "overlay",
-            secrets=False,
-            volumes=document.get("volumes") or {},
-            networks=document["networks"],
-        )
-        found = overlay.render(SETTINGS, options)
-        for item in found.objects:
-            kubernetes_validate.validate(item, "1.37", strict=True)
-        unlisted, _ = differences.partition(compare.compare(document, found.objects), differences.read_intended())
-        assert [item for item in unlisted if not item.aspect.startswith("port ")] == []  # SETTINGS has others
-        return found
+        return followed(checkout.path, tmp_path / "overlay")
 
     return rendered
 

@@ -8,9 +8,13 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+import kubernetes_validate
 import yaml
 
 from boulder_k8s.host.settings import ROOT, Port, Settings
+from boulder_k8s.manifests import compare, compose, differences, overlay, selection
+from boulder_k8s.manifests.checkout import Checkout
+from boulder_k8s.manifests.overlay import Rendered, RenderOptions
 
 OVERLAYS = ("config", "config-next")
 KUBECTL = Path(sys.executable).with_name("kubectl")
@@ -28,6 +32,19 @@ REFERENCES = {
 @cache
 def rendered(overlay: str) -> list[dict]:
     return list(yaml.safe_load_all(kustomize(ROOT / "k8s/overlays" / overlay)))
+
+
+def followed(checkout: Path, directory: Path) -> Rendered:
+    """What becomes of a checkout, rendered in a directory: right for Kubernetes, and without a difference from its Compose file that is
+    not intended.
+    """
+    document = selection.followed(compose.document(checkout, False), checkout, False)
+    made = overlay.render(SETTINGS, RenderOptions.of(Checkout(checkout), document, KUBECTL, directory, secrets=False))
+    for item in made.objects:
+        kubernetes_validate.validate(item, "1.37", strict=True)
+    unlisted, _ = differences.partition(compare.compare(document, made.objects), differences.read_intended())
+    assert [item for item in unlisted if not item.aspect.startswith("port ")] == []  # SETTINGS has others
+    return made
 
 
 def kustomize(directory: Path) -> str:
