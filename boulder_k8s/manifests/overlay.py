@@ -26,7 +26,7 @@ from .checkout import Checkout
 from .compose import Service
 from .overrides import Overrides
 from .selection import converted, running
-from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, configuration, files_of, mode, stage
+from .staging import BOULDER_CONFIG, CONFIG_MAPS, INITDB, SECRETS, beyond, configuration, files_of, mode, stage
 from .workloads import init_image, workloads
 
 MANIFESTS = "manifests"  # in the run overlay's directory: what it is laid over
@@ -99,6 +99,8 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     checkout, services = options.checkout, options.services
     followed = follow.of(settings.root / "k8s/base", services, options.place)
     config = configuration(options.overrides.files(checkout.path / "test" / options.overlay))
+    too_much = beyond(config, checkout.path)
+    config = [item for item in config if item[2] not in too_much]
     config_maps = {
         BOULDER_CONFIG: {key: path for key, path, _ in config},
         **{
@@ -112,6 +114,7 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
         [{"key": key, "path": relative, "mode": mode(path)} for key, path, relative in config],
         (port.container for port in settings.ports),
         options.overrides.relay_target,
+        too_much,
     )
     reached, objects = reach.of(settings.root / "k8s/base", services, options.place)
     documents = all_patches(settings.root / "k8s/base", options, boulder, followed) | reached

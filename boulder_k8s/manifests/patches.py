@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host.names import NAMESPACE
@@ -24,12 +24,14 @@ class BoulderPod:
     """What Boulder's pod gets beyond the other workloads' patches.
 
     items: of its configuration's projected volume, as Kubernetes spells them. ports: published on the node. relay_target: the ACME
-    client's address for k8s/components/acme-client; empty without the component.
+    client's address for k8s/components/acme-client; empty without the component. from_checkout: files of the configuration that no
+    ConfigMap has room for, with their digests, so that a changed file changes the pod.
     """
 
     items: list[dict]
     ports: Iterable[int]
     relay_target: str = ""
+    from_checkout: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_workload(workload: Workload, service: Service, image_id: str) -> dict:
@@ -66,9 +68,17 @@ def add_boulder(patch: dict, service: Service, boulder: BoulderPod) -> None:
     pod["containers"][0]["ports"] = [
         {"containerPort": port, "hostPort": port, "protocol": "TCP"} for port in sorted(set(boulder.ports))
     ]
-    if boulder.relay_target:
-        target = {"name": "TARGET", "value": boulder.relay_target}
-        pod["initContainers"] = [{"name": "acme-client", "env": [target]}]
+    started = {
+        "acme-client": {"TARGET": boulder.relay_target},
+        "prepare": {
+            "FROM_CHECKOUT": "\n".join(f"{digest} {path}" for path, digest in sorted(boulder.from_checkout.items()))
+        },
+    }
+    pod["initContainers"] = [
+        {"name": name, "env": [{"name": variable, "value": value} for variable, value in environment.items()]}
+        for name, environment in started.items()
+        if any(environment.values())
+    ]
 
 
 def host_aliases(service: Service) -> list[dict]:

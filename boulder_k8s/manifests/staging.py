@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -151,6 +152,23 @@ def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
     return found
 
 
+def beyond(config: list[tuple[str, Path, str]], checkout: Path) -> dict[str, str]:
+    """What of `configuration` no ConfigMap has room for, the largest files first: paths and the digests of their content.
+
+    checkout: the directory of the checkout; what lies elsewhere (--config-overlay) counts, but stays.
+    """
+    sizes = {relative: path.stat().st_size for _, path, relative in config}
+    found: dict[str, str] = {}
+    for _, path, relative in sorted(config, key=lambda item: -sizes[item[2]]):
+        if sum(sizes.values()) <= MAXIMUM:
+            break
+        if path.is_relative_to(checkout):
+            del sizes[relative]
+            with path.open("rb") as file:
+                found[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
 def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
     """Copies files to where kustomize may read them; returns generator entries. Raises Problem for what cannot be carried."""
     target = directory / name
@@ -167,7 +185,7 @@ def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
         largest = max(files.values(), key=lambda path: path.stat().st_size)
         raise Problem(
             f"{name} would hold {total:,} bytes; Kubernetes takes at most {MAXIMUM:,} in a ConfigMap.",
-            f"Make {largest} smaller (it has {largest.stat().st_size:,} bytes), or run ./t.sh for this checkout.",
+            f"Make {largest} smaller: it has {largest.stat().st_size:,} bytes.",
         )
     return [f"{key}={name}/{key}" for key in files]
 

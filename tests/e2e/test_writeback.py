@@ -100,3 +100,18 @@ def test_a_killed_pod_says_what_is_lost(stack: Project) -> None:
     result = finish(child)
     assert result.returncode == 137
     assert b"test/config" in result.stderr and b"lost" in result.stderr
+
+
+def test_a_configuration_that_no_configmap_has_room_for_is_the_checkouts_too(stack: Project) -> None:
+    """Its files come from the checkout, with their owners and modes; what is written to them arrives there."""
+    large = stack.checkout / "test/config/deep/large 1.json"
+    large.write_bytes(b"1" * (2 << 20))
+    large.chmod(0o604)
+    script = 'cd test/config/deep && stat -c "%a %u %s" large*.json && echo changed >"large 1.json"'
+    result = stack.invoke("run", "--", "bash", "-c", script)
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.decode().split() == ["604", str(large.stat().st_uid), str(2 << 20)]
+    assert large.read_text() == "changed\n"
+    large.write_bytes(b"2" * (2 << 20))
+    result = stack.invoke("run", "--", "head", "-c", "3", "test/config/deep/large 1.json")
+    assert result.stdout == b"222", result.stderr.decode()

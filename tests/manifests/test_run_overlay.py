@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -331,11 +332,36 @@ def test_the_documented_client_in_the_cluster_is_valid() -> None:
     assert f"--fake-dns {address}" in (ROOT / "docs/acme-clients.md").read_text()
 
 
-def test_too_large_a_configuration_is_refused_by_its_files_name(checkout: Checkout, tmp_path: Path) -> None:
-    (checkout.path / "test/config/large.json").write_bytes(b" " * (1 << 20))
-    with pytest.raises(Problem, match="1,048,576") as caught:
-        render(checkout, tmp_path)
-    assert "test/config/large.json" in caught.value.fix
+def test_what_no_configmap_has_room_for_comes_from_the_checkout(checkout: Checkout, tmp_path: Path) -> None:
+    """The largest files first; the pod changes if one of them does."""
+    large = checkout.path / "test/config/deep/large 1.json"
+    others = set(declared(render(checkout, tmp_path).objects)["boulder-config"]["data"])
+    seen = set()
+    for byte in (b"1", b"2"):
+        large.write_bytes(byte * (1 << 20))
+        objects = render(checkout, tmp_path).objects
+        assert set(declared(objects)["boulder-config"]["data"]) == others
+        prepare = next(
+            item for item in rendering.pods(objects)["boulder"]["initContainers"] if item["name"] == "prepare"
+        )
+        (given,) = [item["value"] for item in prepare["env"] if item["name"] == "FROM_CHECKOUT"]
+        digest, _, path = given.partition(" ")
+        assert path == "deep/large 1.json"
+        assert digest == hashlib.sha256(large.read_bytes()).hexdigest()
+        seen.add(digest)
+    assert len(seen) == 2
+
+
+def test_too_large_an_overlay_of_the_configuration_is_refused_by_its_files_name(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """It is not in the checkout, so the node does not have it."""
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "large.json").write_bytes(b" " * (1 << 20) + b" ")
+    with pytest.raises(Problem, match="1,048,577") as caught:
+        render(checkout, tmp_path, overrides=Overrides(config=given))
+    assert "given/large.json" in caught.value.fix
 
 
 @pytest.mark.parametrize(

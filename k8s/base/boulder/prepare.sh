@@ -33,6 +33,12 @@ umask 0 # permissions as the volume has them, which are the checkout's
 for file in /config/* /config/.[!.]*; do
   [ ! -e "$file" ] || cp -rL "$file" /boulder-config/
 done
+# What no ConfigMap has room for, a digest and a path a line.
+printf '%s' "${FROM_CHECKOUT:+$FROM_CHECKOUT
+}" | while read -r _ path; do
+  mkdir -p "/boulder-config/$(dirname "$path")"
+  cp -L "/checkout/$path" "/boulder-config/$path"
+done
 
 # Directories' permissions, then owners, as the checkout has them: Compose mounts it. What is not in the checkout
 # (--config-overlay) belongs to the owner of its directory.
