@@ -13,7 +13,7 @@ ENDING = 60.0  # seconds that pods get to end
 
 def remove(api: Api, wanted: list[dict]) -> None:
     """Deletes our workloads, Services and NetworkPolicies that are not wanted; those whose fixed address or, of a Job, template is
-    another, which the API server lets nobody change; and Jobs that have failed, so that they run again.
+    another, which the API server lets nobody change; and Jobs that have ended: `docker compose run` starts such services again, too.
 
     wanted: every object but the Deployment boulder, which may be there or not. Raises Problem naming pods that do not end, or ApiError.
     """
@@ -28,7 +28,8 @@ def remove(api: Api, wanted: list[dict]) -> None:
     ending |= {pod["metadata"]["labels"][NAME] for pod in pods if is_ending(pod)} - there
     if not stale and not ending:
         return
-    with step("removing what the checkout no longer has") as show:
+    again = stale and all(has_ended(item) for item in stale)
+    with step("removing what runs again" if again else "removing what the checkout no longer has") as show:
         show(", ".join(sorted({*(item["metadata"]["name"] for item in stale), *ending})))
         for item in stale:
             api.delete(item["kind"], item["metadata"]["name"])
@@ -54,13 +55,14 @@ def is_stale(item: dict, wanted: dict | None) -> bool:
     if item["kind"] == "Service":
         return wanted["spec"].get("clusterIP") != item["spec"].get("clusterIP")
     if item["kind"] == "Job":
-        return is_failed(item) or template(item) != template(wanted)
+        return has_ended(item) or template(item) != template(wanted)
     return False
 
 
-def is_failed(item: dict) -> bool:
-    """Returns whether an object is a Job that has failed."""
-    return item["kind"] == "Job" and bool(item.get("status", {}).get("failed"))
+def has_ended(item: dict) -> bool:
+    """Returns whether an object is a Job that has succeeded or failed."""
+    status = item.get("status", {})
+    return item["kind"] == "Job" and bool(status.get("succeeded") or status.get("failed"))
 
 
 def template(item: dict) -> str:

@@ -25,7 +25,8 @@ def ensure(
     timeout: float = rollout.PATIENCE,
     prune: bool = False,
 ) -> bool:
-    """Applies objects, unless this node got exactly these last time and their workloads are there. Returns whether it did.
+    """Applies objects, unless this node got exactly these last time and their workloads are there: Jobs run before each command's tests.
+    Returns whether it did.
 
     last: the file that remembers what was applied. node_id: the node's. known: workloads and pods, as this command saw them; None:
     unknown. waves: workloads that wait for those of the wave before, each `timeout` seconds. prune: first remove what nobody wants
@@ -33,7 +34,7 @@ def ensure(
     """
     key = [node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
     wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
-    there = {(item["kind"], item["metadata"]["name"]) for item in known or () if not leftovers.is_failed(item)}
+    there = {(item["kind"], item["metadata"]["name"]) for item in known or () if not leftovers.has_ended(item)}
     if wanted <= there and state.read(last, key):
         return False
     last.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ NEW = {
     "bnew-init": {
         "image": "redis:7.0.15",
         "depends_on": {"bnew": {"condition": "service_healthy"}},
-        "entrypoint": ["redis-cli", "-e", "-h", "boulder-new", "-p", "4321", "set", "done", "yes"],
+        "entrypoint": ["redis-cli", "-e", "-h", "boulder-new", "-p", "4321", "incr", "ran"],
         "networks": ["bouldernet"],
     },
     "client": {"image": "nobody.invalid/has-this:1", "devices": ["/dev/null:/dev/null"]},
@@ -49,6 +49,11 @@ def test_services_that_the_base_does_not_know_come_fail_recover_and_go(following
     override(following, NEW)
     came = following.run("--exit=7")
     assert came.returncode == 7, came.stderr.decode()
+    # What runs to its end does so before each run, as under Compose.
+    again = following.invoke(
+        "run", "--", "bash", "-c", "exec 3<>/dev/tcp/boulder-new/4321; echo GET ran >&3; head -2 <&3"
+    )
+    assert again.stdout.split() == [b"$1", b"2"], again.stderr.decode()
     broken = {**NEW["bnew-init"], "entrypoint": ["redis-cli", "-e", "-h", "boulder-new", "-p", "4322", "ping"]}
     override(following, {**NEW, "bnew-init": broken})
     failed = following.run("--exit=7")

@@ -112,6 +112,25 @@ def test_what_differs_is_applied_again(stack: Stack, server: ApiServer, what: st
     assert server.find("Deployment", objects[-1]["metadata"]["name"])
 
 
+@pytest.mark.parametrize("counts", [{"succeeded": 1}, {"failed": 1}])
+def test_a_job_that_has_ended_runs_again_and_one_that_runs_goes_on(
+    stack: Stack, server: ApiServer, counts: dict[str, int]
+) -> None:
+    """`docker compose run` starts what another service waits for the end of each time."""
+    job = ours(workload("bnew-init")) | {"kind": "Job", "apiVersion": "batch/v1"}
+    stack.apply("applied", [job], prune=True)
+    first = server.find("Job", "bnew-init")["metadata"]["uid"]
+    stack.known = stack.observe()
+    stack.apply("applied", [job], prune=True)
+    assert server.find("Job", "bnew-init")["metadata"]["uid"] == first
+    ended = server.find("Job", "bnew-init") | {"status": counts}
+    server.remove("Job", "bnew-init")
+    server.add(ended)
+    stack.known = stack.observe()
+    stack.apply("applied", [job], prune=True)
+    assert not server.find("Job", "bnew-init").get("status")
+
+
 def test_an_apply_that_fails_is_not_remembered(stack: Stack, server: ApiServer) -> None:
     server.fail("PATCH", "/deployments/", 422)
     with pytest.raises(Rejected):
