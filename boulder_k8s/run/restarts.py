@@ -15,7 +15,8 @@ from ..host.progress import note
 from .directory import Run
 from .standby import STANDBY
 
-LABELS = f"{PART_OF},{NAME} notin ({BOULDER},{SETUP},{STANDBY})"
+JOB = "batch.kubernetes.io/job-name"  # of pods that end on purpose: https://kubernetes.io/docs/reference/labels-annotations-taints/
+LABELS = f"{PART_OF},{NAME} notin ({BOULDER},{SETUP},{STANDBY}),!{JOB}"
 QUICK = 1.0  # seconds after which we watch: a shorter run needs only the look at its end
 
 

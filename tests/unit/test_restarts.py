@@ -25,8 +25,8 @@ def ended(number: int, at: str, code: int = 137) -> dict:
     return {"containerStatuses": [{"name": "c", "restartCount": number, "lastState": {"terminated": state}}]}
 
 
-def add(server: ApiServer, service: str, status: dict, name: str = "") -> None:
-    labels = {"app.kubernetes.io/name": service, "app.kubernetes.io/part-of": "boulder"}
+def add(server: ApiServer, service: str, status: dict, name: str = "", **more: str) -> None:
+    labels = {"app.kubernetes.io/name": service, "app.kubernetes.io/part-of": "boulder", **more}
     server.add(
         {
             "kind": "Pod",
@@ -48,6 +48,8 @@ def test_what_ended_meanwhile_is_recorded_and_said_in_one_line(
     add(server, "bconsul", ended(1, stamp(-60)))  # before the tests
     add(server, "bredis-1", {})
     add(server, "boulder", ended(1, stamp(5)), "boulder-tests")  # the tests' own pod
+    job = {"batch.kubernetes.io/job-name": "bnew-init"}
+    add(server, "bnew-init", ended(2, stamp(5), 0), **job)  # what is to end
     with Restarts(api) as found:
         server.change("Pod", "bredis-1-0", {"status": ended(1, stamp())})
     found.report(run)
