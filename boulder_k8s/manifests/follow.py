@@ -6,6 +6,7 @@ stays as it is. reach.py does the same for networks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,9 @@ class Change:
         found = {aspect.removeprefix("mount ") for aspect in self.aspects if aspect.startswith("mount ")}
         for volume in volumes.given(self.service.document):
             target = volume["target"].rstrip("/")
-            if volume["type"] == "bind" and any(self.outgrown(path) for path in self.below(target)):
+            if volume["type"] == "bind" and (
+                any(self.outgrown(path) for path in self.below(target)) or self.named_elsewhere(volume, target)
+            ):
                 found.add(target)
         # The tests' pod and the sidecar rely on the checkout; what else is there, drift.py refuses.
         return found - ({CHECKOUT_MOUNT} if self.service.object_name == BOULDER else set())
@@ -106,6 +109,33 @@ class Change:
             return True
         checkout = Checkout(self.place.checkout)
         return any(kind == "ConfigMap" and not staging.is_carried(checkout, name) for kind, name in declared(volume))
+
+    def named_elsewhere(self, volume: dict, target: str) -> bool:
+        """Whether a file that k8s/base mounts below a bind mount's target names another file there which it does not mount: an include,
+        or a certificate at a new place.
+
+        A path that the checkout has not is one that generate.sh makes, unless it is in a directory to which the service writes.
+        """
+        mounted, written, text = set(), [], ""
+        for path in self.below(target):
+            source = self.volume_of(self.mounts[path])
+            if not (objects := list(declared(source))):
+                written.append(f"{path}/")
+            for kind, name in objects:
+                files = staging.files_of(Checkout(self.place.checkout), name)
+                text += "".join(
+                    item.read_text(errors="replace")
+                    for item in files.values()
+                    if kind == "ConfigMap" and item.is_file()
+                )
+                items = source.get("secret", {}).get("items") or [{"path": key} for key in files]
+                mounted |= {path if self.mounts[path].get("subPath") else f"{path}/{item['path']}" for item in items}
+        # Not a path that only ends like this one, as in a URL.
+        for path in set(re.findall(rf"(?<![\w./-]){re.escape(target)}/[\w./-]*\w", text)) - mounted:
+            there = Path(volume["source"], path.removeprefix(f"{target}/"))
+            if there.is_file() or not (there.exists() or path.startswith(tuple(written))):
+                return True
+        return False
 
     def volume_of(self, mount: dict) -> dict:
         """The pod's volume that is mounted; a StatefulSet's claim is none."""

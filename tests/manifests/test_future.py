@@ -53,6 +53,28 @@ def a_configuration_file_in_a_new_directory(document: dict, checkout: Path) -> N
         document["services"][name]["command"] = "redis-server /test/redis/ratelimits.config"
 
 
+def a_file_that_a_configuration_file_includes(document: dict, checkout: Path) -> None:
+    (checkout / "test/redis-common.config").write_text("maxclients 100\n")
+    with (checkout / "test/redis-ratelimits.config").open("a") as file:
+        file.write("include /test/redis-common.config\n")
+
+
+def certificates_at_another_place(document: dict, checkout: Path) -> None:
+    path = checkout / "test/redis-ratelimits.config"
+    path.write_text(path.read_text().replace("ipki/redis/", "ipki/bredis/"))
+
+
+def an_include_beside_a_log(document: dict, checkout: Path) -> None:
+    (checkout / "test/proxysql/users.cnf").write_text("")
+    with (checkout / "test/proxysql/proxysql.cnf").open("a") as file:
+        file.write('@include "/test/proxysql/users.cnf"\nerrorlog = "/test/proxysql/other.log"\n')
+
+
+def a_path_of_something_else(document: dict, checkout: Path) -> None:
+    with (checkout / "test/redis-ratelimits.config").open("a") as file:
+        file.write("# https://example.test/test/nothing.config\n")
+
+
 def a_second_command_argument(document: dict, checkout: Path) -> None:
     document["services"]["bredis_1"]["command"] += " --save 60 5"
 
@@ -90,12 +112,23 @@ def one_shot(document: dict, checkout: Path) -> None:
     document["services"]["boulder"]["depends_on"]["bnew-init"] = {"condition": "service_completed_successfully"}
 
 
+def mounts(pod: dict, path: str) -> bool:
+    return path in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+
+
 FUTURES: list[tuple[Callable[[dict, Path], None], Callable[[dict], object]]] = [
     (a_new_database_beside_the_old_one, lambda pods: "bmariadb" in pods and "bpostgres" in pods),
     (a_renamed_service_with_its_old_name_as_alias, lambda pods: "bmariadb" not in pods and "bmaria" in pods),
     (a_removed_service, lambda pods: "bjaeger" not in pods),
     (a_moved_configuration_file, lambda pods: "agent.hcl" in str(pods["bconsul"])),
     (a_configuration_file_in_a_new_directory, lambda pods: "/test/redis/ratelimits.config" in str(pods["bredis-1"])),
+    (a_file_that_a_configuration_file_includes, lambda pods: mounts(pods["bredis-1"], "/test")),
+    (certificates_at_another_place, lambda pods: mounts(pods["bredis-2"], "/test")),
+    (
+        an_include_beside_a_log,
+        lambda pods: mounts(pods["bproxysql"], "/test") and not mounts(pods["bredis-1"], "/test"),
+    ),
+    (a_path_of_something_else, lambda pods: not mounts(pods["bredis-1"], "/test")),
     (a_second_command_argument, lambda pods: "--save" in str(pods["bredis-1"])),
     (a_new_fixed_address, lambda pods: "bjaeger" in pods),
     (a_service_built_in_the_checkout, lambda pods: pods["bnew"]["containers"][0]["image"].endswith("-bnew")),
