@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -147,10 +148,11 @@ def build(missing: Mapping[str, Service], checkout: Checkout, config_next: bool)
     missing.
     """
     references = sorted({service.image for service in missing.values()})
-    command = harness.read(checkout.path, config_next).compose("--profile", "*", "build", *sorted(missing))
+    script = harness.read(checkout.path, config_next)
+    command = script.compose("--profile", "*", "build", *sorted(missing))
     try:
         with step(f"docker compose build: {', '.join(references)}"):
-            process.run(command, cwd=checkout.path)
+            process.run(command, env=script.environment(os.environ), cwd=checkout.path)
     except process.Failed as error:
         still = sorted(set(references) - set(docker.image_ids(references))) or references
         names = sorted(name for name, service in missing.items() if service.image in still)

@@ -18,7 +18,7 @@ from ..host.files import own_directory
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..manifests import checkout as checkouts
-from ..manifests import compare, compose, differences, drift, harness, history, overlay, selection
+from ..manifests import compare, compose, compose_key, differences, drift, harness, history, overlay, selection
 from ..manifests.checkout import Checkout
 from ..manifests.history import DECIDING, History, Revision
 from ..manifests.overlay import RenderOptions
@@ -124,9 +124,9 @@ class Work:
     def document(self, revision: Revision, config_next: bool) -> dict | Problem:
         """Returns what Compose makes of the tree's files, or why it refuses them."""
         key = f"{config_next} {self.past.deciding(revision.commit)}"
-        if key not in self.documents or not compose.fingerprint(self.tree, config_next, self.environ):
+        if key not in self.documents or not compose_key.of(self.tree, config_next, self.environ):
             try:
-                self.documents[key] = compose.resolved(self.tree, config_next)
+                self.documents[key] = compose.resolved(self.tree, config_next, self.environ)
             except Problem as problem:
                 if problem.check:  # the machine's, such as Compose that is not installed
                     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -40,11 +41,24 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
 
     options: those of Popen. Raises OSError if it cannot be started.
     """
+    if cwd := options.get("cwd"):
+        environ = options.get("env") or os.environ
+        options["env"] = {**environ, "PWD": working_directory(cwd, environ)}
     child = subprocess.Popen([str(word) for word in command], preexec_fn=end_with_parent, **options)
     try:
         yield child
     finally:
         stop(child)
+
+
+def working_directory(directory: Path, environ: Mapping[str, str]) -> str:
+    """Returns what PWD is in a directory, as after `cd`: programs such as Compose read it. The user's own stays if it is that directory,
+    which it may name by a link.
+    """
+    with suppress(OSError, ValueError):
+        if os.path.isabs(environ.get("PWD", "")) and os.path.samefile(environ["PWD"], directory):
+            return environ["PWD"]
+    return str(directory)
 
 
 def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> None:

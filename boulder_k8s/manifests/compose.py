@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +14,7 @@ from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
 from ..host.files import load_yaml
 from ..host.names import BOULDER, SETUP
-from . import harness
+from . import compose_key, harness
 from .harness import Harness
 
 
@@ -55,7 +52,7 @@ def document(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
     That is what `docker compose config` resolves, and the proxies that only containers get. Raises Problem when Compose is
     missing or refuses the files.
     """
-    return for_tests(resolved(checkout, config_next), harness.read(checkout, config_next), environ)
+    return for_tests(resolved(checkout, config_next, environ), harness.read(checkout, config_next), environ)
 
 
 def for_tests(document: dict, script: Harness, environ: Mapping[str, str]) -> dict:
@@ -112,15 +109,16 @@ def with_proxies(document: dict, proxies: Mapping[str, str]) -> dict:
     return {**document, "services": given} if proxies else document
 
 
-def resolved(checkout: Path, config_next: bool) -> dict:
-    """What `docker compose config` prints.
+def resolved(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.environ) -> dict:
+    """What `docker compose config` prints, in the environment that t.sh gives it.
 
     As t.sh it lets Compose choose its files (docker-compose.override.yml included); as tn.sh it names them. Raises Problem
     when Compose is missing or refuses the files.
     """
-    command = harness.read(checkout, config_next).compose("--profile", "*", "config", "--format", "json")
+    script = harness.read(checkout, config_next)
+    command = script.compose("--profile", "*", "config", "--format", "json")
     try:
-        return json.loads(process.run(command, cwd=checkout, timeout=60))
+        return json.loads(process.run(command, env=script.environment(environ), cwd=checkout, timeout=60))
     except FileNotFoundError as error:
         raise docker_problems.missing() from error
     except process.Failed as error:
@@ -159,46 +157,15 @@ def services(document: dict) -> dict[str, Service]:
     }
 
 
-# Compose names variables in many ways: $NAME, ${NAME:-...}, [NAME] or {NAME: } in `environment` and `args`, and
-# `environment: NAME` in `configs`. So every word of its files may be one: a word too many only means one more question.
-WORD = re.compile(r"[A-Za-z_]\w*")
-DECIDING = ("COMPOSE_", "DOCKER_")  # variables of these names tell Compose itself what to do
-# What makes Compose read files that `fingerprint` does not look at.
-ELSEWHERE = re.compile(r"""\b(include|extends|env_file|label_file)["']?\s*:|\bCOMPOSE_(FILE|ENV_FILES)\b""")
-
-
 def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[str, str] = os.environ) -> dict:
     """As `document`, asking Compose (0.2 s) only when its files or the environment have changed.
 
     path: where the answer is kept.
     """
-    if not (key := fingerprint(checkout, config_next, environ)):
+    if not (key := compose_key.of(checkout, config_next, environ)):
         return document(checkout, config_next, environ)
-    kept = state.remembered(path, key, lambda: resolved(checkout, config_next))
+    kept = state.remembered(path, key, lambda: resolved(checkout, config_next, environ))
     return for_tests(kept, harness.read(checkout, config_next), environ)
-
-
-def fingerprint(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:
-    """Returns a hash of what Compose's answer depends on; "" if that includes files that only Compose knows."""
-    options = harness.read(checkout, config_next).tests.options
-    if (
-        "COMPOSE_FILE" in environ
-        or "COMPOSE_ENV_FILES" in environ
-        or {word for word in options if word.startswith("--")} - {"--file", "--profile"}
-    ):
-        return ""
-    mentioned = {"HOME"}  # what ~ is
-    digest = hashlib.sha256(f"{checkout} {config_next} {options} {shutil.which('docker')}".encode())
-    names = {*checkout.glob("docker-compose*.y*ml"), *checkout.glob("compose*.y*ml"), checkout / ".env"}
-    for path in sorted(path for path in {*names, *(checkout / word for word in options)} if path.is_file()):
-        text = path.read_bytes().decode(errors="replace")
-        if ELSEWHERE.search(text):
-            return ""
-        mentioned.update(WORD.findall(text))
-        digest.update(json.dumps([path.name, text]).encode())
-    kept = {key: value for key, value in environ.items() if key in mentioned or key.startswith(DECIDING)}
-    digest.update(json.dumps(sorted(kept.items())).encode())
-    return digest.hexdigest()
 
 
 def one_shots(services: Iterable[dict]) -> set[str]:
@@ -215,7 +182,7 @@ def source(
     redis:${TAG}. It is docker-compose.yml if no file that we find does. section: "networks" for a network in place of a service; key: "" for
     all of it.
     """
-    names = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
+    names = list(compose_key.DEFAULTS)
     names += [name.replace("compose.", "compose.override.") for name in names]
     if named := harness.read(checkout, config_next).files:
         names = named

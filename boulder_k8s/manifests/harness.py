@@ -67,6 +67,10 @@ class Harness:
         """Returns `docker compose ARGUMENTS` with the files and options that the script gives; to be run in the checkout."""
         return ["docker", "compose", *self.tests.options, *arguments]
 
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Returns the variables that `docker compose` gets of the script. environ: the caller's."""
+        return {**environ, **{name: shell.expanded(value, environ) for name, value in self.exported.items()}}
+
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Returns what runs behind the entrypoint in the tests' container if the script gets these arguments."""
         return [word for part in self.tests.words for word in (arguments if part in shell.ARGUMENTS else [part])]
@@ -78,7 +82,7 @@ class Harness:
         environ: the caller's variables. Raises process.Failed if Compose cannot read .env.
         """
         entries = [entry.partition("=") for entry in self.tests.values("env")]
-        known = {**environ, **{name: shell.expanded(value, environ) for name, value in self.exported.items()}}
+        known = self.environment(environ)
         known = {**self.of_dotenv(checkout, {name for name, _, _ in entries} - {*known}), **known}
         return {
             name: shell.expanded(value, known) if equals else known[name]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from support.programs import Programs
 
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.manifests import compose
+from boulder_k8s.manifests import compose, compose_key
 
 DOCUMENT = {
     "services": {
@@ -118,7 +119,7 @@ def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Progra
     checkout, memory = tmp_path / "checkout", tmp_path / "memory"
     checkout.mkdir()
     (checkout / "docker-compose.yml").write_text("services:\n  a:\n    image: x:${BOULDER_TOOLS_TAG:-latest}\n")
-    environ = {"BOULDER_TOOLS_TAG": "1", "PWD": "/a"}
+    environ = {"PATH": os.environ["PATH"], "BOULDER_TOOLS_TAG": "1", "PWD": "/a"}
 
     def asked(config_next: bool = False, **more: str) -> int:
         before = programs.called("docker", "config")
@@ -163,7 +164,7 @@ def test_compose_is_asked_again_only_when_its_answer_may_differ(programs: Progra
 )
 def test_a_variable_that_a_file_mentions_is_part_of_the_key(tmp_path: Path, mention: str) -> None:
     (tmp_path / "docker-compose.yml").write_text(f"services:\n  a:\n{mention}\n")
-    keys = [compose.fingerprint(tmp_path, False, environ) for environ in ({}, {"NAME": "1"}, {"NAME": "2"})]
+    keys = [compose_key.of(tmp_path, False, environ) for environ in ({}, {"NAME": "1"}, {"NAME": "2"})]
     assert "" not in keys
     assert len(set(keys)) == 3
 
@@ -171,7 +172,7 @@ def test_a_variable_that_a_file_mentions_is_part_of_the_key(tmp_path: Path, ment
 def test_a_new_terminals_variables_are_not_part_of_the_key(tmp_path: Path) -> None:
     (tmp_path / "docker-compose.yml").write_text("services:\n  a:\n    image: x:$NAME\n")
     terminal = {"TERM": "xterm", "SSH_TTY": "/dev/pts/1", "NAMES": "x", "_": "x", "PWD": "/elsewhere"}
-    assert compose.fingerprint(tmp_path, False, terminal) == compose.fingerprint(tmp_path, False, {})
+    assert compose_key.of(tmp_path, False, terminal) == compose_key.of(tmp_path, False, {})
 
 
 @pytest.mark.parametrize(
@@ -187,4 +188,4 @@ def test_a_new_terminals_variables_are_not_part_of_the_key(tmp_path: Path) -> No
 )
 def test_an_answer_that_depends_on_further_files_has_no_key(tmp_path: Path, file: str, text: str) -> None:
     (tmp_path / file).write_text(text)
-    assert compose.fingerprint(tmp_path, False, {}) == ""
+    assert compose_key.of(tmp_path, False, {}) == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.manifests import compose, drift, harness, staging
+from boulder_k8s.manifests import compose, compose_key, drift, harness, staging
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.harness import TN, T
 
@@ -191,14 +191,15 @@ def test_the_files_and_profiles_of_the_script_are_composes(tmp_path: Path) -> No
 
 
 def test_a_change_of_a_file_that_only_the_script_names_is_seen(tmp_path: Path) -> None:
-    (tmp_path / T).write_text(RUN.replace("run", "-f test/ci.yml run"))
+    (tmp_path / T).write_text(RUN.replace("run", "-f docker-compose.yml -f test/ci.yml run"))
+    (tmp_path / "docker-compose.yml").write_text("services: {}\n")
     (tmp_path / "test").mkdir()
     (tmp_path / "test/ci.yml").write_text("services: {}\n")
-    before = compose.fingerprint(tmp_path, False, {})
+    before = compose_key.of(tmp_path, False, {})
     (tmp_path / "test/ci.yml").write_text("services: {a: {}}\n")
-    assert before and compose.fingerprint(tmp_path, False, {}) != before
+    assert before and compose_key.of(tmp_path, False, {}) != before
     (tmp_path / T).write_text(RUN.replace("run", "--env-file test/env run"))
-    assert compose.fingerprint(tmp_path, False, {}) == ""
+    assert compose_key.of(tmp_path, False, {}) == ""
 
 
 GENERATE = """
