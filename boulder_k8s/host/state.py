@@ -37,13 +37,15 @@ FILES = {
     "dns": File("clusters/{cluster}/dns.json", "as `route`, and Boulder's `dns`", DOWN),
     "closed": File("clusters/{cluster}/closed.json", "as `route`, the Services' addresses and the networks", DOWN),
     "engine": File("clusters/{cluster}/engine.json", "the node container's id and start", DOWN),
-    "overlay": File("clusters/{cluster}/overlay.json", "the digest of every file of the run overlay and of k8s/", DOWN),
+    "overlay": File(
+        "clusters/{cluster}/overlay.json", "kubectl, and the digest of every file of the run overlay and of k8s/", DOWN
+    ),
     "discovery": File("clusters/{cluster}/discovery.json", "the kubernetes package's version, which checks it", DOWN),
     "volume": File("volumes/{cluster}.json", "", IMAGES),  # its node image and creation time: volume.py compares
-    "compose": File("compose/config.json", "the Compose files and the variables that they mention", NEVER),
+    "compose": File("compose/config.json", "whatever Compose reads: compose_key.py", NEVER),
     "compose-next": File("compose/next.json", "as `compose`", NEVER),
     "loaded": File("loaded.json", "", NEVER),  # which images `images load` loaded: ids by reference
-    "versions": File("versions.json", "", NEVER),  # of kind and kubectl, by the executable's size and date
+    "versions": File("versions.json", "", NEVER),  # of kind and kubectl, by the executable's identity
 }
 
 

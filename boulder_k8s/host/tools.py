@@ -15,7 +15,7 @@ from pathlib import Path
 from .. import __version__
 from . import process, state
 from .errors import Problem, not_here
-from .files import own_directory
+from .files import identity, own_directory
 from .progress import step
 from .settings import Settings
 
@@ -203,10 +203,7 @@ def remembered_version(settings: Settings, path: str, arguments: list[str], patt
         raise Problem(
             f"{path} is not an executable.", "Correct KIND or KUBECTL, or unset it.", check="kind-and-kubectl"
         )
-    facts = os.stat(executable)
-    key = hashlib.sha256(f"{os.path.realpath(executable)} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[
-        :16
-    ]
+    key = hashlib.sha256(json.dumps(identity(executable)).encode()).hexdigest()[:16]
     own_directory(settings.root / ".state")
     path = settings.file("versions")
     known = state.read(path) or {}

@@ -10,12 +10,14 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..host import docker_config, process
+from ..host.files import identity
 from . import harness
 
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -111,9 +113,6 @@ def programs(environ: Mapping[str, str]) -> list:
     found: list = [docker_config.read(settings / "config.json").get("cliPluginsExtraDirs")]
     candidates += [f"{path}/docker-compose" for path in found[0] or () if isinstance(path, str)]
     for path in filter(None, candidates):
-        try:
-            facts = Path(path).stat()
-        except OSError:
-            continue
-        found.append([path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns])
+        with suppress(OSError):
+            found.append(identity(path))
     return found
