@@ -16,6 +16,7 @@ from ..host import state
 from ..host.files import own_directory
 from ..host.progress import note, overdue, shown
 from ..host.settings import ROOT, Settings
+from . import result
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -147,14 +148,19 @@ class Run:
                 return ""
             time.sleep(0.01)
 
+    def has_ended(self) -> bool:
+        """Returns whether the supervisor has recorded how the tests ended, even if that cannot be read."""
+        return os.path.lexists(self.path / "exitcode")
+
     def exit_code(self) -> int | None:
         """Returns the exit code that the supervisor recorded when the tests had ended, or None if it has not recorded
-        one.
+        one, or if the record is damaged or cannot be read.
         """
         try:
-            return int((self.path / "exitcode").read_text())
-        except (FileNotFoundError, ValueError):
+            found = result.read(self.path)
+        except result.Damaged:
             return None
+        return found.code if found else None
 
 
 def prune(runs: Path, newest: Path) -> None:

@@ -19,6 +19,7 @@ from ..cluster.api import PATIENCE
 from ..cluster.errors import ApiError, Conflict, Forbidden
 from ..cluster.kind import Cluster
 from ..cluster.watch import wait_until_gone, watching
+from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
 from ..host.progress import note
@@ -26,9 +27,10 @@ from ..host.signals import Signals
 from ..manifests.overlay import Rendered
 from . import aftermath, standby
 from .directory import Run
+from .feeder import Feeder, may_read_stdin
 from .follower import Follower
 from .restarts import Restarts
-from .streams import Feeder, may_read_stdin, record_window, terminal
+from .streams import record_window, terminal
 
 UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
 POLL = (
@@ -90,12 +92,14 @@ class Runner:
                 self.wait_for_start(run, name, uid, order.timeout)
             ended = Restarts(self.cluster.api) if name != SETUP else None
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
-                if reads:
-                    Feeder(run.path).start()
-                code = Follower(self.cluster, self.signals, run, name).follow()
+                feeder = Feeder(run.path) if reads else None
+                if feeder:
+                    feeder.start()
+                code = Follower(self.cluster, self.signals, run, name, feeder).follow()
             if ended:
                 aftermath.configuration(run)
-                ended.report(run)
+                with decoration("it is not known which dependencies ended while the tests ran"):
+                    ended.report(run)
             if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:

@@ -13,14 +13,14 @@ class CannotRecord(Exception):
     """The run directory does not take the output of the tests, or the record."""
 
 
-def patiently(action, what):
+def patiently(what, action, *arguments):
     """Calls `action` until the disk has room, for at most NO_SPACE_PATIENCE seconds; returns its result. Raises
     CannotRecord, at once for an error that is not a full disk. what: what it writes.
     """
     deadline = time.monotonic() + NO_SPACE_PATIENCE
     while True:
         try:
-            return action()
+            return action(*arguments)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > deadline:
                 raise CannotRecord("%s: %s" % (what, error.strerror)) from error
@@ -40,7 +40,7 @@ class Recording:
         CannotRecord.
         """
         while data:
-            count = patiently(lambda: self.streams[name].write(data), name)
+            count = patiently(name, self.streams[name].write, data)
             self.lengths[name] += count
             data = data[count:]
 
@@ -65,4 +65,4 @@ class Recording:
                 pass  # a file system that decides the owner itself
             os.rename(temporary, path)
 
-        patiently(write, name)
+        patiently(name, write)

@@ -132,7 +132,7 @@ class Supervisor:
         except Exception as error:
             print("the configuration was not brought into the checkout whole: %s" % error, file=sys.stderr, flush=True)
             found = {"written": [], "kept": {}, "failed": {".": str(error)}}
-        decorate("config.json was not written", lambda: self.recording.put("config.json", json.dumps(found)))
+        decorate("config.json was not written", self.recording.put, "config.json", json.dumps(found))
 
     def linger(self):
         """Waits until the pod is deleted."""
@@ -318,12 +318,12 @@ class Supervisor:
             time.sleep(0.005)
 
 
-def decorate(what, action):
+def decorate(what, action, *arguments):
     """Calls `action`; returns whether it succeeded. If not, says on stderr in one line that `what` happened, because
     nothing that only helps a reader may change the result.
     """
     try:
-        action()
+        action(*arguments)
     except Exception as error:
         print("%s: %s" % (what, error), file=sys.stderr, flush=True)
         return False
@@ -340,7 +340,7 @@ def run(directory, work=None):
     try:
         code = supervisor.run()
         supervisor.write_back()
-        decorate("the run directory is not all yours", lambda: give_to_owner(directory))
+        decorate("the run directory is not all yours", give_to_owner, directory)
         if code is None:
             return 128 + signal.SIGTERM
         supervisor.recording.end(code)
@@ -348,7 +348,7 @@ def run(directory, work=None):
         supervisor.end_all()
         supervisor.write_back()
         print("the run directory does not take the record: %s" % error, file=sys.stderr, flush=True)
-        decorate("no termination message", lambda: explain(str(error)))
+        decorate("no termination message", explain, str(error))
         return IO_ERROR
     supervisor.linger()
     return code
