@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import state
-from ..host.files import own_directory
-from ..host.progress import note, overdue, shown
+from ..host.decoration import decoration
+from ..host.files import own_directory, write_whole
+from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
 from . import result
 
@@ -62,10 +63,10 @@ class Run:
                 (path / "pod.json").unlink(missing_ok=True)  # no pod waits in this directory
                 run.copy_programs()
         run.begin() if moved else run.prepare()
-        link = settings.runs / f".latest.{os.getpid()}"
-        link.symlink_to(path.name)
-        link.replace(settings.runs / "latest")
-        prune(settings.runs, path)
+        with decoration(".runs/latest does not lead to this run"):
+            point_latest(path)
+        with decoration("old run directories were not removed"):
+            prune(settings.runs, path)
         return run
 
     def within(self, name: str) -> Run:
@@ -101,15 +102,11 @@ class Run:
         self.save()
 
     def save(self) -> None:
-        """Writes run.json. If the disk does not take it, it prints a note and raises nothing: that must not change the
-        run's result.
-        """
-        partial = self.path / ".run.json"
-        try:
-            partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
-            partial.replace(self.path / "run.json")
-        except OSError as error:
-            note(f"run.json was not written: {error.strerror}")
+        """Writes run.json. If that fails, it prints a note and raises nothing."""
+        with decoration("run.json was not written"):
+            # A copy, because a thread may add to it.
+            text = json.dumps(self.record.copy(), indent=2, sort_keys=True, default=str)
+            write_whole(self.path / "run.json", text + "\n")
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -167,20 +164,36 @@ def prune(runs: Path, newest: Path) -> None:
     """Removes the oldest run directories beyond KEEP, except `newest` and those whose run goes on (on
     another cluster).
     """
-    found = sorted(
-        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    for path in found[KEEP:]:
+    found = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."]
+    for path in sorted(found, key=changed, reverse=True)[KEEP:]:
         if path != newest and not goes_on(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def changed(path: Path) -> float:
+    """Returns when a directory got or lost a file last; 0 if another command has removed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def point_latest(path: Path) -> None:
+    """Makes the link `latest` beside a run directory lead to it. Raises OSError."""
+    link = path.with_name(f".latest.{os.getpid()}")
+    link.unlink(missing_ok=True)  # of a command that was killed and had our process id
+    link.symlink_to(path.name)
+    try:
+        link.replace(path.with_name("latest"))
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def goes_on(path: Path) -> bool:
     """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
     record = state.read_object(path / "run.json")
-    return "ended" not in record and time.time() - record.get("began", 0) < 86400
+    began = record.get("began", 0)
+    return "ended" not in record and (not isinstance(began, int | float) or time.time() - began < 86400)
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:
@@ -192,15 +205,20 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
         record = state.read_object(path / "run.json")
-        if record.get("cluster") == settings.cluster and record.get("arguments") not in left_out:
-            ended = record.get("ended")
+        began, ended = record.get("began"), record.get("ended")
+        if (
+            record.get("cluster") == settings.cluster
+            and isinstance(record.get("arguments"), list)
+            and record["arguments"] not in left_out
+            and isinstance(began, int | float)
+        ):
             return {
                 "directory": shown(path),
                 "arguments": record["arguments"],
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
-                "began": record["began"],
+                "began": began,
                 "restarts": record.get("restarts", []),
-                "seconds": round(ended - record["began"], 1) if ended else None,
+                "seconds": round(ended - began, 1) if isinstance(ended, int | float) else None,
             }
     return {}

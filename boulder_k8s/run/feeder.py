@@ -39,10 +39,10 @@ class Feeder(threading.Thread):
             while True:
                 try:
                     data = os.read(0, CHUNK)
-                except OSError:
-                    if not os.isatty(0):
+                except OSError as error:
+                    if error.errno not in (errno.EBADF, errno.EISDIR) and not os.isatty(0):
                         raise
-                    data = b""  # the terminal is gone
+                    data = b""  # there is no stdin, or the terminal is gone
                 if not data:
                     break
                 total += len(data)

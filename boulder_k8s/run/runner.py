@@ -22,7 +22,6 @@ from ..cluster.watch import wait_until_gone, watching
 from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
-from ..host.progress import note
 from ..host.signals import Signals
 from ..manifests.overlay import Rendered
 from . import aftermath, standby
@@ -112,7 +111,8 @@ class Runner:
                     or self.signals.received
                     or not self.hand_over(run, document, uid, made_from)
                 ):
-                    self.delete(name, wait=False)
+                    with decoration(f"the pod {name} was not deleted; the next command does it"):
+                        self.delete(name, wait=False)
         return code
 
     def hand_over(self, run: Run, document: dict, uid: str, made_from: str) -> bool:
@@ -128,7 +128,7 @@ class Runner:
             ahead = made_from and same and standby.wanted(self.cluster)
             successor = standby.prepare(settings, RUNS_MOUNT, document, made_from) if ahead else None
             standby.hand_over(self.cluster.api, document, uid, successor)
-        except (OSError, ApiError):  # no room on the disk; no answer
+        except Exception:  # no room on the disk; no answer
             return False
         return True
 
@@ -151,7 +151,7 @@ class Runner:
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod; does nothing if there is no such pod. Raises Problem if a pod cannot be deleted.
 
-        wait: returns after the pod is gone. If False it does not wait, and prints a note where it would raise.
+        wait: returns after the pod is gone, else at once.
         """
         try:
             # One second is enough: its supervisor ends at once.
@@ -160,15 +160,12 @@ class Runner:
             reason = "it is still there after 60 s"
         except ApiError as error:
             gone, reason = False, str(error)
-        if gone:
-            return
-        if wait:
+        if not gone:
             raise Problem(
                 f"The pod {name} of an earlier run cannot be deleted.",
                 "Run the command again; `invoke down` starts from nothing.",
                 reason,
             )
-        note(f"the pod {name} could not be deleted; the next command does it")
 
     def wait_for_start(self, run: Run, name: str, uid: str, timeout: float) -> None:
         """Waits until the pod's supervisor runs. Raises Problem naming what prevents it, or after `timeout` seconds;
@@ -196,14 +193,12 @@ def keep_cluster_state(cluster: Cluster, run: Run) -> None:
     """Writes what the cluster knows to RUN/cluster/. Skips it if the tests have recorded their end: then the bundle
     does it.
 
-    Never raises for a full disk, which it only notes, so that a failed run does not fail again here.
+    If that fails it prints a note, so that a failed run does not fail again here.
     """
     if run.exit_code() is not None:
         return
-    try:
+    with decoration("the cluster's logs were not kept"):
         snapshot.take(cluster.api, cluster.kubectl, run.path / "cluster")
-    except OSError as error:
-        note(f"the cluster's logs were not kept: {error.strerror}")
 
 
 def pod(order: Execution, runs: Path) -> dict:

@@ -85,12 +85,21 @@ def test_stdin_on_a_full_disk_is_given_up_and_said(small: Path, typed: int, monk
 
 
 def test_stdin_that_cannot_be_read_is_said(tmp_path: Path, typed: int) -> None:
-    os.dup2(os.open(tmp_path, os.O_RDONLY), 0)  # a directory, as in `./tk8s.sh < .`
+    os.dup2(os.open("/proc/self/mem", os.O_RDONLY), 0)  # nothing is mapped at its beginning
     feeder = Feeder(Pod(tmp_path / "run").path)
     feeder.start()
     feeder.join(10)
-    assert feeder.failure == "they were not given all of stdin: Is a directory"
+    assert feeder.failure == "they were not given all of stdin: Input/output error"
     assert not (tmp_path / "run/stdin.end").exists()
+    os.close(typed)
+
+
+@pytest.mark.parametrize("how", ["./tk8s.sh < .", "./tk8s.sh <&-"])
+def test_a_stdin_that_is_none_ends_at_once(tmp_path: Path, typed: int, how: str) -> None:
+    os.dup2(os.open(tmp_path, os.O_RDONLY), 0) if how.endswith(".") else os.close(0)
+    feeder = Feeder(Pod(tmp_path / "run").path)
+    feeder.run()
+    assert (feeder.failure, (tmp_path / "run/stdin.end").exists()) == ("", True)
     os.close(typed)
 
 
