@@ -107,7 +107,8 @@ class Soak:
             thread = threading.Timer(moment, fault, [target])
             thread.start()
             try:
-                outcome.code = child.wait(LIMIT)
+                ended = child.wait(LIMIT)
+                outcome.code = ended if ended >= 0 else 128 - ended  # as a shell shows it
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGABRT)  # PYTHONFAULTHANDLER shows where it is
                 child.wait()
