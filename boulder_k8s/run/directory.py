@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from ..host import state
 from ..host.decoration import decoration
+from ..host.errors import Problem
 from ..host.files import own_directory, write_whole
 from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
@@ -37,18 +39,18 @@ class Run:
 
         what: the words of the name. record: what run.json starts with. prepared: a directory that `prepare` has filled.
         It becomes the new one, and a link at its old path leads there, because a pod may be about to mount it. Raises
-        OSError if the disk does not take it.
+        Problem if .runs is no directory that we may write to, OSError if the disk is full.
         """
-        own_directory(settings.runs)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", " ".join(what)).strip("-")[:60] or "run"
         stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{slug}"
         path, number = settings.runs / stem, 2
-        while True:
-            try:
-                path.mkdir()
-                break
-            except FileExistsError:
-                path, number = settings.runs / f"{stem}-{number}", number + 1
+        with taken(settings.runs):
+            while True:
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    path, number = settings.runs / f"{stem}-{number}", number + 1
         run = cls(path, {"cluster": settings.cluster, **record})
         moved = False
         try:
@@ -158,6 +160,23 @@ class Run:
         except result.Damaged:
             return None
         return found.code if found else None
+
+
+@contextmanager
+def taken(runs: Path) -> Iterator[None]:
+    """Makes .runs if it is not there. Raises Problem if that fails, or if the block cannot write to it, but OSError if
+    the disk is full.
+    """
+    try:
+        own_directory(runs)
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Problem(
+            f"{runs} does not take the run's directory: {error.strerror}.",
+            "It must be a directory that you may write to, or a link to one; if you remove it, it is made anew.",
+        ) from error
 
 
 def prune(runs: Path, newest: Path) -> None:
