@@ -75,10 +75,12 @@ class Soak:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Gives the checkout its fake test.sh."""
+        """Gives the checkout its fake test.sh, and runs it once: what the first run of a cluster does is done then."""
         script = self.project.checkout / "test.sh"
         script.write_text(SCRIPT)
         shutil.copy(Path(__file__).with_name("plan.py"), self.project.checkout / "test")
+        first = self.project.run("--seed=first")
+        assert first.returncode == Plan("first").code, first.stderr.decode(errors="replace")
 
     def one(self, number: int) -> Outcome:
         """Does one run and judges it."""
@@ -193,9 +195,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the number of the first run")
     parser.add_argument("--cluster", default="boulder-soak", help="the cluster's name; it is made anew, and removed")
     parser.add_argument("--port", type=int, help="the first of two host ports; the first two that are free")
-    parser.add_argument("--keep", action="store_true", help="leave the cluster at the end")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         project = Project(miniature(Path(directory)), options.port or free_port(), cluster=options.cluster)
         remove_all(project)
         full = faults.small_disk(ROOT / ".runs")
@@ -208,8 +209,7 @@ def main() -> int:
             pass
         finally:
             print(soak.report(), flush=True)
-            if not options.keep:
-                remove_all(project)
+            remove_all(project)
             if not full:
                 subprocess.run(["umount", "--lazy", ROOT / ".runs"], check=True)
     return 1 if soak.wrong() else 0
