@@ -79,7 +79,13 @@ class Soak:
         script = self.project.checkout / "test.sh"
         script.write_text(SCRIPT)
         shutil.copy(Path(__file__).with_name("plan.py"), self.project.checkout / "test")
-        first = self.project.run("--seed=first")
+        first = subprocess.run(
+            [ROOT / "tk8s.sh", "--seed=first"],
+            env=self.project.env(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=900,
+        )
         assert first.returncode == Plan("first").code, first.stderr.decode(errors="replace")
 
     def one(self, number: int) -> Outcome:
