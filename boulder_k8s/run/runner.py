@@ -68,7 +68,7 @@ class Runner:
         that ran.
 
         The code is what the supervisor recorded. If there is no record: 137 if the pod was killed (out of memory,
-        deleted), else 1, and stderr says why. 128 + N after signal N. Raises Problem if the pod cannot start, ApiError,
+        deleted), else 2, and stderr says why. 128 + N after signal N. Raises Problem if the pod cannot start, ApiError,
         or OSError if the disk is full.
         """
         run, name = order.run, order.name
