@@ -187,6 +187,20 @@ def test_the_record_says_how_long_the_streams_are(make_pod: MakePod) -> None:
     assert json.loads((pod.path / "record.json").read_text()) == {"exit_code": 3, "stdout": 100, "stderr": 70000}
 
 
+def test_a_second_pod_in_the_same_run_directory_runs_nothing(make_pod: MakePod) -> None:
+    """As after a request that was sent twice, or if a node starts a container again."""
+    pod = make_pod().start(bash("echo one; sleep 1; echo two; exit 3"))
+    eventually(lambda: pod.read("stdout"), "the first one's start")
+    first, pod.child = pod.child, None
+    second = pod.start(bash("echo another"))
+    assert second.child.wait(20) == 74
+    assert b"File exists" in second.child.stderr.read()
+    eventually(lambda: pod.run.exit_code() is not None, "the first one's record")
+    assert (pod.run.exit_code(), pod.read("stdout")) == (3, b"one\ntwo\n")
+    second.child.stderr.close()
+    pod.child = first
+
+
 def test_a_run_directory_that_is_removed_meanwhile_leaves_no_record_and_says_so(make_pod: MakePod) -> None:
     pod = make_pod().start(bash("echo said; read -r line; exit 0"))
     eventually(lambda: pod.read("stdout"), "the tests' start")

@@ -99,7 +99,7 @@ class Supervisor:
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         code = 0
-        with open(self.path("started"), "w"):
+        with open(self.path("started"), "x"):  # fails if another pod has started in this directory: both would write
             pass
         for command in self.commands:
             code = self.run_one(command)
