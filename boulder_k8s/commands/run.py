@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..cluster.errors import ApiError
 from ..diagnose.failure import packed
-from ..host import process
+from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.names import BOULDER, SETUP, TESTS
 from ..host.progress import note, shown
@@ -22,6 +22,8 @@ from ..run.runner import Execution
 from . import deployment
 from .arguments import Options
 from .stack import Stack, explained, working
+
+GIT_PATIENCE = 5.0  # seconds
 
 
 def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:
@@ -65,11 +67,10 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
             },
             standby.find(settings),
         )
-        with packed(settings, run), run.recorded(), explained(stack, run), ThreadPoolExecutor(1) as pool:
-            # In the background: git reads every file.
-            pool.submit(lambda: run.record.update(revision=stack.checkout.revision()))
+        with packed(settings, run), run.recorded(), explained(stack, run), revision_recorded(stack, run):
             rendered = stack.bring_up(runner, run, options.timeout)
-            run.record["versions"] = stack.versions()
+            with decoration("run.json has no versions"):
+                run.record["versions"] = stack.versions()
             with run.phase("stop boulder"):
                 deployment.remove_leftovers(stack, runner, run)
                 deployment.stop(stack)
@@ -97,8 +98,26 @@ def give_back(stack: Stack, signals: Signals) -> None:
     """Starts the Boulder again that `deployment.stop` stopped. If that fails, it prints a note, and the tests' exit
     code stays.
     """
-    with signals.deferred():
-        try:
-            deployment.restore(stack, patience=10)
-        except (ApiError, process.Failed, subprocess.TimeoutExpired) as error:
-            note(f"the running Boulder could not be started again; the next command does it ({error})")
+    with (
+        signals.deferred(),
+        decoration("the running Boulder could not be started again; the next command does it"),
+    ):
+        deployment.restore(stack, patience=10)
+
+
+@contextmanager
+def revision_recorded(stack: Stack, run: Run) -> Iterator[None]:
+    """Puts the checkout's revision into run.json while the block runs: git reads every file. When the block ends, it
+    waits GIT_PATIENCE seconds at most.
+    """
+
+    def ask() -> None:
+        with decoration("run.json has no revision"):
+            run.record["revision"] = stack.checkout.revision()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(GIT_PATIENCE)

@@ -13,7 +13,6 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -21,6 +20,7 @@ import yaml
 from ..cluster import snapshot
 from ..cluster.kind import Cluster
 from ..host import process, state, tools
+from ..host.decoration import decoration, described
 from ..host.errors import Problem
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
@@ -45,14 +45,22 @@ def tail(path: Path, most: int = MOST) -> bytes:
     return data if size <= most else b"(%d bytes before this were left out)\n" % (size - most) + data
 
 
+def readable(path: Path) -> bytes:
+    """Returns the end of a file, as `tail`, or why it cannot be read."""
+    try:
+        return tail(path)
+    except OSError as error:
+        return f"could not be read: {error.strerror}\n".encode()
+
+
 def of_run(run: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the files of a run directory that go into the archive: name there, content. Raises OSError."""
+    """Yields the files of a run directory that go into the archive: name there, content."""
     for name in KEPT:
         top = run / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             relative = path.relative_to(run)
             if path.is_file() and not path.is_symlink() and allowed(relative.parts):
-                yield f"run/{relative}", tail(path)
+                yield f"run/{relative}", readable(path)
 
 
 def allowed(parts: tuple[str, ...]) -> bool:
@@ -101,34 +109,38 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def pack(settings: Settings, run: Run) -> None:
-    """Writes RUN/bundle.tar.gz and prints where it is. If that fails, it prints a note."""
-    try:
-        write_archive(run.path / NAME, contents(settings, run.path))
-        note(f"{shown(run.path / NAME)} has everything about it; begin with its summary.txt")
-    except OSError as error:
-        note(f"{NAME} was not written: {error.strerror}")
+    """Writes RUN/bundle.tar.gz and prints where it is. Raises OSError."""
+    write_archive(run.path / NAME, contents(settings, run.path))
+    note(f"{shown(run.path / NAME)} has everything about it; begin with its summary.txt")
 
 
 def contents(settings: Settings, run: Path | None, cluster: Path | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yields the archive's files, name and content, the summary first. Raises OSError.
+    """Yields the archive's files, name and content, the summary first. A file that cannot be read is there with the
+    reason.
 
     run: the run directory. cluster: a directory that `snapshot.take` made, in place of the one in the run directory.
     """
-    yield "summary.txt", summary(settings, run, cluster).encode()
+    yield "summary.txt", summary(settings, run, cluster).encode(errors="backslashreplace")
     if run:
         yield from of_run(run)
     if cluster:
-        yield from ((f"cluster/{path.name}", tail(path)) for path in sorted(cluster.iterdir()))
+        yield from ((f"cluster/{path.name}", readable(path)) for path in sorted(cluster.iterdir()))
     yield from manifests(settings.file("overlay"))
     for name in ("kind.yaml", "cluster.json", "images.json"):
         if (path := settings.state / name).exists():
-            yield f"state/{name}", path.read_bytes()
+            yield f"state/{name}", readable(path)
     yield from node(settings)
 
 
 def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -> str:
-    """Returns the text that comes first in the archive: what probably happened, and what the archive holds."""
-    return cause.summary(gather_facts(settings, run, cluster)) + (
+    """Returns the text that comes first in the archive: what probably happened, and what the archive holds. Never
+    fails: what cannot be read or understood is not in it, and it says so.
+    """
+    try:
+        text = cause.summary(gather_facts(settings, run, cluster))
+    except Exception as error:  # a file that ends anywhere holds anything
+        text = f"What happened could not be worked out: {described(error)}.\n"
+    return text + (
         "\nIn this archive: run/ (run.json, the tests' output), cluster/ or run/cluster/ (every service's log,\n"
         "events.txt, describe.txt), node/ (kubelet, containerd), rendered.yaml (what was applied, without Secrets).\n"
         "Private keys, Secrets, stdin and values of variables that look secret were left out.\n"
@@ -136,7 +148,7 @@ def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -
 
 
 def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> cause.Facts:
-    """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError or ValueError."""
+    """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError."""
     found = cause.Facts()
     if run:
         found.record = state.read_object(run / "run.json")
@@ -145,8 +157,8 @@ def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = No
             tail(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
         )
     directory = cluster or (run / "cluster" if run else None)
-    if directory and (directory / "objects.json").exists():
-        found.objects = json.loads((directory / "objects.json").read_text())
+    if directory:
+        found.objects = state.read_list(directory / "objects.json")
     for path in (settings.runs, Path("/var/lib/docker")):
         if path.exists():
             found.free[str(path)] = shutil.disk_usage(path).free
@@ -179,11 +191,12 @@ def pack_in_background(run: Path, settings: Settings) -> None:
     failed tests.
     """
     os.nice(10)
-    with suppress(OSError, Problem):  # the engine or the run directory may be gone by now
+    with decoration("without the cluster"):  # the engine or the run directory may be gone by now
         cluster = Cluster(settings, tools.find(settings))
         if cluster.is_running():
             snapshot.take(cluster.api, cluster.kubectl, run / "cluster")
-    pack(settings, Run(run))
+    with decoration(f"{NAME} was not written"):
+        pack(settings, Run(run))
 
 
 def bundle(settings: Settings, output: Path | None = None) -> None:

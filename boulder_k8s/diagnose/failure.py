@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..host import process
+from ..host.decoration import decoration
 from ..host.errors import Interrupted
 from ..host.settings import Settings
 from ..run.directory import Run
+
+NOT_WRITTEN = "bundle.tar.gz was not written"
 
 
 @contextmanager
@@ -30,11 +33,13 @@ def packed(settings: Settings, run: Run) -> Iterator[None]:
         pack(settings, run)
     elif run.record.get("exit_code") and run.exit_code() == run.record["exit_code"]:  # the tests', not a signal's
         words = [sys.executable, "-m", "boulder_k8s.diagnose.bundle", str(run.path), settings.cluster]
-        process.spawn_detached(words, cwd=settings.root)
+        with decoration(NOT_WRITTEN):
+            process.spawn_detached(words, cwd=settings.root)
 
 
 def pack(settings: Settings, run: Run) -> None:
-    """Writes RUN/bundle.tar.gz, as bundle.pack does."""
-    from . import bundle  # here, not on top: a run that does not fail needs none of it
+    """Writes RUN/bundle.tar.gz, as bundle.pack does. If that fails in any way, it prints a note."""
+    with decoration(NOT_WRITTEN):
+        from . import bundle  # here, not on top: a run that does not fail needs none of it
 
-    bundle.pack(settings, run)
+        bundle.pack(settings, run)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .decoration import decoration
 from .errors import Problem
 from .files import own_directory
 from .settings import Settings
@@ -38,7 +39,8 @@ def held(settings: Settings, what: str) -> Iterator[None]:
         file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
         file.flush()
         yield
-        file.truncate(0)
+        with decoration("the lock file still names this command"):
+            file.truncate(0)
 
 
 def look(settings: Settings) -> tuple[str, bool]:

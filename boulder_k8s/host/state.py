@@ -56,10 +56,7 @@ def path(state: Path, cluster: str, name: str) -> Path:
 
 def read(path: Path, key: Any = None) -> Any:
     """Returns the answer that was kept under this key, or None."""
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+    record = read_json(path)
     return record.get("answer") if isinstance(record, dict) and record.get("key") == key else None
 
 
@@ -86,8 +83,19 @@ def remembered(path: Path, key: Any, ask: Callable[[], Any]) -> Any:
 
 def read_object(path: Path) -> dict:
     """Returns the JSON object in a file that is not an answer, such as run.json; {} if it cannot be read."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
+    found = read_json(path)
     return found if isinstance(found, dict) else {}
+
+
+def read_list(path: Path) -> list:
+    """Returns the JSON list in a file, as `read_object`; [] if it cannot be read."""
+    found = read_json(path)
+    return found if isinstance(found, list) else []
+
+
+def read_json(path: Path) -> Any:
+    """Returns the JSON value in a file, which may end anywhere; None if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None

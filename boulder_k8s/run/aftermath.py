@@ -22,9 +22,9 @@ def configuration(run: Run) -> None:
         run.wait_for_file("config.json", seconds=PATIENCE)
     directory = "test/config-next" if run.record.get("config_next") else "test/config"
     found = state.read_object(run.path / "config.json")
-    if not found:
+    if not is_complete(found):
         note(
-            f"it is not known whether what the tests wrote to {directory} is in the checkout: the disk is full"
+            f"it is not known whether what the tests wrote to {directory} is in the checkout: config.json is missing or damaged"
             if recorded
             else f"what the tests wrote to {directory} is lost: it was not brought into the checkout"
         )
@@ -35,3 +35,9 @@ def configuration(run: Run) -> None:
         if found[kind]:
             names = "; ".join(f"{directory}/{path} ({reason})" for path, reason in sorted(found[kind].items()))
             note(f"{verb} in the checkout: {names}. {run.path / 'config'} has what the tests wrote")
+
+
+def is_complete(found: dict) -> bool:
+    """Returns whether this is what the supervisor writes to config.json; half a file is not."""
+    parts = {"written": list, "kept": dict, "failed": dict}
+    return all(isinstance(found.get(name), kind) for name, kind in parts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -13,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import state
-from ..host.files import own_directory
-from ..host.progress import note, overdue, shown
+from ..host.decoration import decoration
+from ..host.errors import Problem
+from ..host.files import own_directory, write_whole
+from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
+from . import result
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -35,18 +39,18 @@ class Run:
 
         what: the words of the name. record: what run.json starts with. prepared: a directory that `prepare` has filled.
         It becomes the new one, and a link at its old path leads there, because a pod may be about to mount it. Raises
-        OSError if the disk does not take it.
+        Problem if .runs is no directory that we may write to, OSError if the disk is full.
         """
-        own_directory(settings.runs)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", " ".join(what)).strip("-")[:60] or "run"
         stem = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{slug}"
         path, number = settings.runs / stem, 2
-        while True:
-            try:
-                path.mkdir()
-                break
-            except FileExistsError:
-                path, number = settings.runs / f"{stem}-{number}", number + 1
+        with taken(settings.runs):
+            while True:
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    path, number = settings.runs / f"{stem}-{number}", number + 1
         run = cls(path, {"cluster": settings.cluster, **record})
         moved = False
         try:
@@ -61,10 +65,10 @@ class Run:
                 (path / "pod.json").unlink(missing_ok=True)  # no pod waits in this directory
                 run.copy_programs()
         run.begin() if moved else run.prepare()
-        link = settings.runs / f".latest.{os.getpid()}"
-        link.symlink_to(path.name)
-        link.replace(settings.runs / "latest")
-        prune(settings.runs, path)
+        with decoration(".runs/latest does not lead to this run"):
+            point_latest(path)
+        with decoration("old run directories were not removed"):
+            prune(settings.runs, path)
         return run
 
     def within(self, name: str) -> Run:
@@ -100,15 +104,11 @@ class Run:
         self.save()
 
     def save(self) -> None:
-        """Writes run.json. If the disk does not take it, it prints a note and raises nothing: that must not change the
-        run's result.
-        """
-        partial = self.path / ".run.json"
-        try:
-            partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
-            partial.replace(self.path / "run.json")
-        except OSError as error:
-            note(f"run.json was not written: {error.strerror}")
+        """Writes run.json. If that fails, it prints a note and raises nothing."""
+        with decoration("run.json was not written"):
+            # A copy, because a thread may add to it.
+            text = json.dumps(self.record.copy(), indent=2, sort_keys=True, default=str)
+            write_whole(self.path / "run.json", text + "\n")
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
@@ -147,34 +147,72 @@ class Run:
                 return ""
             time.sleep(0.01)
 
+    def has_ended(self) -> bool:
+        """Returns whether the supervisor has recorded how the tests ended, even if that cannot be read."""
+        return os.path.lexists(self.path / "exitcode")
+
     def exit_code(self) -> int | None:
         """Returns the exit code that the supervisor recorded when the tests had ended, or None if it has not recorded
-        one.
+        one, or if the record is damaged or cannot be read.
         """
         try:
-            return int((self.path / "exitcode").read_text())
-        except (FileNotFoundError, ValueError):
+            found = result.read(self.path)
+        except result.Damaged:
             return None
+        return found.code if found else None
+
+
+@contextmanager
+def taken(runs: Path) -> Iterator[None]:
+    """Makes .runs if it is not there. Raises Problem if that fails, or if the block cannot write to it, but OSError if
+    the disk is full.
+    """
+    try:
+        own_directory(runs)
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Problem(
+            f"{runs} does not take the run's directory: {error.strerror}.",
+            "It must be a directory that you may write to, or a link to one; if you remove it, it is made anew.",
+        ) from error
 
 
 def prune(runs: Path, newest: Path) -> None:
     """Removes the oldest run directories beyond KEEP, except `newest` and those whose run goes on (on
     another cluster).
     """
-    found = sorted(
-        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    for path in found[KEEP:]:
+    found = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."]
+    for path in sorted(found, key=changed, reverse=True)[KEEP:]:
         if path != newest and not goes_on(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def changed(path: Path) -> float:
+    """Returns when a directory got or lost a file last; 0 if another command has removed it meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def point_latest(path: Path) -> None:
+    """Makes the link `latest` beside a run directory lead to it. Raises OSError."""
+    link = path.with_name(f".latest.{os.getpid()}")
+    link.unlink(missing_ok=True)  # of a command that was killed and had our process id
+    link.symlink_to(path.name)
+    try:
+        link.replace(path.with_name("latest"))
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def goes_on(path: Path) -> bool:
     """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
     record = state.read_object(path / "run.json")
-    return "ended" not in record and time.time() - record.get("began", 0) < 86400
+    began = record.get("began", 0)
+    return "ended" not in record and (not isinstance(began, int | float) or time.time() - began < 86400)
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:
@@ -186,15 +224,20 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
         record = state.read_object(path / "run.json")
-        if record.get("cluster") == settings.cluster and record.get("arguments") not in left_out:
-            ended = record.get("ended")
+        began, ended = record.get("began"), record.get("ended")
+        if (
+            record.get("cluster") == settings.cluster
+            and isinstance(record.get("arguments"), list)
+            and record["arguments"] not in left_out
+            and isinstance(began, int | float)
+        ):
             return {
                 "directory": shown(path),
                 "arguments": record["arguments"],
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
-                "began": record["began"],
+                "began": began,
                 "restarts": record.get("restarts", []),
-                "seconds": round(ended - record["began"], 1) if ended else None,
+                "seconds": round(ended - began, 1) if isinstance(ended, int | float) else None,
             }
     return {}

@@ -11,21 +11,27 @@ from ..cluster.kind import Cluster
 from ..host import docker
 from ..host.errors import Problem
 from ..host.names import BOULDER, RUN_DIRECTORY
-from ..host.progress import note
+from ..host.progress import note, shown
 from ..host.signals import Signals
+from . import result as results
 from .directory import Run
+from .feeder import Feeder
+from .result import Result
 from .streams import Attachment, Outlet
 
+RECORD_PATIENCE = 1.0  # seconds in which a record that was just made must be whole
 STALL = 5.0  # if it delivers nothing for so many seconds although the record has more, it opens the stream again
 PATIENCE = 180.0  # seconds to wait for an API server that does not answer while the node runs
 UNDELIVERED = 2  # in place of 0, so that the reader does not take the output for complete
+NO_RESULT = 2  # the tests have decided nothing; 1 would say that they failed
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class Follower:
-    """Delivers one run's output and signals until its end is certain. name: the run's pod."""
+    """Delivers one run's output and signals until its end is certain. name: the run's pod. feeder: copies its stdin."""
 
-    def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str) -> None:
+    def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str, feeder: Feeder | None = None) -> None:
+        self.feeder = feeder
         self.api = cluster.api
         self.node = cluster.settings.node
         self.signals = signals
@@ -47,17 +53,19 @@ class Follower:
         stall = STALL
         attachment = Attachment(self.command, self.outlets)
         unanswered_since = None  # when the API server stopped answering
-        while self.run.exit_code() is None:
+        while not self.run.has_ended():
             self.signals.arrived.wait(0.02)
             self.signals.arrived.clear()
             if code := self.pass_on_signals():
                 attachment.child.kill()
                 return code
+            if reason := self.unrecordable():
+                break
             if not attachment.ended() and not any(outlet.stalled(stall) for outlet in self.outlets):
                 continue
             stall = min(60.0, stall * 2) if not attachment.ended() else STALL  # a slow machine gets longer each time
             attachment.end()
-            if self.run.exit_code() is not None:
+            if self.run.has_ended():
                 break
             try:
                 if reason := self.dead():
@@ -74,8 +82,9 @@ class Follower:
                 time.sleep(0.2)
             self.reconnects += 1
             attachment = Attachment(self.command, self.outlets)
+        result, damage = self.result()
         # In a thread, so that a second signal ends this even if the reader of our output has stopped reading.
-        rest = threading.Thread(target=self.deliver_rest, args=(attachment,), daemon=True)
+        rest = threading.Thread(target=self.deliver_rest, args=(attachment, result), daemon=True)
         rest.start()
         while rest.is_alive():
             rest.join(0.02)
@@ -83,33 +92,56 @@ class Follower:
                 attachment.child.kill()
                 return code
         self.run.record["reconnects"] = self.reconnects
-        return self.verdict(reason)
+        return self.verdict(result, damage or reason)
 
-    def deliver_rest(self, attachment: Attachment) -> None:
+    def unrecordable(self) -> str:
+        """Returns why there will be no record, whatever the tests do; or ""."""
+        if not self.run.path.is_dir():
+            return f"their run directory {self.run.path} was removed"
+        return self.feeder.failure if self.feeder else ""
+
+    def result(self) -> tuple[Result | None, str]:
+        """Returns the record, or None and what is wrong with it; (None, "") if there is none."""
+        deadline = time.monotonic() + RECORD_PATIENCE
+        while True:
+            try:
+                return results.read(self.run.path), ""
+            except results.Damaged as damaged:
+                if time.monotonic() > deadline:
+                    return None, f"the record is damaged: {damaged}"
+                time.sleep(0.02)
+
+    def deliver_rest(self, attachment: Attachment, result: Result | None) -> None:
         """Delivers what was recorded and not yet delivered: first through the stream, then the remainder from the
-        recorded files.
+        recorded files. If these do not have it, once more through a stream.
 
         The supervisor writes the record only after the streams are complete, so this ends.
         """
-        while (
-            not attachment.ended()
-            and any(outlet.behind() for outlet in self.outlets)
-            and not any(outlet.stalled(1) for outlet in self.outlets)
-        ):
-            time.sleep(0.005)
-        attachment.end()
         for outlet in self.outlets:
-            outlet.catch_up()
+            outlet.length = result.lengths[outlet.recorded.name] if result and result.lengths else None
+        for again in (True, False):
+            while (
+                not attachment.ended()
+                and any(outlet.behind() > 0 for outlet in self.outlets)
+                and not any(outlet.stalled(1) for outlet in self.outlets)
+            ):
+                time.sleep(0.005)
+            attachment.end()
+            complete = [outlet.catch_up() for outlet in self.outlets]
+            if all(complete) or not (again and result):
+                return
+            attachment = Attachment(self.command, self.outlets)
 
-    def verdict(self, reason: str) -> int:
+    def verdict(self, result: Result | None, reason: str) -> int:
         """Returns the exit code for the user, and says on stderr why if there is no result. reason: why the run cannot
         end any more, or "".
 
-        The first of these that holds: 128 + N after signal N; BROKEN_PIPE if nobody reads our output; the recorded
-        code, but UNDELIVERED in place of 0 if our output could not be written whole; 137 if the pod was killed or
-        deleted; 1.
+        The first of these that holds: 128 + N after signal N; BROKEN_PIPE if nobody reads our output; NO_RESULT if not
+        every byte of the recorded length could be read; the recorded code, but UNDELIVERED in place of 0 if our output
+        could not be written whole; 137 if the pod was killed or deleted; NO_RESULT.
         """
-        code = self.run.exit_code()
+        code = result.code if result else None
+        self.run.record["streams"] = result.lengths if result else None
         if self.signals.received:
             return 128 + self.signals.received[0]
         if any(outlet.closed for outlet in self.outlets):
@@ -120,11 +152,18 @@ class Follower:
                 note(f"{failure}. {outlet.recorded} has it all")
                 if code == 0:
                     code, self.run.record["failure"] = UNDELIVERED, failure
-        if code is not None:
+        missing = "; ".join(outlet.missing for outlet in self.outlets if outlet.missing)
+        if missing:
+            note(f"missing: {missing}. {shown(self.run.path)} has what was recorded")
+        if code is not None and not missing:
             return code
+        if code is None:
+            told = f"the tests did not end: {reason}"
+        else:
+            told = reason = f"the tests ended with {code}, but not all that they wrote can be read"
         self.run.record["failure"] = reason
-        note(f"the tests did not end: {reason}. There is no result.")
-        return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else 1
+        note(f"{told}. There is no result.")
+        return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else NO_RESULT
 
     def pass_on_signals(self) -> int:
         """Sends the first signal that arrived to the tests; returns 0, or the exit code if a second one, or a closed
@@ -151,7 +190,7 @@ class Follower:
         found = self.api.find("Pod", self.name, timeout=10, patience=0)
         if found is None:
             return "deleted: its pod is gone"
-        if self.run.exit_code() is not None:
+        if self.run.has_ended():
             return ""
         if "deletionTimestamp" in found["metadata"]:
             return "deleted: its pod is being deleted"
@@ -180,8 +219,9 @@ def ending(terminated: dict) -> str:
     code, reason = terminated.get("exitCode"), terminated.get("reason", "")
     if reason == "OOMKilled":
         return "killed: OOMKilled, the pod ran out of memory"
-    if code == 74:
-        return "the disk is full: what the tests said could not be recorded"
+    if code == 74:  # pod/supervisor.py's
+        why = " ".join((terminated.get("message") or "the disk is full").split())
+        return f"what the tests said could not be recorded: {why}"
     if code in (137, 143, 255):
         return f"killed: its container ended with {code} ({reason})"
     return f"its container ended with {code} ({reason}) without a result"

@@ -19,16 +19,17 @@ from ..cluster.api import PATIENCE
 from ..cluster.errors import ApiError, Conflict, Forbidden
 from ..cluster.kind import Cluster
 from ..cluster.watch import wait_until_gone, watching
+from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
-from ..host.progress import note
 from ..host.signals import Signals
 from ..manifests.overlay import Rendered
 from . import aftermath, standby
 from .directory import Run
+from .feeder import Feeder, may_read_stdin
 from .follower import Follower
 from .restarts import Restarts
-from .streams import Feeder, may_read_stdin, record_window, terminal
+from .streams import record_window, terminal
 
 UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
 POLL = (
@@ -67,7 +68,7 @@ class Runner:
         that ran.
 
         The code is what the supervisor recorded. If there is no record: 137 if the pod was killed (out of memory,
-        deleted), else 1, and stderr says why. 128 + N after signal N. Raises Problem if the pod cannot start, ApiError,
+        deleted), else 2, and stderr says why. 128 + N after signal N. Raises Problem if the pod cannot start, ApiError,
         or OSError if the disk is full.
         """
         run, name = order.run, order.name
@@ -90,12 +91,14 @@ class Runner:
                 self.wait_for_start(run, name, uid, order.timeout)
             ended = Restarts(self.cluster.api) if name != SETUP else None
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
-                if reads:
-                    Feeder(run.path).start()
-                code = Follower(self.cluster, self.signals, run, name).follow()
+                feeder = Feeder(run.path) if reads else None
+                if feeder:
+                    feeder.start()
+                code = Follower(self.cluster, self.signals, run, name, feeder).follow()
             if ended:
                 aftermath.configuration(run)
-                ended.report(run)
+                with decoration("it is not known which dependencies ended while the tests ran"):
+                    ended.report(run)
             if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:
@@ -108,7 +111,8 @@ class Runner:
                     or self.signals.received
                     or not self.hand_over(run, document, uid, made_from)
                 ):
-                    self.delete(name, wait=False)
+                    with decoration(f"the pod {name} was not deleted; the next command does it"):
+                        self.delete(name, wait=False)
         return code
 
     def hand_over(self, run: Run, document: dict, uid: str, made_from: str) -> bool:
@@ -124,7 +128,7 @@ class Runner:
             ahead = made_from and same and standby.wanted(self.cluster)
             successor = standby.prepare(settings, RUNS_MOUNT, document, made_from) if ahead else None
             standby.hand_over(self.cluster.api, document, uid, successor)
-        except (OSError, ApiError):  # no room on the disk; no answer
+        except Exception:  # no room on the disk; no answer
             return False
         return True
 
@@ -147,7 +151,7 @@ class Runner:
     def delete(self, name: str, wait: bool = True) -> None:
         """Deletes a pod; does nothing if there is no such pod. Raises Problem if a pod cannot be deleted.
 
-        wait: returns after the pod is gone. If False it does not wait, and prints a note where it would raise.
+        wait: returns after the pod is gone, else at once.
         """
         try:
             # One second is enough: its supervisor ends at once.
@@ -156,15 +160,12 @@ class Runner:
             reason = "it is still there after 60 s"
         except ApiError as error:
             gone, reason = False, str(error)
-        if gone:
-            return
-        if wait:
+        if not gone:
             raise Problem(
                 f"The pod {name} of an earlier run cannot be deleted.",
                 "Run the command again; `invoke down` starts from nothing.",
                 reason,
             )
-        note(f"the pod {name} could not be deleted; the next command does it")
 
     def wait_for_start(self, run: Run, name: str, uid: str, timeout: float) -> None:
         """Waits until the pod's supervisor runs. Raises Problem naming what prevents it, or after `timeout` seconds;
@@ -192,14 +193,12 @@ def keep_cluster_state(cluster: Cluster, run: Run) -> None:
     """Writes what the cluster knows to RUN/cluster/. Skips it if the tests have recorded their end: then the bundle
     does it.
 
-    Never raises for a full disk, which it only notes, so that a failed run does not fail again here.
+    If that fails it prints a note, so that a failed run does not fail again here.
     """
     if run.exit_code() is not None:
         return
-    try:
+    with decoration("the cluster's logs were not kept"):
         snapshot.take(cluster.api, cluster.kubectl, run.path / "cluster")
-    except OSError as error:
-        note(f"the cluster's logs were not kept: {error.strerror}")
 
 
 def pod(order: Execution, runs: Path) -> dict:

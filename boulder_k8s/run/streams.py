@@ -1,4 +1,4 @@
-"""The tests' streams on the user's side: what the tests print, and what the user types."""
+"""The tests' output on the user's side, and the user's terminal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from contextlib import contextmanager, suppress
 from itertools import count as numbers
 from pathlib import Path
 
+from ..host.decoration import decoration
+
 CHUNK = 1 << 16
 FRAME = struct.Struct(">BI")  # pod/follow.py's
 NUMBERS = numbers()
-AHEAD = 1 << 20  # bytes of stdin that we copy before the tests have read them; after that we wait
+READ_PATIENCE = 3.0  # seconds in which what a recorded file has not, or does not give, may still arrive
 
 
 class Outlet:
@@ -34,6 +36,8 @@ class Outlet:
         self.writing = False
         self.closed = False  # the reader of our output has gone (EPIPE)
         self.failure = ""  # why it cannot be written (full disk): the rest is dropped, only the record has it
+        self.length: int | None = None  # bytes that the tests wrote, from the record; None before it is known
+        self.missing = ""  # what of these was not delivered, and why
 
     def deliver(self, data: bytes) -> None:
         """Writes the bytes that follow those already delivered. If writing fails, sets `closed` or `failure` and drops
@@ -59,8 +63,13 @@ class Outlet:
         self.writing = False
 
     def behind(self) -> int:
-        """Returns how many recorded bytes are not delivered yet."""
-        return self.recorded.stat().st_size - self.offset
+        """Returns how many recorded bytes are not delivered yet; 0 if the file does not tell."""
+        if self.length is not None:
+            return self.length - self.offset
+        try:
+            return self.recorded.stat().st_size - self.offset
+        except OSError:
+            return 0
 
     def stalled(self, seconds: float) -> bool:
         """Returns whether there has been something to deliver for `seconds` without any progress, although our reader
@@ -71,15 +80,46 @@ class Outlet:
         if self.writing:
             return False
         now = time.monotonic()
-        if not self.behind():
+        if self.behind() <= 0:
             self.moved = now
         return now - self.moved > seconds
 
-    def catch_up(self) -> None:
-        """Delivers the rest from the recorded file. Raises OSError if that cannot be read."""
-        with open(self.recorded, "rb") as file:
+    def catch_up(self) -> bool:
+        """Delivers the rest from the recorded file. Returns whether all was delivered that the tests wrote; if not,
+        `missing` says what and why.
+        """
+        deadline = time.monotonic() + READ_PATIENCE
+        while True:
+            why = "its file is shorter"
+            try:
+                self.deliver_recorded()
+                if self.length is None:
+                    self.missing = ""
+                    return True
+            except OSError as error:
+                why = f"its file cannot be read: {error.strerror}"
+            if not (behind := self.behind()):
+                self.missing = ""
+                return True
+            if behind < 0 or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        name = self.recorded.name
+        if self.length is None:
+            self.missing = f"{name} after {self.offset} bytes ({why})"
+        elif behind < 0:
+            self.missing = f"{-behind} bytes of {name} are not the tests': they wrote {self.length}"
+        else:
+            self.missing = f"{behind} of {self.length} bytes of {name} ({why})"
+        return False
+
+    def deliver_recorded(self) -> None:
+        """Delivers what the recorded file has beyond what is delivered, up to the recorded length. Raises OSError."""
+        if self.length is not None and self.behind() <= 0:
+            return
+        with open(self.recorded, "rb", buffering=0) as file:
             file.seek(self.offset)
-            while data := file.read(CHUNK):
+            while data := file.read(CHUNK if self.length is None else min(CHUNK, self.behind())):
                 self.deliver(data)
 
 
@@ -124,48 +164,6 @@ class Attachment:
         self.child.stdout.close()
 
 
-class Feeder(threading.Thread):
-    """Copies our stdin to the file `stdin` of the run directory, from which the supervisor gives it to the tests."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(daemon=True)
-        self.directory = directory
-
-    def run(self) -> None:
-        """The thread: copies until our stdin ends, then makes stdin.end. Waits while the tests have more than AHEAD
-        bytes still to read.
-        """
-        total = 0
-        with open(self.directory / "stdin", "ab", buffering=0) as file:
-            while True:
-                try:
-                    data = os.read(0, CHUNK)
-                except OSError:
-                    data = b""
-                if not data:
-                    break
-                file.write(data)
-                total += len(data)
-                while total - self.taken() > AHEAD:
-                    time.sleep(0.05)
-        (self.directory / "stdin.end").touch()
-
-    def taken(self) -> int:
-        """Returns how many bytes of stdin the supervisor has given to the tests."""
-        try:
-            return int((self.directory / "stdin.taken").read_text() or 0)
-        except (FileNotFoundError, ValueError):
-            return 0
-
-
-def may_read_stdin() -> bool:
-    """Returns False for a background job whose stdin is the terminal, since reading would stop it; else True."""
-    try:
-        return not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
-
-
 def record_window(directory: Path) -> None:
     """Writes the size of the user's terminal to the run directory for the supervisor. Ignores OSError (a full disk, no
     terminal).
@@ -198,5 +196,6 @@ def terminal(directory: Path, wanted: bool) -> Iterator[None]:
         tty.setraw(0)
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
         signal.signal(signal.SIGWINCH, previous)
+        with decoration("the terminal may be left in raw mode (`stty sane`)"):  # it may be gone
+            termios.tcsetattr(0, termios.TCSADRAIN, before)

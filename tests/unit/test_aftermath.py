@@ -50,3 +50,14 @@ def test_a_run_that_the_user_ended_at_once_says_nothing(run: Run, capsys: pytest
     (run.path / "exitcode").unlink()
     aftermath.configuration(run)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "content", ['{"written": [], "kept": {}, "fai', "{}", '{"written": [], "kept": null, "failed": {}}']
+)
+def test_half_a_file_is_no_write_back_and_that_is_said(run: Run, capsys, content: str) -> None:
+    """Unlike a bundle, what the tests wrote to the configuration matters to the checkout."""
+    (run.path / "config.json").write_text(content)
+    aftermath.configuration(run)
+    assert "it is not known whether" in capsys.readouterr().err
+    assert "config" not in run.record

@@ -10,7 +10,9 @@ import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from support.api_server import ApiServer
 from support.programs import Programs
 
@@ -21,7 +23,7 @@ from boulder_k8s.diagnose import bundle, failure
 from boulder_k8s.host import tools
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
-from boulder_k8s.run.directory import Run
+from boulder_k8s.run.directory import Run, goes_on, last_run
 from boulder_k8s.run.runner import keep_cluster_state
 
 KINDS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
@@ -221,3 +223,76 @@ def test_the_archive_is_readable_by_tar(settings: Settings, run: Run, programs: 
     bundle.pack(settings, run)
     listed = subprocess.run(["tar", "-tzf", run.path / bundle.NAME], capture_output=True, text=True, check=True).stdout
     assert listed.splitlines()[0] == "boulder-k8s/summary.txt"
+
+
+def broken_disk(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device", "/somewhere/bundle.tar.gz")
+
+
+def odd(*_: object, **__: object) -> None:
+    raise KeyError("a defect\nof ours")
+
+
+@pytest.mark.parametrize("fault", [broken_disk, odd])
+def test_a_bundle_that_cannot_be_written_is_one_line_and_changes_nothing(
+    settings: Settings, run: Run, monkeypatch, capsys: pytest.CaptureFixture[str], fault
+) -> None:
+    from boulder_k8s.host.errors import Problem
+
+    monkeypatch.setattr(bundle, "write_archive", fault)
+    monkeypatch.setattr(failure.process, "spawn_detached", fault)
+    with pytest.raises(Problem, match="Not ready after 3 s"), failure.packed(settings, run), run.recorded():
+        raise Problem("Not ready after 3 s: bconsul.", "Wait.")
+    del run.record["failure"]
+    (run.path / "exitcode").write_text("1\n")
+    with failure.packed(settings, run):  # the tests' own failure
+        pass
+    run.record["failure"] = "killed: OOMKilled"
+    with failure.packed(settings, run):
+        pass
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and all(line.startswith("boulder-k8s: bundle.tar.gz was not written: ") for line in lines)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+KNOWN = ("began", "ended", "arguments", "phases", "versions", "restarts", "failure", "exit_code", "cluster", "revision")
+OBJECT = {"kind": "Pod", "metadata": {"name": "a"}, "status": {"containerStatuses": [{"name": "b", "lastState": {}}]}}
+
+
+@hypothesis.settings(
+    max_examples=100, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(
+    record=st.dictionaries(st.sampled_from(KNOWN), values) | values,
+    objects=st.lists(st.just(OBJECT) | values, max_size=3) | values,
+    end=st.integers(0, 60) | st.none(),
+)
+def test_files_that_hold_anything_or_end_anywhere_do_not_stop_the_bundle(
+    settings: Settings, run: Run, record: object, objects: object, end: int | None
+) -> None:
+    (run.path / "cluster").mkdir(exist_ok=True)
+    (run.path / "run.json").write_text(json.dumps(record)[:end])
+    (run.path / "cluster/objects.json").write_text(json.dumps(objects)[:end])
+    bundle.pack(settings, run)
+    found = members(run.path / bundle.NAME)
+    assert "run/stdout" in found and b"In this archive:" in found["summary.txt"]
+    last_run(settings)
+    goes_on(run.path)
+
+
+def test_a_file_that_cannot_be_read_is_named_in_the_archive(settings: Settings, run: Run, monkeypatch) -> None:
+    tail = bundle.tail
+
+    def fails(path: Path, *most: int) -> bytes:
+        if path.name == "stdout":
+            raise OSError(5, "Input/output error")
+        return tail(path, *most)
+
+    monkeypatch.setattr(bundle, "tail", fails)
+    bundle.pack(settings, run)
+    found = members(run.path / bundle.NAME)
+    assert found["run/stdout"] == b"could not be read: Input/output error\n"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.run.directory import KEEP, Run
 
 
@@ -98,3 +101,57 @@ def test_the_pods_programs_are_in_every_run_directory(settings: Settings) -> Non
     source = Path(__file__).resolve().parents[2] / "boulder_k8s/run/pod"
     programs = {path.name for path in source.glob("*.py")} | {"writeback.py"}
     assert {path.name for path in (run.path / "pod").iterdir()} == programs
+
+
+def test_many_commands_that_prune_at_the_same_time_make_their_runs(settings: Settings) -> None:
+    """As two clusters of one project do."""
+    script = """
+import sys
+from pathlib import Path
+from boulder_k8s.host.settings import ROOT, Settings
+from boulder_k8s.run.directory import Run
+settings = Settings(Path(sys.argv[1]), "unit", "", ())
+for number in range(25):
+    with Run.create(settings, ["t", str(number)], {}).recorded():
+        pass
+"""
+    command = [sys.executable, "-c", script, str(settings.root)]
+    children = [subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT) for _ in range(4)]
+    said = [child.communicate(timeout=60)[1] for child in children]
+    assert [child.returncode for child in children] == [0] * 4, said
+    assert said == [b""] * 4
+    assert not list(settings.runs.glob(".latest.*"))
+
+
+def test_a_directory_that_vanishes_while_we_prune_is_no_error(settings: Settings, monkeypatch, capsys) -> None:
+    for number in range(KEEP + 2):
+        with Run.create(settings, [f"old {number}"], {}).recorded():
+            pass
+    stat = Path.stat
+
+    def vanishing(path: Path, **options: bool) -> os.stat_result:
+        found = stat(path, **options)
+        if path.name.endswith("old-3") and options.get("follow_symlinks", True):
+            shutil.rmtree(path, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    assert Run.create(settings, ["new"], {}).path.exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_link_that_cannot_be_made_is_one_line(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.runs.mkdir()
+    (settings.runs / "latest").mkdir()
+    (settings.runs / f".latest.{os.getpid()}").symlink_to("of a command that was killed")
+    assert Run.create(settings, ["t"], {}).path.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("boulder-k8s: .runs/latest does not lead to this run: ")
+
+
+def test_a_record_that_cannot_be_written_changes_nothing(settings: Settings, capsys) -> None:
+    run = Run.create(settings, ["t"], {})
+    with run.recorded():
+        run.record["odd"] = {(1, 2): "no key of JSON"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("boulder-k8s: run.json was not written: TypeError")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -11,10 +14,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.pods import Pod, eventually
 
 from boulder_k8s.cluster.kubectl import Kubectl
 from boulder_k8s.run import follower as module
+from boulder_k8s.run import result as results
+from boulder_k8s.run import streams
+from boulder_k8s.run.directory import Run
 from boulder_k8s.run.follower import Follower, ending
 from boulder_k8s.run.streams import Outlet, record_window
 
@@ -140,8 +148,9 @@ def terminated(**facts: object) -> dict:
     [
         (None, 137, "deleted"),
         (terminated(exitCode=137, reason="OOMKilled"), 137, "OOMKilled"),
-        (terminated(exitCode=0, reason="Completed"), 1, "without a result"),
-        (terminated(exitCode=74, reason="Error"), 1, "disk is full"),
+        (terminated(exitCode=0, reason="Completed"), 2, "without a result"),
+        (terminated(exitCode=74, reason="Error"), 2, "disk is full"),
+        (terminated(exitCode=74, reason="Error", message="stdout: I/O error\n"), 2, "recorded: stdout: I/O error"),
         (terminated(exitCode=255, reason="Unknown"), 137, "255"),
         ({"metadata": {"deletionTimestamp": "now"}, "status": {}}, 137, "being deleted"),
         (
@@ -158,6 +167,157 @@ def test_without_a_record_the_run_failed_and_the_reason_is_named(
     assert following.follower.follow() == code
     assert reason in capfd.readouterr().err
     assert reason in following.pod.run.record["failure"]
+
+
+def recorded(pod: Pod, code: int = 0) -> None:
+    """Runs tests that write 3 MB and some words, and end with `code`."""
+    pod.start(["bash", "-c", f"head -c 3000000 /dev/zero; echo on stderr >&2; exit {code}"])
+    assert pod.code() == code
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def shorter(path: Path) -> None:
+    os.truncate(path, 2_999_990)
+
+
+def looped(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode", "code"),
+    [(removed, "works", 0), (a_directory, "fails at once", 42), (shorter, "works", 42), (looped, "hangs", 0)],
+)
+def test_there_is_no_verdict_without_every_byte_that_the_tests_wrote(
+    make_pod, capfd, quickly, mode: str, fault: Callable[[Path], None], code: int
+) -> None:
+    pod = make_pod()
+    recorded(pod, code)
+    fault(pod.path / "stdout")
+    following = Following(pod, mode)
+    assert following.follower.follow() == 2
+    said = capfd.readouterr().err
+    assert "of 3000000 bytes of stdout" in said and f"ended with {code}" in said, said
+    assert "not all that they wrote" in pod.run.record["failure"]
+    assert following.files[1].read_bytes() == b"on stderr\n"
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "READ_PATIENCE", 0.1)
+
+
+def test_bytes_that_are_not_the_tests_are_no_verdict(make_pod, capfd, quickly) -> None:
+    pod = make_pod()
+    recorded(pod)
+    with open(pod.path / "stdout", "ab") as file:
+        file.write(b"more")
+    assert Following(pod, "works").follower.follow() == 2
+    assert "4 bytes of stdout are not the tests'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["cut", "fails at once"])
+def test_a_file_that_gives_an_io_error_here_comes_through_another_stream(
+    make_pod, quickly, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    def fails(outlet: Outlet) -> None:
+        following.set("works", LIVING)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Outlet, "deliver_recorded", fails)
+    pod = make_pod()
+    recorded(pod, 42)
+    following = Following(pod, mode)
+    assert following.follower.follow() == 42
+    assert following.files[0].read_bytes() == pod.read("stdout")
+
+
+def test_a_file_that_arrives_late_is_waited_for(make_pod) -> None:
+    pod = make_pod()
+    recorded(pod, 3)
+    (pod.path / "stdout").rename(pod.path / "later")
+    following = Following(pod, "fails at once")
+    threading.Timer(0.5, (pod.path / "later").rename, [pod.path / "stdout"]).start()
+    assert following.follower.follow() == 3
+    assert following.files[0].read_bytes() == pod.read("stdout")
+
+
+def test_a_run_directory_that_is_removed_meanwhile_ends_the_run_without_a_result(make_pod, quickly, capfd) -> None:
+    following = Following(make_pod().start(["bash", "-c", "echo ready; sleep 1000"]), "works")
+
+    following.later(lambda: shutil.rmtree(following.pod.path), b"ready")
+    assert following.follower.follow() == 2
+    assert "was removed. There is no result" in capfd.readouterr().err
+
+
+def test_stdin_that_cannot_be_passed_on_is_no_verdict(make_pod, capfd) -> None:
+    following = Following(make_pod().start(["cat"]), "works")
+    following.follower.feeder = SimpleNamespace(failure="they were not given all of stdin: No space left on device")
+    assert following.follower.follow() == 2
+    assert "not given all of stdin: No space left on device. There is no result" in capfd.readouterr().err
+
+
+# Half a record, however it came about, is never a verdict; a whole one is what it says.
+WHOLE = {"exitcode": b"42\n", "record.json": b'{"exit_code": 42, "stdout": 5, "stderr": 0}\n'}
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+records = st.fixed_dictionaries(
+    {
+        name: st.one_of(
+            st.just(whole),
+            st.integers(0, len(whole)).map(lambda end, whole=whole: whole[:end]),
+            st.binary(max_size=40),
+            json_values.map(lambda value: json.dumps(value).encode()),
+            st.fixed_dictionaries(
+                {}, optional={"exit_code": json_values | st.just(42), "stdout": json_values, "stderr": json_values}
+            ).map(lambda value: json.dumps(value).encode()),
+        )
+        for name, whole in WHOLE.items()
+    }
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records)
+def test_a_record_that_ends_anywhere_is_whole_or_none(tmp_path: Path, found: dict[str, bytes]) -> None:
+    for name, content in found.items():
+        (tmp_path / name).write_bytes(content)
+    run = Run(tmp_path, {})
+    assert run.has_ended()
+    try:
+        result = results.read(tmp_path)
+    except results.Damaged as damaged:
+        assert run.exit_code() is None and str(damaged)
+    else:
+        # Whoever wrote it, both files agree.
+        document = json.loads(found["record.json"])
+        assert result.code == int(found["exitcode"]) == document["exit_code"] == run.exit_code()
+        assert result.lengths == {name: document[name] for name in ("stdout", "stderr")}
+        if found["exitcode"] != WHOLE["exitcode"] and WHOLE["exitcode"].startswith(found["exitcode"]):
+            assert found["exitcode"] == b"42" or document["exit_code"] == 4
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"4", b"-1\n", b"256\n", b"0x0\n", b"\xff", b" 0\n", b"0\n0\n", "٤٢".encode()]
+)
+def test_a_damaged_record_is_no_verdict(make_pod, capfd, content: bytes) -> None:
+    pod = make_pod()
+    recorded(pod)
+    (pod.path / "exitcode").write_bytes(content)
+    assert Following(pod, "works").follower.follow() == 2
+    assert "the record is damaged" in capfd.readouterr().err
 
 
 def test_a_record_counts_even_if_the_pod_is_gone(make_pod) -> None:

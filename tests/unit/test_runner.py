@@ -16,7 +16,7 @@ from support.api_server import ApiServer
 from support.rendering import rendered as plain
 
 from boulder_k8s.cluster.api import Api
-from boulder_k8s.cluster.errors import Rejected
+from boulder_k8s.cluster.errors import ApiError, Rejected
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.names import SETUP, TESTS
 from boulder_k8s.host.settings import ROOT, Settings
@@ -24,6 +24,7 @@ from boulder_k8s.host.signals import CAUGHT, Signals
 from boulder_k8s.manifests.compose import Service, setup_command
 from boulder_k8s.manifests.overlay import Rendered
 from boulder_k8s.run.directory import Run
+from boulder_k8s.run.follower import Follower
 from boulder_k8s.run.runner import Execution, Runner, pod
 
 
@@ -195,6 +196,34 @@ def test_what_nothing_mends_is_raised(runner: Runner, server: ApiServer) -> None
     with pytest.raises(Rejected):
         runner.create(DOCUMENT)
     assert len(server.asked("POST", "/pods")) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), KeyError("odd"), ApiError("no answer"), ValueError()]
+)
+@pytest.mark.parametrize("code", [0, 42])
+def test_what_comes_after_the_verdict_does_not_change_it(
+    rendered, runner, settings, monkeypatch, capfd, error: Exception, code: int
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    run = Run.create(settings, ["t"], {})
+
+    def follow(_: object) -> int:
+        (run.path / "exitcode").write_text(f"{code}\n")
+        monkeypatch.setattr(Api, "list", fails)
+        monkeypatch.setattr(Api, "delete", fails)
+        return code
+
+    monkeypatch.setattr(Follower, "follow", follow)
+    monkeypatch.setattr(Follower, "__init__", lambda *_: None)
+    monkeypatch.setattr(Runner, "wait_for_start", lambda *_: None)
+    monkeypatch.setattr("boulder_k8s.run.runner.may_read_stdin", lambda: False)
+    monkeypatch.setattr("boulder_k8s.cluster.snapshot.take", fails)
+    assert runner.execute(Execution(rendered, run, TESTS, [["true"]], 1)) == code
+    said = capfd.readouterr().err
+    assert "boulder-tests was not deleted" in said and "Traceback" not in said
 
 
 def test_a_pod_that_does_not_go_is_named(runner: Runner, server: ApiServer) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -30,6 +33,11 @@ def follow(pod: Pod, *offsets: int) -> tuple[bytes, bytes]:
         streams[number] += data[5 : 5 + length]
         data = data[5 + length :]
     return streams[1], streams[2]
+
+
+def supervisor(pod: Pod) -> int:
+    """The process id of the supervisor, as this machine sees it."""
+    return int(subprocess.run(["pgrep", "-P", str(pod.child.pid)], capture_output=True, text=True).stdout.split()[0])
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 42, 126, 127, 130, 137, 143, 255])
@@ -106,10 +114,100 @@ def test_signals_reach_the_process_group(make_pod: MakePod) -> None:
 def test_a_deleted_pod_has_no_record_even_if_the_tests_end_well(make_pod: MakePod) -> None:
     pod = make_pod().start(bash("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"))
     eventually(lambda: b"ready" in pod.read("stdout"), "the tests' start")
-    supervisor = subprocess.run(["pgrep", "-P", str(pod.child.pid)], capture_output=True, text=True).stdout.split()[0]
-    os.kill(int(supervisor), 15)
+    os.kill(supervisor(pod), 15)
     assert pod.child.wait(20) != 0
     assert pod.run.exit_code() is None
+
+
+# Those that a process can send to another one; KILL and STOP too, which the kernel keeps from a namespace's first process.
+EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGCHLD})
+
+
+def test_whatever_the_tests_send_to_the_first_process_they_decide(make_pod: MakePod) -> None:
+    script = f"import os, time\nfor n in {[int(n) for n in EVERY_SIGNAL]}:\n    os.kill(1, n)\n    time.sleep(0.02)\nprint('done')"
+    pod = make_pod().start([sys.executable, "-c", script + "; os._exit(42)"])
+    assert (pod.code(), pod.read("stdout")) == (42, b"done\n")
+
+
+def test_signals_that_the_tests_pretend_to_come_from_outside_change_nothing(make_pod: MakePod) -> None:
+    """sigqueue(3) lets a program write the sender's id itself; F_SETOWN makes the kernel send them."""
+    script = """
+import ctypes, fcntl, os, signal, struct, time
+forged = (ctypes.c_int * 32)(signal.SIGTERM, 0, -1)  # si_signo, si_errno, SI_QUEUE; si_pid 0
+assert ctypes.CDLL(None).syscall(129, 1, signal.SIGTERM, forged) == 0  # rt_sigqueueinfo
+reading, writing = os.pipe()
+fcntl.fcntl(reading, fcntl.F_SETOWN, 1)
+fcntl.fcntl(reading, 10, signal.SIGTERM)  # F_SETSIG
+fcntl.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC)
+os.write(writing, b"x")
+time.sleep(0.3)
+os._exit(3)
+"""
+    pod = make_pod().start([sys.executable, "-c", script])
+    assert pod.code() == 3, pod.read("stderr")
+
+
+def test_tests_that_send_signals_without_end_are_followed_as_ever(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("(while :; do kill -TERM 1; kill -INT 1; done) & echo said; sleep 0.5; exit 5"))
+    assert (pod.code(), pod.read("stdout")) == (5, b"said\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGRTMIN + 3])
+def test_a_stop_signal_from_outside_ends_a_pod_that_waits_and_one_that_runs(make_pod: MakePod, number: int) -> None:
+    waiting, running = make_pod("waiting").start(standby=True), make_pod("running").start(bash("echo go; sleep 100"))
+    eventually(lambda: (waiting.path / "waiting").exists() and b"go" in running.read("stdout"), "both")
+    for pod in (waiting, running):
+        os.kill(supervisor(pod), number)
+        assert pod.child.wait(20) == 143
+        assert pod.run.exit_code() is None
+
+
+def test_the_tests_have_signals_as_any_program_has(make_pod: MakePod) -> None:
+    pod = make_pod().start(["grep", "^Sig[BI]", "/proc/self/status"])
+    assert pod.code() == 0
+    masks = dict(line.split() for line in pod.read("stdout").decode().splitlines())
+    assert {name: int(mask, 16) for name, mask in masks.items()} == {"SigBlk:": 0, "SigIgn:": 0}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_only_helps_a_reader_does_not_change_the_record(make_pod: MakePod, terminal: bool) -> None:
+    """The copy of /var/log and the owner of the files fail in ways that nobody expects."""
+    pod = make_pod()
+    processes = pod.path / "pod/processes.py"
+    processes.write_text(processes.read_text() + "\n\ndef give_to_owner(_):\n    raise ValueError('odd')\n")
+    code = "import shutil\n\ndef copytree(*_, **__):\n    raise RecursionError('deep')\n\nshutil.copytree = copytree\n"
+    processes.write_text(code + processes.read_text())
+    assert pod.start(bash("exit 42"), terminal=terminal).code() == 42
+    pod.end()
+
+
+def test_the_record_says_how_long_the_streams_are(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("head -c 100 /dev/zero; exit 0"), bash("head -c 70000 /dev/zero >&2; exit 3"))
+    assert pod.code() == 3
+    assert json.loads((pod.path / "record.json").read_text()) == {"exit_code": 3, "stdout": 100, "stderr": 70000}
+
+
+def test_a_second_pod_in_the_same_run_directory_runs_nothing(make_pod: MakePod) -> None:
+    """As after a request that was sent twice, or if a node starts a container again."""
+    pod = make_pod().start(bash("echo one; sleep 1; echo two; exit 3"))
+    eventually(lambda: pod.read("stdout"), "the first one's start")
+    first, pod.child = pod.child, None
+    second = pod.start(bash("echo another"))
+    assert second.child.wait(20) == 74
+    assert b"File exists" in second.child.stderr.read()
+    eventually(lambda: pod.run.exit_code() is not None, "the first one's record")
+    assert (pod.run.exit_code(), pod.read("stdout")) == (3, b"one\ntwo\n")
+    second.child.stderr.close()
+    pod.child = first
+
+
+def test_a_run_directory_that_is_removed_meanwhile_leaves_no_record_and_says_so(make_pod: MakePod) -> None:
+    pod = make_pod().start(bash("echo said; read -r line; exit 0"))
+    eventually(lambda: pod.read("stdout"), "the tests' start")
+    (pod.path / "stdin").write_bytes(b"x\n")
+    shutil.rmtree(pod.path)
+    assert pod.child.wait(30) == 74
+    assert b"No such file" in pod.child.stderr.read()
 
 
 def test_the_tests_do_not_see_that_they_run_in_kubernetes(make_pod: MakePod, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,15 @@ the standard library only. The run directory is shared with the wrapper on the h
     mounts.json    wrapper      {mount point: path in the checkout or null}; a waiting pod checks them
     started        supervisor   appears just before the first command starts, which the wrapper waits for
     stdout, stderr supervisor   what the tests wrote; a terminal has stdout alone
-    exitcode       supervisor   the record: appears when the tests have ended and their streams are complete
+    record.json    supervisor   {"exit_code": N, "stdout": BYTES, "stderr": BYTES}: how long the streams are
+    exitcode       supervisor   the exit code alone; appears last, when the tests have ended and all of the above is
+                                complete: that makes the record
     var-log/       supervisor   /var/log of the pod, when the tests failed
     config.json    supervisor   what of the configuration was brought into the checkout, and what was not
     config/        supervisor   what the tests wrote there and the checkout did not take
 
-Only the record decides the result. If it cannot be written, there is none, and this process ends with 74 (EX_IOERR).
+Only the record decides the result. If it cannot be written, there is none, and this process ends with 74 (EX_IOERR) and
+says why in the container's termination message. Whatever the tests send to this process, it goes on (deletion.py).
 """
 
 import errno
@@ -33,7 +36,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import selectors
 import shutil
 import signal
@@ -43,6 +45,7 @@ import sys
 import termios
 import time
 
+import deletion
 from processes import descendants, give_to_owner
 from recording import CannotRecord, Recording
 from stdin import Stdin
@@ -54,6 +57,7 @@ CHUNK = 1 << 16
 IO_ERROR = 74  # EX_IOERR in sysexits.h
 CHECKOUT = "/boulder"  # with the copy laid over it
 BELOW = "/run/boulder-checkout"  # host/names.py's; the same directory, without the copy
+TERMINATION_LOG = "/dev/termination-log"  # Kubernetes' default: the wrapper finds its content in the pod's status
 
 
 class Supervisor:
@@ -88,14 +92,14 @@ class Supervisor:
         After a failure it copies /var/log to the run directory. Raises CannotRecord, or OSError if the run directory
         cannot be written.
         """
-        signal.signal(signal.SIGTERM, self.on_delete)
+        deletion.watch()
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.wake, wakeup = os.pipe()  # a byte arrives with every signal
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         code = 0
-        with open(self.path("started"), "w"):
+        with open(self.path("started"), "x"):  # fails if another pod has started in this directory: both would write
             pass
         for command in self.commands:
             code = self.run_one(command)
@@ -103,18 +107,18 @@ class Supervisor:
                 break
         if self.deleted:
             return None
-        if code:
-            try:
-                shutil.copytree("/var/log", self.path("var-log"), symlinks=True, dirs_exist_ok=True)
-            except (OSError, shutil.Error) as error:  # no reason to lose the result
-                shutil.rmtree(self.path("var-log"), ignore_errors=True)  # it may need the room
-                print("/var/log was not copied whole: %s" % error, file=sys.stderr, flush=True)
+        if code and not decorate("/var/log was not copied whole", self.keep_logs):
+            shutil.rmtree(self.path("var-log"), ignore_errors=True)  # the record may need the room
         return code
+
+    def keep_logs(self):
+        """Copies /var/log to the run directory. Raises OSError, shutil.Error."""
+        shutil.copytree("/var/log", self.path("var-log"), symlinks=True, dirs_exist_ok=True)
 
     def write_back(self):
         """Brings what the tests wrote to their copy of Boulder's configuration into the checkout, and config.json says
-        what. What the checkout did not take is copied into the run directory. Never raises OSError: that would change
-        the result.
+        what. What the checkout did not take is copied into the run directory. Raises nothing: that would change the
+        result.
         """
         if not self.work:
             return
@@ -125,21 +129,14 @@ class Supervisor:
                 if os.path.isfile(source):
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     shutil.copyfile(source, target)
-        except OSError as error:
+        except Exception as error:
             print("the configuration was not brought into the checkout whole: %s" % error, file=sys.stderr, flush=True)
             found = {"written": [], "kept": {}, "failed": {".": str(error)}}
-        try:
-            with open(self.path(".config.json"), "w") as file:
-                json.dump(found, file)
-            os.rename(self.path(".config.json"), self.path("config.json"))
-        except OSError as error:
-            print("config.json was not written: %s" % error, file=sys.stderr, flush=True)
+        decorate("config.json was not written", self.recording.put, "config.json", json.dumps(found))
 
     def linger(self):
         """Waits until the pod is deleted."""
-        while not self.deleted:
-            select.select([self.wake], [], [], 1)
-            self.drain_wake()
+        while not deletion.is_deleted(1.0):
             self.reap()
 
     def drain_wake(self):
@@ -171,6 +168,9 @@ class Supervisor:
                 self.obey()
                 if self.code is None:
                     self.stdin.feed()
+                if deletion.is_deleted():  # the tests have decided nothing, so nothing is recorded
+                    self.deleted = True
+                    self.end_all()
                 self.reap()
             # As when PID 1 of a container ends: every process that the tests have left running ends too.
             self.end_all()
@@ -210,7 +210,7 @@ class Supervisor:
                 stderr=ours[2],
                 env=environment,
                 start_new_session=True,
-                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if self.terminal else None,
+                preexec_fn=self.in_child,
             )
         except OSError as error:
             # A shell and docker use the same codes: 127 if it is not found, 126 if it cannot be executed.
@@ -220,6 +220,12 @@ class Supervisor:
             os.close(descriptor)
         for descriptor in {*self.sources, self.stdin.descriptor}:
             os.set_blocking(descriptor, False)
+
+    def in_child(self):
+        """Runs in the new process before the command."""
+        deletion.unwatch()
+        if self.terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def copy(self, descriptor):
         """Records what the tests wrote to `descriptor`; returns False at the end of the stream. Raises CannotRecord."""
@@ -311,12 +317,17 @@ class Supervisor:
             self.reap()
             time.sleep(0.005)
 
-    def on_delete(self, *_):
-        """Handles SIGTERM: the pod is being deleted, so it ends the tests. They have decided nothing, so it records
-        nothing.
-        """
-        self.deleted = True
-        self.end_all()
+
+def decorate(what, action, *arguments):
+    """Calls `action`; returns whether it succeeded. If not, says on stderr in one line that `what` happened, because
+    nothing that only helps a reader may change the result.
+    """
+    try:
+        action(*arguments)
+    except Exception as error:
+        print("%s: %s" % (what, error), file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def run(directory, work=None):
@@ -329,7 +340,7 @@ def run(directory, work=None):
     try:
         code = supervisor.run()
         supervisor.write_back()
-        give_to_owner(directory)
+        decorate("the run directory is not all yours", give_to_owner, directory)
         if code is None:
             return 128 + signal.SIGTERM
         supervisor.recording.end(code)
@@ -337,9 +348,17 @@ def run(directory, work=None):
         supervisor.end_all()
         supervisor.write_back()
         print("the run directory does not take the record: %s" % error, file=sys.stderr, flush=True)
+        decorate("no termination message", explain, str(error))
         return IO_ERROR
     supervisor.linger()
     return code
+
+
+def explain(text):
+    """Puts a text into the pod's status. Raises OSError."""
+    if os.path.exists(TERMINATION_LOG):
+        with open(TERMINATION_LOG, "w") as file:
+            file.write(text)
 
 
 def copied():
@@ -351,6 +370,7 @@ def copied():
 
 
 if __name__ == "__main__":
+    deletion.watch()
     copy = copied()  # before the tests can write to it
     if sys.argv[2:] == ["standby"] and not taken(sys.argv[1]):
         sys.exit(0)

@@ -10,6 +10,8 @@ import signal
 import sys
 import time
 
+import deletion
+
 TICK = 0.02  # seconds between looks for `go`
 LATER_TICK = 0.1  # seconds between looks after A_WHILE: half a percent of a processor all night is too much
 A_WHILE = 600.0  # seconds
@@ -21,13 +23,14 @@ def taken(directory):
     Returns False if the wrapper has stopped waiting, or if a new pod would mount something else; then the file `stale`
     says what.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # PID 1 has no default for it
+    deletion.watch()
     go = os.path.join(directory, "go")
     with open(os.path.join(directory, "waiting"), "w"):
         pass
     begun = time.monotonic()
     while not os.path.exists(go):
-        time.sleep(TICK if time.monotonic() - begun < A_WHILE else LATER_TICK)
+        if deletion.is_deleted(TICK if time.monotonic() - begun < A_WHILE else LATER_TICK):
+            sys.exit(128 + signal.SIGTERM)
     if reason := stale(os.path.join(directory, "mounts.json")):
         with open(os.path.join(directory, "stale"), "w") as file:
             file.write(reason + "\n")
