@@ -18,7 +18,7 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, sight, volume
+from . import configuration, images, volume
 from .api import Api
 from .kubectl import Kubectl
 from .node import check_ports, identity, mounts, published
@@ -83,16 +83,6 @@ class Cluster:
         if not node["State"]["Running"] or not self.settings.kubeconfig.exists():
             raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
 
-    def seeing(self, checkout: Checkout, node: dict | None) -> dict | None:
-        """Returns the node container, stopped if it has to start anew to see .runs (sight.py). node: what `node` has just
-        returned. Raises Problem when it was made for another checkout or other ports.
-        """
-        if node and self.record().get("node") == node["Id"] and sight.blind_to(self.settings, node):
-            self.check_fits(node, checkout)
-            sight.stop(self.settings)
-            return self.node()
-        return node
-
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
         """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just returned.
 
@@ -117,12 +107,6 @@ class Cluster:
             self.kind("export", "kubeconfig")
             self.api.forget()
             self.wait_for_api()
-        if not running and sight.blind_to(self.settings, self.node() or node):
-            raise Problem(
-                f"The node of cluster {self.settings.cluster} does not see {self.settings.runs}, although it has just started.",
-                "Make it a directory that Docker may mount, or run `invoke down` and start again (its databases go with it).",
-                check="cluster",
-            )
         return node["Id"]
 
     def check_fits(self, node: dict, checkout: Checkout) -> None:

@@ -108,7 +108,6 @@ class Stack:
         """
         begun = time.monotonic()
         node = self.cluster.node()  # raises if the cluster is not ours, before we ask it anything
-        node = self.cluster.seeing(self.checkout, node)
         with ThreadPoolExecutor(1) as pool:
             # While Docker answers.
             seen = pool.submit(self.observe) if node and self.settings.kubeconfig.exists() else None
