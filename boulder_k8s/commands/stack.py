@@ -140,7 +140,7 @@ class Stack:
         waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)
         if waited or self.names_changed:
             # A cluster that has just started: CoreDNS may be the last.
-            rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS")
+            rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS", labels="k8s-app=kube-dns")
         return rendered
 
     def versions(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from support.api_server import ApiServer
 
 from boulder_k8s.cluster import leftovers, network, rollout
 from boulder_k8s.cluster.api import Api
+from boulder_k8s.cluster.culprit import Culprit
 from boulder_k8s.cluster.errors import Rejected
 from boulder_k8s.commands import deployment, networks
 from boulder_k8s.commands.run import give_back
@@ -246,6 +247,6 @@ def test_an_image_that_the_node_has_lost_is_loaded_next_time(stack: Stack, setti
     run = Run.create(settings, ["t"], {})
     with pytest.raises(Problem), explained(stack, run):
         raise rollout.failure(
-            stack.cluster.api, rollout.Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False)
+            stack.cluster.api, Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False)
         )
     assert not settings.file("images").exists()
