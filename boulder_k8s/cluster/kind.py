@@ -13,15 +13,16 @@ from pathlib import Path
 from ..host import docker, process, state
 from ..host.errors import Problem
 from ..host.files import own_directory
-from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
+from ..host.names import RUNS_MOUNT
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, volume
+from . import configuration, images, repair, volume
 from .api import Api
 from .kubectl import Kubectl
-from .node import check_ports, identity, mounts, published
+from .node import check_ports, mounts
+from .node import state as node_state
 
 
 @dataclass(frozen=True)
@@ -72,67 +73,56 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether its node runs. Raises Problem when the cluster is not ours."""
-        node = self.node()
-        return bool(node and node["State"]["Running"])
+        return node_state(self.node()) == "running"
 
     def require_running(self) -> None:
         """Raises Problem when there is no cluster of this name, when it does not run, or when it is not ours."""
         node = self.node()
         if node is None:
             raise Problem(f"There is no cluster {self.settings.cluster}.", "Run `invoke up`.")
+        if node_state(node) == "paused":
+            raise Problem(
+                f"Cluster {self.settings.cluster} is paused.",
+                f"Run `docker unpause {self.settings.node}`; `invoke up` does it too.",
+            )
         if not node["State"]["Running"] or not self.settings.kubeconfig.exists():
             raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
+
+    def is_as_remembered(self, node: dict | None, checkout: Checkout) -> bool:
+        """Whether a node, as `node` returned it, can be used at once: it runs and mounts what is there now."""
+        return (
+            node_state(node) == "running"
+            and self.settings.kubeconfig.exists()
+            and self.record().get("node") == node["Id"]
+            and not repair.replaced(self.settings, self.record(), checkout.path)
+        )
 
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
         """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just returned.
 
-        Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
+        What differs from what is remembered is repaired (repair.py); the databases stay. Raises Problem when it was made for
+        another checkout or other ports, when a port is taken, or when kind fails.
         """
-        if node and self.record().get("node") != node["Id"]:
+        if node and self.record().get("node") != node["Id"] and not repair.recall(self.settings, node):
             note(f"cluster {self.settings.cluster} is half made; making it again")
             self.remove()
             node = None
         if not node:
             return self.create(checkout)
-        self.check_fits(node, checkout)
+        repair.check_fits(self.settings, node, checkout.path)
         if self.record().get("version") != configuration.version(self.settings.root):
             note(
                 f"cluster {self.settings.cluster} was made by another version of boulder-k8s; `invoke down` once, for its changes"
             )
-        running = node["State"]["Running"]
-        if not running:
-            with step(f"starting the node of cluster {self.settings.cluster}"):
-                process.run(["docker", "start", self.settings.node])
-        if not running or not self.settings.kubeconfig.exists():
+        if self.is_as_remembered(node, checkout):
+            return node["Id"]
+        if repair.wake(self.settings, node, checkout.path, self.record()) or not self.settings.kubeconfig.exists():
             self.kind("export", "kubeconfig")
             self.api.forget()
             self.wait_for_api()
+        if repair.replaced(self.settings, self.record(), checkout.path):
+            self.remember(node["Id"], checkout)
         return node["Id"]
-
-    def check_fits(self, node: dict, checkout: Checkout) -> None:
-        """Raises Problem when the cluster's mounts and ports, fixed when it was made, are not what this command needs."""
-        made_for = mounts(node).get(CHECKOUT_MOUNT)
-        again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
-        if made_for != str(checkout.path):
-            raise Problem(
-                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.",
-                again,
-                check="cluster",
-            )
-        if self.record().get("checkout", [])[-1:] != identity(checkout.path):
-            raise Problem(
-                f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
-                again,
-                check="cluster",
-            )
-        ports = published(node)
-        if ports != set(self.settings.ports):
-            have = ",".join(str(port) for port in sorted(ports))
-            raise Problem(
-                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
-                again,
-                check="cluster",
-            )
 
     def create(self, checkout: Checkout) -> str:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
@@ -160,18 +150,19 @@ class Cluster:
         return node_id
 
     def remember(self, node_id: str, checkout: Checkout) -> None:
-        """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
-        state.write(
-            self.settings.file("cluster"),
-            {
-                "node": node_id,
-                "checkout": identity(checkout.path),
-                "path": str(checkout.path),
-                "version": configuration.version(self.settings.root),
-                # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
-                "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
-            },
-        )
+        """Writes down what the node is and what it mounts, also in the node itself. A cluster without that was
+        interrupted while it was made.
+        """
+        record = {
+            "node": node_id,
+            **repair.identities(self.settings, checkout.path),
+            "path": str(checkout.path),
+            "version": configuration.version(self.settings.root),
+            # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
+            "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
+        }
+        repair.keep_in_node(self.settings, record)
+        state.write(self.settings.file("cluster"), record)
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
         """One attempt: `kind create cluster`. Raises process.Failed."""

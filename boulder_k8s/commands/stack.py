@@ -109,13 +109,13 @@ class Stack:
         begun = time.monotonic()
         node = self.cluster.node()  # raises if the cluster is not ours, before we ask it anything
         with ThreadPoolExecutor(1) as pool:
-            # While Docker answers.
-            seen = pool.submit(self.observe) if node and self.settings.kubeconfig.exists() else None
+            usable = self.cluster.is_as_remembered(node, self.checkout)
+            seen = pool.submit(self.observe) if usable else None  # while Docker answers
             self.image_ids = images.ensure_local(self.settings, self.services, self.checkout, self.config_next)
             if time.monotonic() - begun > 5:  # it has pulled something meanwhile
-                node, seen = self.cluster.node(), None
+                node, seen, usable = self.cluster.node(), None, False
             self.node_id = self.cluster.ensure(self.checkout, node)
-            if not node or not node["State"]["Running"]:
+            if not usable:
                 node = self.cluster.node()  # as it is now
             self.node_started = node["State"].get("StartedAt", "") if node else ""
             system, once = self.cluster.system, self.once_a_start

@@ -246,7 +246,5 @@ def test_an_image_that_the_node_has_lost_is_loaded_next_time(stack: Stack, setti
     state.write(settings.file("images"), {"redis:7": "sha256:r"}, "node-1")
     run = Run.create(settings, ["t"], {})
     with pytest.raises(Problem), explained(stack, run):
-        raise rollout.failure(
-            stack.cluster.api, Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False)
-        )
+        raise rollout.failure(stack.cluster.api, Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False))
     assert not settings.file("images").exists()
