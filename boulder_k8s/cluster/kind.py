@@ -18,8 +18,9 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, repair, volume
+from . import configuration, failed, images, repair, volume
 from .api import Api
+from .failed import NodeFailed
 from .kubectl import Kubectl
 from .node import check_ports, mounts
 from .node import state as node_state
@@ -137,12 +138,13 @@ class Cluster:
                 break
             except process.Failed as error:
                 self.node()  # raises Problem where somebody else has made a cluster of this name meanwhile
+                said = failed.logs(self.settings)
                 self.remove()
                 # What an interrupted command had started (kind's own `docker run`) makes a node behind our back until it ends.
                 if not attempts_left or not any(
                     text in error.output for text in ("already in use by container", "already exist")
                 ):
-                    raise self.cannot(error) from error
+                    raise self.cannot(error, said) from error
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         images.note_loaded(self.settings, node_id, volume.images(self.settings) if kept else {})
@@ -169,16 +171,18 @@ class Cluster:
         self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
         path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
-            self.kind("create", "cluster", f"--config={path}")
+            self.kind("create", "cluster", "--retain", f"--config={path}")  # a node that fails can be asked why
             self.api.forget()
 
-    def cannot(self, error: process.Failed) -> Problem:
-        """Returns the Problem that shows kind's own words."""
-        return Problem(
+    def cannot(self, error: process.Failed, said: dict[str, str]) -> NodeFailed:
+        """Returns the Problem that shows kind's own words. said: what the node told."""
+        found = NodeFailed(
             f"kind cannot make cluster {self.settings.cluster}.",
-            "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
+            "The lines above are kind's own; the run's bundle has the node's; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
             "\n".join(error.output.splitlines()[-25:]),
         )
+        found.logs = said
+        return found
 
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""

@@ -42,7 +42,9 @@ def replaced(settings: Settings, record: dict, checkout: Path) -> bool:
 
 
 def recall(settings: Settings, node: dict) -> bool:
-    """Takes the record of the node itself, if ours is lost; returns whether there is one: without, the cluster is half made."""
+    """Takes the record of the node itself, if ours is lost; returns whether there is one: without, the cluster is half made. Raises Problem
+    if the node mounts what cannot be made again."""
+    ensure_mounted(settings, node)  # otherwise `docker cp` of a stopped node makes directories there, too
     try:
         # `docker cp` reads a node that is paused or stopped, too. A stream of tar, since a file's place may be read-only.
         text = process.run(["docker", "cp", f"{settings.node}:{RECORD}", "-"], timeout=60)
@@ -145,7 +147,7 @@ def ensure_mounted(settings: Settings, node: dict) -> None:
 
     def gone() -> list[str]:
         sources = (Path(source) for source in mounts(node).values())
-        return [str(source) for source in sources if source.is_relative_to(own) and not source.exists()]
+        return [str(source) for source in sources if source.is_relative_to(own) and not is_there(source)]
 
     if not gone():
         return
@@ -156,3 +158,8 @@ def ensure_mounted(settings: Settings, node: dict) -> None:
             "Run `invoke down` and start again (its databases go with it).",
             check="cluster",
         )
+
+
+def is_there(source: Path) -> bool:
+    """Returns whether what a node mounts is there: a file, if its name has a suffix, and no directory that Docker made in its place."""
+    return source.is_file() if source.suffix else source.exists()

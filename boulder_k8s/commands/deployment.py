@@ -28,6 +28,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
     if found and REPLICAS in found["metadata"].get("annotations", {}):
         restore(stack)
     rollout.wait(stack.cluster.api, [BOULDER], timeout, "Boulder (its first start compiles it)", stack.known)
+    stack.prune(rendered)
 
 
 def stop(stack: Stack) -> None:

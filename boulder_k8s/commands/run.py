@@ -21,7 +21,8 @@ from ..run.directory import Run
 from ..run.runner import Execution
 from . import deployment
 from .arguments import Options
-from .stack import Stack, explained, working
+from .stack import Stack, explained
+from .working import working
 
 
 def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:

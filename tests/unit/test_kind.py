@@ -16,6 +16,7 @@ from support.api_server import ApiServer
 from support.programs import Programs
 
 from boulder_k8s.cluster import images, volume
+from boulder_k8s.cluster.failed import NodeFailed
 from boulder_k8s.cluster.kind import Cluster
 from boulder_k8s.cluster.node import check_ports
 from boulder_k8s.host import state
@@ -451,3 +452,28 @@ def test_what_kind_says_when_it_fails_is_shown_and_nothing_is_left(cluster, chec
     assert "failed to init node" in caught.value.detail
     assert cluster.node() is None
     assert not settings.state.exists()
+
+
+def test_what_a_node_said_that_kind_could_not_make_is_kept(cluster, checkout, machine, settings, tmp_path) -> None:
+    """kind removes a node that failed, and with it why, unless it is told to retain it."""
+    failing = 'case "$*" in *--retain*) cp $cd/made $cd/node ;; esac; echo ERROR: kubeadm init failed >&2; exit 1'
+    machine.answer("kind", "create cluster", failing)
+    machine.answer("docker", "logs --tail=2000 unit-control-plane", "[ -e $cd/node ] && echo systemd: no cgroup")
+    machine.answer("docker", "exec unit-control-plane journalctl", "echo container is not running >&2; exit 1")
+    with pytest.raises(NodeFailed) as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    caught.value.keep(tmp_path / "cluster")
+    assert (tmp_path / "cluster/node.log").read_text() == "systemd: no cgroup\n"
+    assert json.loads((tmp_path / "cluster/node-state.json").read_text())[0]["Id"] == "node-1"
+    assert cluster.node() is None
+
+
+def test_a_directory_that_docker_made_in_place_of_a_file_is_removed(cluster: Cluster, checkout: Path) -> None:
+    """`docker cp` of a stopped node whose files below .state are gone makes such directories."""
+    cluster.ensure(Checkout(checkout), None)
+    (path,) = cluster.settings.root.glob(".state/mounts/*/cri-base.json")
+    cluster.remove()
+    path.unlink()
+    path.mkdir()
+    cluster.ensure(Checkout(checkout), None)
+    assert path.is_file()
