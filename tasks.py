@@ -51,14 +51,16 @@ def options(
     help={
         "next": NEXT,
         "timeout": TIMEOUT,
+        "fresh": "service that gets empty databases first; may be given more than once: up --fresh bmariadb",
         "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
         **CLIENTS,
     },
-    iterable=["add_host"],
+    iterable=["add_host", "fresh"],
 )
 def up(
     _: Context,
     add_host: list[str],
+    fresh: list[str],
     next: bool = False,
     timeout: str = "",
     offline: bool = False,
@@ -73,7 +75,7 @@ def up(
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
 
     def action(settings: Settings, signals: Signals) -> None:
-        commands.up.up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay))
+        commands.up.up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay), fresh)
 
     sys.exit(guarded(action))
 

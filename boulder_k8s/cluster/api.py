@@ -30,6 +30,7 @@ PAUSE = 0.3  # seconds before an API server that did not answer is asked again
 GROUPS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
     "Job": "batch/v1",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceCIDR": "networking.k8s.io/v1",

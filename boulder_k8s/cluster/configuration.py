@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from ..host.errors import Problem
 from ..host.files import load_yaml, write_whole
 from ..host.names import CHECKOUT_MOUNT, CONTAINERD_UNIT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.settings import Settings
@@ -50,9 +51,21 @@ def mounted(root: Path, base_specification: str) -> Path:
     for name, text in content.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # Docker has made it
+            remove_directory(path)
         if not path.exists():
             write_whole(path, text)
     return directory
+
+
+def remove_directory(path: Path) -> None:
+    """Removes an empty directory that Docker made in the place of a file. Raises Problem if we may not."""
+    try:
+        path.rmdir()
+    except OSError as error:
+        raise Problem(
+            f"Docker has made a directory {path}, where a file has to be.", f"Remove it: sudo rmdir {path}"
+        ) from error
 
 
 def configuration(

@@ -13,15 +13,17 @@ from pathlib import Path
 from ..host import docker, process, state
 from ..host.errors import Problem
 from ..host.files import own_directory
-from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
+from ..host.names import RUNS_MOUNT
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, sight, volume
+from . import configuration, failed, images, repair, volume
 from .api import Api
+from .failed import NodeFailed
 from .kubectl import Kubectl
-from .node import check_ports, identity, mounts, published
+from .node import check_ports, mounts
+from .node import state as node_state
 
 
 @dataclass(frozen=True)
@@ -72,83 +74,56 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether its node runs. Raises Problem when the cluster is not ours."""
-        node = self.node()
-        return bool(node and node["State"]["Running"])
+        return node_state(self.node()) == "running"
 
     def require_running(self) -> None:
         """Raises Problem when there is no cluster of this name, when it does not run, or when it is not ours."""
         node = self.node()
         if node is None:
             raise Problem(f"There is no cluster {self.settings.cluster}.", "Run `invoke up`.")
+        if node_state(node) == "paused":
+            raise Problem(
+                f"Cluster {self.settings.cluster} is paused.",
+                f"Run `docker unpause {self.settings.node}`; `invoke up` does it too.",
+            )
         if not node["State"]["Running"] or not self.settings.kubeconfig.exists():
             raise Problem(f"Cluster {self.settings.cluster} does not run.", "Run `invoke up`: it starts it again.")
 
-    def seeing(self, checkout: Checkout, node: dict | None) -> dict | None:
-        """Returns the node container, stopped if it has to start anew to see .runs (sight.py). node: what `node` has just
-        returned. Raises Problem when it was made for another checkout or other ports.
-        """
-        if node and self.record().get("node") == node["Id"] and sight.blind_to(self.settings, node):
-            self.check_fits(node, checkout)
-            sight.stop(self.settings)
-            return self.node()
-        return node
+    def is_as_remembered(self, node: dict | None, checkout: Checkout) -> bool:
+        """Whether a node, as `node` returned it, can be used at once: it runs and mounts what is there now."""
+        return (
+            node_state(node) == "running"
+            and self.settings.kubeconfig.exists()
+            and self.record().get("node") == node["Id"]
+            and not repair.replaced(self.settings, self.record(), checkout.path)
+        )
 
     def ensure(self, checkout: Checkout, node: dict | None) -> str:
         """Makes the cluster run, whatever state it is in; returns the node container's id. node: what `node` has just returned.
 
-        Raises Problem when it was made for another checkout or other ports, when a port is taken, or when kind fails.
+        What differs from what is remembered is repaired (repair.py); the databases stay. Raises Problem when it was made for
+        another checkout or other ports, when a port is taken, or when kind fails.
         """
-        if node and self.record().get("node") != node["Id"]:
+        if node and self.record().get("node") != node["Id"] and not repair.recall(self.settings, node):
             note(f"cluster {self.settings.cluster} is half made; making it again")
             self.remove()
             node = None
         if not node:
             return self.create(checkout)
-        self.check_fits(node, checkout)
+        repair.check_fits(self.settings, node, checkout.path)
         if self.record().get("version") != configuration.version(self.settings.root):
             note(
                 f"cluster {self.settings.cluster} was made by another version of boulder-k8s; `invoke down` once, for its changes"
             )
-        running = node["State"]["Running"]
-        if not running:
-            with step(f"starting the node of cluster {self.settings.cluster}"):
-                process.run(["docker", "start", self.settings.node])
-        if not running or not self.settings.kubeconfig.exists():
+        if self.is_as_remembered(node, checkout):
+            return node["Id"]
+        if repair.wake(self.settings, node, checkout.path, self.record()) or not self.settings.kubeconfig.exists():
             self.kind("export", "kubeconfig")
             self.api.forget()
             self.wait_for_api()
-        if not running and sight.blind_to(self.settings, self.node() or node):
-            raise Problem(
-                f"The node of cluster {self.settings.cluster} does not see {self.settings.runs}, although it has just started.",
-                "Make it a directory that Docker may mount, or run `invoke down` and start again (its databases go with it).",
-                check="cluster",
-            )
+        if repair.replaced(self.settings, self.record(), checkout.path):
+            self.remember(node["Id"], checkout)
         return node["Id"]
-
-    def check_fits(self, node: dict, checkout: Checkout) -> None:
-        """Raises Problem when the cluster's mounts and ports, fixed when it was made, are not what this command needs."""
-        made_for = mounts(node).get(CHECKOUT_MOUNT)
-        again = "Run `invoke down` and start again (its databases go with it), or use a second cluster: KIND_CLUSTER=NAME with BOULDER_PORTS."
-        if made_for != str(checkout.path):
-            raise Problem(
-                f"Cluster {self.settings.cluster} was made for the checkout {made_for}, not {checkout.path}.",
-                again,
-                check="cluster",
-            )
-        if self.record().get("checkout", [])[-1:] != identity(checkout.path):
-            raise Problem(
-                f"The checkout {checkout.path} was replaced after cluster {self.settings.cluster} was made; the node still sees the old one.",
-                again,
-                check="cluster",
-            )
-        ports = published(node)
-        if ports != set(self.settings.ports):
-            have = ",".join(str(port) for port in sorted(ports))
-            raise Problem(
-                f"Cluster {self.settings.cluster} publishes the ports {have}, not those of BOULDER_PORTS.",
-                again,
-                check="cluster",
-            )
 
     def create(self, checkout: Checkout) -> str:
         """kind create cluster, the checkout mounted, Consul's names known to CoreDNS. Returns the node container's id."""
@@ -163,12 +138,13 @@ class Cluster:
                 break
             except process.Failed as error:
                 self.node()  # raises Problem where somebody else has made a cluster of this name meanwhile
+                said = failed.logs(self.settings)
                 self.remove()
                 # What an interrupted command had started (kind's own `docker run`) makes a node behind our back until it ends.
                 if not attempts_left or not any(
                     text in error.output for text in ("already in use by container", "already exist")
                 ):
-                    raise self.cannot(error) from error
+                    raise self.cannot(error, said) from error
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         images.note_loaded(self.settings, node_id, volume.images(self.settings) if kept else {})
@@ -176,34 +152,37 @@ class Cluster:
         return node_id
 
     def remember(self, node_id: str, checkout: Checkout) -> None:
-        """Writes down what the node is and what it mounts. A cluster without that was interrupted while it was made."""
-        state.write(
-            self.settings.file("cluster"),
-            {
-                "node": node_id,
-                "checkout": identity(checkout.path),
-                "path": str(checkout.path),
-                "version": configuration.version(self.settings.root),
-                # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
-                "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
-            },
-        )
+        """Writes down what the node is and what it mounts, also in the node itself. A cluster without that was
+        interrupted while it was made.
+        """
+        record = {
+            "node": node_id,
+            **repair.identities(self.settings, checkout.path),
+            "path": str(checkout.path),
+            "version": configuration.version(self.settings.root),
+            # An engine on this very kernel follows a renamed directory; file sharing with a machine of its own may not.
+            "same_kernel": sys.platform == "linux" and not docker.engine().desktop,
+        }
+        repair.keep_in_node(self.settings, record)
+        state.write(self.settings.file("cluster"), record)
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
         """One attempt: `kind create cluster`. Raises process.Failed."""
         self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
         path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
-            self.kind("create", "cluster", f"--config={path}")
+            self.kind("create", "cluster", "--retain", f"--config={path}")  # a node that fails can be asked why
             self.api.forget()
 
-    def cannot(self, error: process.Failed) -> Problem:
-        """Returns the Problem that shows kind's own words."""
-        return Problem(
+    def cannot(self, error: process.Failed, said: dict[str, str]) -> NodeFailed:
+        """Returns the Problem that shows kind's own words. said: what the node told."""
+        found = NodeFailed(
             f"kind cannot make cluster {self.settings.cluster}.",
-            "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
+            "The lines above are kind's own; the run's bundle has the node's; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
             "\n".join(error.output.splitlines()[-25:]),
         )
+        found.logs = said
+        return found
 
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""

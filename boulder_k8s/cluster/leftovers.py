@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..host.errors import Problem
 from ..host.names import BOULDER, NAME, PART_OF, TEMPLATE, WORKLOAD_KINDS
 from ..host.progress import step
-from .api import Api
+from .api import OWNER, Api
 from .watch import wait_until_gone
 
+CONFIGURATION = ("ConfigMap", "Secret")
 ENDING = 60.0  # seconds that pods get to end
 
 
@@ -21,7 +24,7 @@ def remove(api: Api, wanted: list[dict]) -> None:
     by_name["Deployment", BOULDER] = {}
     found = api.list(*WORKLOAD_KINDS, "Service", "NetworkPolicy", "Pod", labels=PART_OF)
     pods = [item for item in found if item["kind"] == "Pod"]
-    found = [item for item in found if item["kind"] != "Pod"]
+    found = [item for item in found if item["kind"] != "Pod" and is_ours(item)]
     stale = [item for item in found if is_stale(item, by_name.get((item["kind"], item["metadata"]["name"])))]
     there = {item["metadata"]["name"] for item in found if item["kind"] in WORKLOAD_KINDS}
     ending = {item["metadata"]["name"] for item in stale if item["kind"] in WORKLOAD_KINDS}
@@ -40,6 +43,36 @@ def remove(api: Api, wanted: list[dict]) -> None:
                     f"{', '.join(left) or name} did not end within {ENDING:.0f} s, and another pod is to take its place.",
                     "Run the command again: it waits as long once more; `invoke down` starts from nothing.",
                 )
+
+
+def prune(api: Api, wanted: list[dict]) -> None:
+    """Deletes our ConfigMaps and Secrets that are not wanted and that no pod and no workload names: a changed file gives
+    them another hash, thus another name. Raises ApiError.
+    """
+    kept = {(item["kind"], item["metadata"]["name"]) for item in wanted}
+    found = api.list(*CONFIGURATION, labels=PART_OF)
+    unwanted = [item for item in found if (item["kind"], item["metadata"]["name"]) not in kept and is_ours(item)]
+    if not unwanted:
+        return
+    named = set(words([item["spec"] for item in api.list(*WORKLOAD_KINDS, "Pod")]))
+    for item in unwanted:
+        if item["metadata"]["name"] not in named:
+            api.delete(item["kind"], item["metadata"]["name"])
+
+
+def words(value: object) -> Iterator[str]:
+    """Yields every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from words(item)
+
+
+def is_ours(item: dict) -> bool:
+    """Returns whether this project has applied an object: labels are copied easily, its owner is not."""
+    owners = item["metadata"].get("managedFields")
+    return owners is None or any(entry.get("manager") == OWNER for entry in owners)
 
 
 def is_ending(pod: dict) -> bool:

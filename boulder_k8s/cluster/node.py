@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
-from ..host import docker
+from ..host import docker, process
 from ..host.errors import Problem
 from ..host.settings import LOOPBACK, Port, Settings
 
@@ -15,6 +16,7 @@ from ..host.settings import LOOPBACK, Port, Settings
 # `desktop.docker.io/binds/N/Source` have the host's. On macOS they may be missing: then the host's follow the prefix.
 DESKTOP_BINDS = "desktop.docker.io/binds/"
 DESKTOP_PREFIX = "/host_mnt"
+STAT = ["stat", "--format=%i %W"]  # GNU's; %W: birth, 0 if the file system does not know
 
 
 def mounts(container: dict) -> dict[str, str]:
@@ -43,13 +45,46 @@ def published(node: dict) -> set[Port]:
     }
 
 
-def identity(path: Path) -> list[int]:
-    """Returns what tells a directory from another one of the same path: a bind mount stays with a directory that was
-    moved away.
+def state(node: dict | None) -> str:
+    """Returns what a node is doing: running, paused, stopped, or absent."""
+    if not node:
+        return "absent"
+    if not node["State"]["Running"]:
+        return "stopped"
+    return "paused" if node["State"].get("Paused") else "running"
 
-    It leaves out the device number, which for btrfs, LVM or NFS can change when the machine starts.
+
+def identities(*paths: Path) -> list[list[int]]:
+    """Returns what tells each directory from another one of the same path: a bind mount stays with a directory that was
+    moved away or removed. Raises OSError if one is not there.
+
+    It is the inode and the time of its birth, since a file system soon gives the inode of what was removed to something
+    new. It leaves out the device number, which for btrfs, LVM or NFS can change when the machine starts.
     """
-    return [path.stat().st_ino]
+    found = [path.stat() for path in paths]
+    if all(hasattr(item, "st_birthtime") for item in found):
+        return [[item.st_ino, int(item.st_birthtime)] for item in found]
+    try:  # os.stat of Linux has no birth before Python 3.15
+        return [numbers(line) for line in process.run([*STAT, *paths], timeout=10).splitlines()]
+    except (process.Failed, OSError, ValueError, subprocess.TimeoutExpired):  # another stat than GNU's
+        return [[item.st_ino, 0] for item in found]
+
+
+def identity_in(node: str, path: str) -> list[int] | None:
+    """Returns what `identities` would say of a directory that a running node mounts; None if it does not say, or if the
+    directory was removed.
+    """
+    try:
+        found = numbers(process.run(["docker", "exec", node, *STAT, path], timeout=60))
+        links = process.run(["docker", "exec", node, "stat", "--format=%h", path], timeout=60)
+    except (process.Failed, ValueError, subprocess.TimeoutExpired):
+        return None
+    return found if links.strip() != "0" else None
+
+
+def numbers(text: str) -> list[int]:
+    """Returns the numbers of a line. Raises ValueError."""
+    return [int(word) for word in text.split()]
 
 
 def check_ports(settings: Settings) -> None:

@@ -9,15 +9,13 @@ from ..cluster import rollout
 from ..cluster.api import PATIENCE
 from ..cluster.watch import wait_until_gone
 from ..host.errors import Problem
-from ..host.names import BOULDER, NAME, SETUP, TESTS
+from ..host.names import BOULDER, NAME, REPLICAS, SETUP, TESTS
 from ..host.progress import step
 from ..manifests.overlay import Rendered
 from ..run import standby
 from ..run.directory import Run
 from ..run.runner import Runner
 from .stack import Stack, is_boulder
-
-REPLICAS = "boulder-k8s/replicas"  # annotation: what the Deployment had before a run scaled it down
 
 
 def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
@@ -30,6 +28,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
     if found and REPLICAS in found["metadata"].get("annotations", {}):
         restore(stack)
     rollout.wait(stack.cluster.api, [BOULDER], timeout, "Boulder (its first start compiles it)", stack.known)
+    stack.prune(rendered)
 
 
 def stop(stack: Stack) -> None:

@@ -11,7 +11,7 @@ from ..host.settings import Settings
 
 
 def down(settings: Settings, drop_images: bool = False) -> None:
-    """Removes the cluster, its databases and its kubeconfig. If there is no cluster, it prints a note.
+    """Removes the cluster, its databases and its kubeconfig; says what it keeps. If there is no cluster, it prints a note.
 
     drop_images: also removes the volume that keeps the node's images for the next cluster. Raises Problem if the
     cluster is not ours or another command uses it, and process.Failed.
@@ -24,3 +24,5 @@ def down(settings: Settings, drop_images: bool = False) -> None:
             cluster.remove()
         if drop_images:
             volume.remove(settings)
+        elif kept := volume.settle(settings):
+            note(kept)

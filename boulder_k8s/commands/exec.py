@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import NoReturn
 
 from ..cluster import rollout
+from ..cluster.api import Api
 from ..cluster.kind import Cluster
+from ..cluster.watch import watching
 from ..host import tools
 from ..host.errors import Problem
-from ..host.names import NAME, TESTS
-from ..host.progress import note, overdue
+from ..host.names import NAME, REPLICAS, TESTS, WORKLOAD_KINDS
+from ..host.progress import note, overdue, step
 from ..host.settings import Settings
 from .services import named
 
+STARTING = 30.0  # seconds that a service gets which is being started
 SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]
 
 
@@ -31,13 +35,12 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     cluster.require_running()
     with overdue("asking the cluster"):
         pods = cluster.api.list("Pod", labels=f"{NAME}={name}")
-    running = [
-        pod
-        for pod in pods
-        if pod.get("status", {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
-    ]
+        workloads = cluster.api.list(*WORKLOAD_KINDS)
+    running = [pod for pod in pods if runs(pod, name)]
     if not running and any(rollout.completed(pod) for pod in pods):
         raise Problem(f"{service} has run to its end.", f"See what it wrote: invoke logs -- {service}")
+    if not running and any(item["metadata"]["name"] == name and is_wanted(item) for item in workloads):
+        running = wait_for(cluster.api, service, name)
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]
@@ -47,6 +50,36 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
     sys.stdout.flush()
     os.execv(line[0], line)
+
+
+def runs(pod: dict, name: str) -> bool:
+    """Returns whether a pod is there to stay, and its container of this name runs now."""
+    status = pod.get("status", {})
+    up = [item for item in status.get("containerStatuses", []) if item["name"] == name and "running" in item["state"]]
+    return status.get("phase") == "Running" and bool(up) and "deletionTimestamp" not in pod["metadata"]
+
+
+def is_wanted(workload: dict) -> bool:
+    """Returns whether a workload is to have a pod, or has given its place to a run that gives it back."""
+    return workload["kind"] != "Job" and bool(
+        workload["spec"].get("replicas") or REPLICAS in workload["metadata"].get("annotations", {})
+    )
+
+
+def wait_for(api: Api, service: str, name: str) -> list[dict]:
+    """Waits until a service's container runs, which is being started; returns its pods that do. Raises Problem if it
+    takes too long.
+    """
+    deadline = time.monotonic() + STARTING
+    with step(f"waiting for {service}, which is being started"), watching(api, labels=f"{NAME}={name}") as watch:
+        while time.monotonic() < deadline:
+            watch.next(1.0)
+            if found := [pod for pod in watch.objects.values() if runs(pod, name)]:
+                return found
+    raise Problem(
+        f"{service} is still being started after {STARTING:.0f} s.",
+        f"`invoke logs -- {service}` and `invoke status` show what it does; then run the command again.",
+    )
 
 
 def shell(settings: Settings, service: str) -> NoReturn:

@@ -21,7 +21,8 @@ from ..run.directory import Run
 from ..run.runner import Execution
 from . import deployment
 from .arguments import Options
-from .stack import Stack, explained, working
+from .stack import Stack, explained
+from .working import working
 
 GIT_PATIENCE = 5.0  # seconds
 

@@ -11,37 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cluster import images, rollout
+from ..cluster import images, leftovers, rollout
 from ..cluster.errors import ApiError
+from ..cluster.failed import NodeFailed
 from ..cluster.kind import Cluster
-from ..host import docker, fitness, state, tools
+from ..host import docker, state, tools
 from ..host.errors import Problem
-from ..host.lock import held
 from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
-from ..host.signals import Signals
-from ..manifests import checkout, compose, drift, overlay, selection, staging
+from ..manifests import compose, drift, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
 from ..manifests.overrides import PUBLIC, Overrides
 from ..run.directory import Run
 from ..run.runner import Execution, Runner, keep_cluster_state
-from . import applied, networks
+from . import applied, databases, networks
 from .arguments import Options
-
-
-@contextmanager
-def working(settings: Settings, what: str, signals: Signals, options: Options) -> Iterator[tuple[Stack, Runner]]:
-    """Holds the cluster's lock while the block runs; yields the stack and its runner. what: shown to other commands.
-    Raises Problem if a check fails or another command holds the lock."""
-    fitness.check(settings, checkout.path_of_command(settings, options.environ), options.environ)
-    cluster = Cluster(settings, tools.find(settings))
-    cluster.api.preload()
-    with held(settings, what):
-        found = checkout.of_command(settings, options.environ)
-        yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)
 
 
 @contextmanager
@@ -54,6 +41,8 @@ def explained(stack: Stack, run: Run) -> Iterator[None]:
             keep_cluster_state(stack.cluster, run)
         if isinstance(problem, rollout.ImageLost):
             images.forget(stack.settings)
+        elif isinstance(problem, NodeFailed):
+            problem.keep(run.path / "cluster")
         raise
 
 
@@ -108,15 +97,14 @@ class Stack:
         """
         begun = time.monotonic()
         node = self.cluster.node()  # raises if the cluster is not ours, before we ask it anything
-        node = self.cluster.seeing(self.checkout, node)
         with ThreadPoolExecutor(1) as pool:
-            # While Docker answers.
-            seen = pool.submit(self.observe) if node and self.settings.kubeconfig.exists() else None
+            usable = self.cluster.is_as_remembered(node, self.checkout)
+            seen = pool.submit(self.observe) if usable else None  # while Docker answers
             self.image_ids = images.ensure_local(self.settings, self.services, self.checkout, self.config_next)
             if time.monotonic() - begun > 5:  # it has pulled something meanwhile
-                node, seen = self.cluster.node(), None
+                node, seen, usable = self.cluster.node(), None, False
             self.node_id = self.cluster.ensure(self.checkout, node)
-            if not node or not node["State"]["Running"]:
+            if not usable:
                 node = self.cluster.node()  # as it is now
             self.node_started = node["State"].get("StartedAt", "") if node else ""
             system, once = self.cluster.system, self.once_a_start
@@ -141,8 +129,15 @@ class Stack:
         waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)
         if waited or self.names_changed:
             # A cluster that has just started: CoreDNS may be the last.
-            rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS")
+            rollout.wait(self.cluster.system, ["coredns"], timeout, "the cluster's DNS", labels="k8s-app=kube-dns")
+        databases.check(self.settings, self.node_id, self.checkout, names)
+        self.prune(rendered)
         return rendered
+
+    def prune(self, rendered: Rendered) -> None:
+        """After a change: removes what nothing uses any more. Raises ApiError."""
+        if self.known is None:
+            leftovers.prune(self.cluster.api, rendered.objects)
 
     def versions(self) -> dict[str, str]:
         """Returns the versions of what makes a run, for run.json. The engine's is asked once, since it cannot change
@@ -209,6 +204,7 @@ class Stack:
         Problem, ApiError.
         """
         last = self.settings.file(name)
+        objects = staging.marked(objects, self.checkout)
         if applied.ensure(self.cluster.api, objects, last, self.node_id, self.known, waves, **options):
             self.known = None
 

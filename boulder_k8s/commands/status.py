@@ -11,6 +11,7 @@ from pathlib import Path
 from ..cluster import rollout
 from ..cluster.kind import Cluster
 from ..cluster.node import mounts, published
+from ..cluster.node import state as node_state
 from ..host import tools
 from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
 from ..host.progress import overdue
@@ -45,7 +46,7 @@ class Status:
     """
 
     cluster: str
-    node: str  # running, stopped, absent
+    node: str  # running, paused, stopped, absent
     checkout: str = ""
     revision: str = ""
     configuration: str = ""  # test/config or test/config-next
@@ -79,7 +80,7 @@ def look(settings: Settings) -> Status:
     found = Status(settings.cluster, "absent", last_run=last_run(settings))
     if not node:
         return found
-    found.node = "running" if node["State"]["Running"] else "stopped"
+    found.node = node_state(node)
     found.checkout = mounts(node).get(CHECKOUT_MOUNT, "")
     found.revision = Checkout(Path(found.checkout)).revision() if found.checkout else ""
     ports = sorted(published(node))  # those that the cluster has, which BOULDER_PORTS cannot change any more

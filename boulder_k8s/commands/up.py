@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ..diagnose.failure import packed
 from ..host.errors import Problem
@@ -10,21 +11,28 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.signals import Signals
 from ..run.directory import Run
-from . import deployment
+from . import databases, deployment
 from .arguments import Options
-from .stack import explained, working
+from .services import named
+from .stack import explained
+from .working import working
 
 
-def up(settings: Settings, signals: Signals, options: Options) -> None:
+def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[str] = ()) -> None:
     """Starts Boulder and its dependencies; returns after the ACME directory answers on the host.
 
-    options.timeout: seconds for the dependencies, and the same again for Boulder. Raises Problem naming what failed,
+    options.timeout: seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases
+    first. Raises Problem naming what failed,
     with its last log lines, or ApiError.
     """
     with working(settings, "invoke up", signals, options) as (stack, runner):
         record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
         run = Run.create(settings, ["up"], record)
         with packed(settings, run), run.recorded(), explained(stack, run):
+            if fresh:
+                names = named(settings, stack.cluster, fresh, environ=options.environ)
+                stack.ensure_cluster(run)
+                databases.empty(settings, stack.cluster.api, names)
             rendered = stack.bring_up(runner, run, options.timeout)
             deployment.remove_leftovers(stack, runner, run)
             deployment.start(stack, rendered, options.timeout)

@@ -6,6 +6,9 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..cluster.culprit import ready
 
 PHASES = (
     "cluster",
@@ -17,6 +20,7 @@ PHASES = (
     "tests",
 )  # in the order in which they come
 TELLING = {"OOMKilling", "SystemOOM", "Evicted", "FailedMount", "FailedScheduling", "NodeHasDiskPressure", "BackOff"}
+OVERCOME = {"FailedScheduling", "FailedMount"}  # by a pod that is ready
 SCARCE = 2**30  # bytes: a disk with less free is mentioned
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAILED = re.compile(r"^\s*(--- FAIL: |FAIL\s+\S|panic: |FATAL|\S*(Error|Exception): |Traceback|fatal error: )")
@@ -36,6 +40,46 @@ class Facts:
     objects: list[dict] = field(default_factory=list)
     free: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def recent(self) -> list[dict]:
+        """The objects without what had happened to them before the run began: an end of days ago is no cause of today's."""
+        began = self.record.get("began", 0)
+        return [since(item, began) for item in self.objects if when(item) >= began]
+
+
+def since(item: dict, began: float) -> dict:
+    """Returns an object; of a pod the ends of containers before `began`, Unix time, are left out, and how often those
+    that ended then were restarted.
+    """
+    status = item.get("status", {})
+    changed = {}
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind, []):
+            last = container.get("lastState", {}).get("terminated") or {}
+            if "finishedAt" in last and unix(last["finishedAt"]) < began:
+                container = {**container, "lastState": {}, "restartCount": 0}
+            changed.setdefault(kind, []).append(container)
+    return {**item, "status": {**status, **changed}} if changed else item
+
+
+def when(item: dict) -> float:
+    """Returns when an event came last or a pod failed, as Unix time; of anything else it is always now."""
+    if item.get("kind") == "Event":
+        text = item.get("lastTimestamp") or (item.get("series") or {}).get("lastObservedTime") or item.get("eventTime")
+        return unix(text) if text else time.time()
+    if item.get("kind") == "Pod" and item.get("status", {}).get("phase") == "Failed":
+        changes = [text for one in item["status"].get("conditions", []) if (text := one.get("lastTransitionTime"))]
+        return max(map(unix, changes), default=time.time())
+    return time.time()
+
+
+def unix(text: str) -> float:
+    """Returns Kubernetes' time as Unix time; now, if it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return time.time()
+
 
 def summary(facts: Facts) -> str:
     """Returns a text for people: the most likely cause first, then the facts."""
@@ -50,7 +94,7 @@ def summary(facts: Facts) -> str:
             f"phase     {name}: {record['phases'][name]} s" for name in PHASES if name in record.get("phases", {})
         ]
         lines += [f"version   {name}: {version}" for name, version in record.get("versions", {}).items()]
-    seen = [*containers(facts.objects), *events(facts.objects), *scarce(facts.free)]
+    seen = [*containers(facts.recent), *events(facts.recent), *scarce(facts.free)]
     lines += [
         "",
         "Seen on the cluster and its disks:",
@@ -64,7 +108,7 @@ def summary(facts: Facts) -> str:
 def cause(facts: Facts) -> str:
     """Returns the most likely cause, in a sentence."""
     failure = facts.record.get("failure", "")
-    for line in containers(facts.objects):
+    for line in containers(facts.recent):
         if "OOMKilled" in line or "Evicted" in line:
             return f"{line}."
     if failure:
@@ -82,7 +126,7 @@ def cause(facts: Facts) -> str:
         failed = failures(facts.said)
         where = f" in its stage {stage[-1]}" if stage else ""
         return f"the tests failed: exit code {code}{where}{f'; {failed[-1].strip()}' if failed else ''}."
-    if restarted := containers(facts.objects):
+    if restarted := containers(facts.recent):
         return f"{restarted[0]}."
     if code == 0:
         return "nothing: the run ended with 0."
@@ -139,11 +183,16 @@ def trouble(status: dict) -> Iterator[tuple[int, str]]:
 
 
 def events(objects: list[dict]) -> list[str]:
-    """Returns the cluster's last warnings, at most 20: one for each reason and object."""
+    """Returns the cluster's last warnings, at most 20: one for each reason and object. Not that a pod had to wait before it
+    started, if it is ready now.
+    """
+    well = {item["metadata"]["name"] for item in objects if item.get("kind") == "Pod" and ready(item)}
     found = {}
     for item in objects:
         if item.get("kind") == "Event" and item.get("type") == "Warning" and item.get("reason") in TELLING:
             about = item.get("involvedObject", {}).get("name", "")
+            if item["reason"] in OVERCOME and about in well:
+                continue
             found[(item["reason"], about)] = f"{item['reason']} {about}: {item.get('message', '')}"
     return list(found.values())[-20:]
 

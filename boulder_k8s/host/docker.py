@@ -157,6 +157,12 @@ def image_ids(references: list[str]) -> dict[str, str]:
         return found
 
 
+def sizes(references: list[str]) -> list[int]:
+    """Returns the bytes of each image, leaving out those that the engine lacks. Layers of several images count in each."""
+    found = [image(reference) for reference in references]
+    return [item.get("Size", 0) for item in found if item]
+
+
 def image(name: str) -> dict | None:
     """Returns what `docker image inspect` tells about an image, or None if the engine has no image of that name or id.
 

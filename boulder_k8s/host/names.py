@@ -7,6 +7,7 @@ SETUP = "bsetup"  # the Compose service that runs generate.sh
 
 NAME = "app.kubernetes.io/name"  # the label that Services and workloads select by
 PART_OF = "app.kubernetes.io/part-of=boulder"  # selects every object of k8s/base
+REPLICAS = "boulder-k8s/replicas"  # annotation of the Deployment boulder: what it had before a run scaled it down
 TEMPLATE = "boulder-k8s/template"  # annotation of a Job: what it was made from, which nobody can change
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "Job")
 

@@ -36,6 +36,9 @@ FILES = {
     "route": File("clusters/{cluster}/route.json", "the node container's id and start", DOWN),
     "dns": File("clusters/{cluster}/dns.json", "as `route`, and Boulder's `dns`", DOWN),
     "closed": File("clusters/{cluster}/closed.json", "as `route`, the Services' addresses and the networks", DOWN),
+    "databases": File(
+        "clusters/{cluster}/databases.json", "the node container's id, and the files that databases are made from", DOWN
+    ),
     "engine": File("clusters/{cluster}/engine.json", "the node container's id and start", DOWN),
     "overlay": File(
         "clusters/{cluster}/overlay.json", "kubectl, and the digest of every file of the run overlay and of k8s/", DOWN

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ..cluster import rollout, snapshot
 from ..cluster.api import PATIENCE
+from ..cluster.culprit import culprit
 from ..cluster.errors import ApiError, Conflict, Forbidden
 from ..cluster.kind import Cluster
 from ..cluster.watch import wait_until_gone, watching
@@ -183,10 +184,10 @@ class Runner:
                 watch.next(POLL)
                 found = watch.objects.get(name)
                 ours = found and found["metadata"].get("uid", "") == uid  # not one of an earlier run
-                if ours and (bad := rollout.culprit(found)):
+                if ours and (bad := culprit(found)):
                     raise rollout.failure(api, bad)
                 if time.monotonic() > deadline:
-                    raise rollout.late(api, [BOULDER], list(watch.objects.values()), timeout)
+                    raise rollout.late(api, {BOULDER: list(watch.objects.values())}, timeout)
 
 
 def keep_cluster_state(cluster: Cluster, run: Run) -> None:

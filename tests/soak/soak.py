@@ -39,6 +39,8 @@ import faults  # noqa: E402
 from plan import Plan  # noqa: E402
 from support.e2e import ROOT, Project, free_port, remove_all  # noqa: E402
 
+# Wrappers started by `nohup soak.py &` would inherit that it is ignored; support/e2e.py does so for the others.
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 LIMIT = 400.0  # seconds for one run; the wrapper waits 180 s for an API server
 OURS = re.compile(rb"boulder-k8s: [^\n]*\n|    [^\n]*\n")  # what the wrapper says itself
 EXPLAINED = re.compile(

@@ -70,18 +70,22 @@ class Controller:
             for pod in self.store.list("Pod", key.namespace):
                 name = pod["metadata"]["name"]
                 if owner(pod) == (key.kind, key.name) and not (
-                    name in wanted and pod["metadata"]["labels"][HASH[key.kind]] == revision
+                    name in wanted and (pod["metadata"]["labels"][HASH[key.kind]] == revision or waits(key, pod))
                 ):
                     self.end(Key("Pod", key.namespace, name), grace=30)
             for name in wanted:
                 place = Key("Pod", key.namespace, name)
                 if place not in self.store.objects:
                     self.store.create(place, from_template(key, workload, revision))
-                self.start(place, key.name)
+                if self.store.get(place)["metadata"]["labels"][HASH[key.kind]] == revision:
+                    self.start(place, key.name)
             if workload:
-                ready = 0 if key.name in self.unready or key.name in self.crashes else len(wanted)
+                pods = [self.store.get(Key("Pod", key.namespace, name)) for name in wanted]
+                ready = sum(is_ready(pod) for pod in pods)
+                updated = sum(pod["metadata"]["labels"][HASH[key.kind]] == revision for pod in pods)
                 status = {"observedGeneration": self.store.get(key)["metadata"]["generation"], "replicas": len(wanted)}
-                status |= {"updatedReplicas": len(wanted), "readyReplicas": ready, "availableReplicas": ready}
+                status |= {"updatedReplicas": updated, "readyReplicas": ready, "availableReplicas": ready}
+                status |= {"updateRevision": revision} if key.kind == "StatefulSet" else {}
                 self.store.merge(key, {"status": status}, status=True)
 
     def start(self, key: Key, who: str) -> None:
@@ -122,6 +126,15 @@ class Controller:
                 )
                 self.later(self.linger, self.store.delete, key, found["metadata"]["uid"])
             return self.store.get(key)
+
+
+def waits(key: Key, pod: dict) -> bool:
+    """Whether a StatefulSet waits for a pod of an old template: https://github.com/kubernetes/kubernetes/issues/67250"""
+    return key.kind == "StatefulSet" and not is_ready(pod)
+
+
+def is_ready(pod: dict) -> bool:
+    return any(item == {"type": "Ready", "status": "True"} for item in pod["status"].get("conditions", ()))
 
 
 def owner(pod: dict) -> tuple[str, str] | None:

@@ -149,6 +149,8 @@ class Store:
         """Server-side apply; returns the object and whether it is new."""
         with self.changed:
             last = self.applied.get((key, owner), {})
+            managed = {"managedFields": [{"manager": owner, "operation": "Apply"}]}
+            document = {**document, "metadata": {**document["metadata"], **managed}}
             new = key not in self.objects
             if new:
                 result = self.create(key, document)

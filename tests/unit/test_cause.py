@@ -66,3 +66,37 @@ def test_the_page_has_the_run_its_phases_and_what_speaks_for_it() -> None:
         "--- FAIL: TestOne",
     ):
         assert words in text, text
+
+
+BEGAN = 1_790_000_000.0  # 2026-09-21
+DAYS_AGO, MEANWHILE = "2026-09-18T10:00:00Z", "2026-09-22T10:00:00Z"
+
+
+def oom(at: str) -> dict:
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}
+    return pod("bvitess-0", restartCount=2, lastState={"terminated": ended})
+
+
+def evicted(at: str) -> dict:
+    conditions = [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": at}]
+    return {**EVICTED, "status": {**EVICTED["status"], "phase": "Failed", "conditions": conditions}}
+
+
+def warning(reason: str, about: str, at: str) -> dict:
+    metadata = {"kind": "Event", "type": "Warning", "metadata": {"name": "e"}, "lastTimestamp": at}
+    return {**metadata, "reason": reason, "message": "m", "involvedObject": {"name": about}}
+
+
+@pytest.mark.parametrize("make", [oom, evicted, lambda at: warning("SystemOOM", "node", at)])
+def test_what_had_happened_before_the_run_is_no_cause(make) -> None:
+    record = {"began": BEGAN, "ended": BEGAN + 9, "exit_code": 1}
+    assert "the tests failed" in cause(Facts(record, 1, objects=[make(DAYS_AGO)]))
+    assert "nothing out of the ordinary" in summary(Facts(record, 1, objects=[make(DAYS_AGO)]))
+    assert "nothing out of the ordinary" not in summary(Facts(record, 1, objects=[make(MEANWHILE)]))
+
+
+def test_a_pod_that_had_to_wait_and_is_ready_is_not_worth_a_line() -> None:
+    well = {**pod("bredis-1-0"), "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    late = [warning("FailedScheduling", "bredis-1-0", MEANWHILE), warning("FailedScheduling", "bmariadb-0", MEANWHILE)]
+    text = summary(Facts({"began": BEGAN}, objects=[well, *late]))
+    assert "FailedScheduling bmariadb-0" in text and "FailedScheduling bredis-1-0" not in text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.run.directory import KEEP, Run
 
@@ -108,6 +109,7 @@ def test_many_commands_that_prune_at_the_same_time_make_their_runs(settings: Set
     script = """
 import sys
 from pathlib import Path
+from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.run.directory import Run
 settings = Settings(Path(sys.argv[1]), "unit", "", ())
@@ -155,3 +157,48 @@ def test_a_record_that_cannot_be_written_changes_nothing(settings: Settings, cap
         run.record["odd"] = {(1, 2): "no key of JSON"}
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("boulder-k8s: run.json was not written: TypeError")
+
+
+def dangling(runs: Path) -> None:
+    runs.symlink_to("nowhere")
+
+
+def a_file(runs: Path) -> None:
+    runs.touch()
+
+
+def endless(runs: Path) -> None:
+    runs.symlink_to(runs)
+
+
+@pytest.mark.parametrize("fault", [dangling, a_file, endless])
+def test_a_runs_that_is_no_directory_is_two_lines(settings: Settings, fault) -> None:
+    fault(settings.runs)
+    with pytest.raises(Problem, match="does not take the run's directory") as caught:
+        Run.create(settings, ["t"], {})
+    settings.runs.unlink()  # the advice
+    assert "if you remove it, it is made anew" in caught.value.fix
+    assert Run.create(settings, ["t"], {}).path.exists()
+
+
+def test_a_runs_that_is_read_only_is_two_lines(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.runs.mkdir()
+    (settings.runs / ".gitignore").touch()
+    mkdir = Path.mkdir
+
+    def refused(path: Path, *arguments: object, **options: bool) -> None:
+        if path.parent == settings.runs:
+            raise OSError(30, "Read-only file system", str(path))
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(Problem, match="Read-only file system"):
+        Run.create(settings, ["t"], {})
+
+
+def test_a_runs_that_is_a_link_works(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "big disk").mkdir()
+    settings.runs.symlink_to(tmp_path / "big disk")
+    path = Run.create(settings, ["t"], {}).path
+    assert (tmp_path / "big disk" / path.name / "run.json").exists()
+    assert (settings.runs / "latest").resolve() == path.resolve()

@@ -96,3 +96,31 @@ def test_a_service_that_does_not_run_or_is_none_is_refused(settings: Settings, s
     server.change("Pod", "bconsul-x", {"status": {"phase": "Pending"}})
     with pytest.raises(Problem, match="does not run"):
         module.execute(settings, "bconsul", ["true"])
+
+
+def deployment(server: ApiServer, replicas: int = 1, **annotations: str) -> None:
+    labels = {"app.kubernetes.io/name": "boulder"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "boulder"}]}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": "boulder", "annotations": annotations}
+    server.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+def test_a_service_that_is_being_started_again_is_waited_for(settings: Settings, server: ApiServer, capsys) -> None:
+    server.controller.delay = 1.5
+    deployment(server)
+    assert "--container=boulder" in words(settings, "boulder", "true")
+    assert "waiting for boulder, which is being started" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["it crashes", "tests have its place"])
+def test_a_service_that_does_not_come_in_time_is_not_said_to_be_down(settings, server, monkeypatch, how: str) -> None:
+    monkeypatch.setattr(module, "STARTING", 0.5)
+    if how == "it crashes":
+        server.controller.crashes["boulder"] = 1  # its pod's phase is Running nevertheless
+        deployment(server)
+    else:
+        deployment(server, replicas=0, **{"boulder-k8s/replicas": "1"})
+    with pytest.raises(Problem, match="boulder is still being started after") as caught:
+        module.execute(settings, "boulder", ["true"])
+    assert "invoke up" not in caught.value.fix

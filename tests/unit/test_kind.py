@@ -16,6 +16,7 @@ from support.api_server import ApiServer
 from support.programs import Programs
 
 from boulder_k8s.cluster import images, volume
+from boulder_k8s.cluster.failed import NodeFailed
 from boulder_k8s.cluster.kind import Cluster
 from boulder_k8s.cluster.node import check_ports
 from boulder_k8s.host import state
@@ -275,10 +276,91 @@ def test_another_checkout_is_refused(made: Cluster, tmp_path: Path, machine: Pro
     refused(made, tmp_path, machine, f"was made for the checkout .*, not {tmp_path}")
 
 
-def test_a_checkout_that_was_replaced_under_the_same_name_is_refused(made, checkout: Path, machine: Programs) -> None:
+@pytest.fixture
+def seen(machine: Programs) -> Path:
+    """The directory that the node has at /boulder: `docker exec ... stat` looks at it, a restart turns it to what `seen` names."""
+    link = machine.directory / "boulder"
+    machine.answer("docker", "stat --format=%h", "echo 2")
+    machine.answer("docker", "stat --format=%i %W /boulder", 'stat --format="%i %W" $(readlink -f $cd/boulder)')
+    machine.answer(
+        "docker", "stat --format=%i %W /runs", f'stat --format="%i %W" {machine.directory.parent}/project/.runs'
+    )
+    machine.answer("docker", "restart unit-control-plane", "ln -sfn $(cat $cd/now) $cd/boulder")
+    return link
+
+
+@pytest.mark.parametrize("what", ["checkout", "runs"])
+def test_a_directory_that_was_replaced_under_the_same_name_costs_one_start(
+    made: Cluster, checkout: Path, machine: Programs, seen: Path, settings: Settings, what: str
+) -> None:
+    """A CI agent that lives on clones the checkout again: a bind mount stays with what was removed."""
+    replaced = checkout if what == "checkout" else settings.runs
+    away = replaced.with_name("away")
+    replaced.rename(away)
+    shutil.copytree(away, replaced)
+    seen.symlink_to(away if what == "checkout" else checkout)
+    if what == "runs":
+        machine.answer("docker", "stat --format=%i %W /runs", f'stat --format="%i %W" {away}')
+    (machine.directory / "now").write_text(str(checkout))
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert (machine.called("docker", "restart"), machine.called("kind", "export kubeconfig")) == (1, 1)
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert (machine.called("docker", "restart"), machine.called("kind", "create")) == (1, 1)
+
+
+def test_a_node_that_has_the_new_checkout_already_is_not_started_anew(
+    made, checkout: Path, machine, seen: Path
+) -> None:
+    """The machine was started after the checkout was cloned again."""
     checkout.rename(checkout.with_name("away"))
     shutil.copytree(checkout.with_name("away"), checkout)
-    refused(made, checkout, machine, "was replaced after cluster unit was made")
+    seen.symlink_to(checkout)
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert machine.called("docker", "restart") == 0
+
+
+def test_a_paused_node_is_continued(made: Cluster, checkout: Path, machine: Programs, settings: Settings) -> None:
+    machine.answer("docker", "unpause unit-control-plane", 'sed -i \'s/"Paused": true/"Paused": false/\' $cd/node')
+    describe(machine, "node", settings, checkout, State={"Running": True, "Paused": True})
+    assert not made.is_running()
+    with pytest.raises(Problem, match="Cluster unit is paused") as caught:
+        made.require_running()
+    assert "docker unpause unit-control-plane" in caught.value.fix
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert made.is_running()
+    assert machine.called("docker", "start") == 0
+
+
+@pytest.mark.parametrize("state", [{"Running": True}, {"Running": False}, {"Running": True, "Paused": True}])
+def test_a_cluster_whose_record_is_lost_keeps_its_databases(made, checkout, machine, settings, state: dict) -> None:
+    """`git clean -dx` in this project removes .state; the node knows what it is."""
+    described = {"node": "node-1", "path": str(checkout), "version": "v", "checkout": [1], "runs": [2]}
+    (machine.directory / "record").write_text(json.dumps(described))
+    machine.answer("docker", "cp unit-control-plane:/kind/boulder-k8s.json -", "tar -cf - -C $cd record")
+    machine.answer("docker", "unpause", "true")
+    machine.answer("docker", "restart", "true")
+    machine.answer("docker", "exec -i unit-control-plane tee", "cat > $cd/written")
+    shutil.rmtree(settings.state)
+    settings.state.mkdir()
+    describe(machine, "node", settings, checkout, State=state)
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert (machine.called("kind", "delete"), machine.called("kind", "create")) == (0, 1)
+    assert settings.kubeconfig.exists()
+    assert made.record()["node"] == "node-1"
+
+
+def test_the_network_of_kind_is_made_again_for_a_stopped_node(made, checkout, machine, settings) -> None:
+    gone = "Error response from daemon: failed to set up container networking: network 1b2c not found"
+    machine.answer(
+        "docker", "start unit", f"[ -e $cd/network ] || {{ echo '{gone}' >&2; exit 1; }}; sed -i s/false/true/ $cd/node"
+    )
+    machine.answer("docker", "network ls", "echo bridge")
+    machine.answer("docker", "network disconnect --force kind unit-control-plane", "true")
+    machine.answer("docker", "network connect kind unit-control-plane", "touch $cd/network")
+    machine.answer("docker", "network create", "true")
+    describe(machine, "node", settings, checkout, State={"Running": False})
+    assert made.ensure(Checkout(checkout), made.node()) == "node-1"
+    assert machine.called("docker", "network create") == 1
 
 
 def test_after_a_start_of_the_machine_it_is_the_same_checkout(made, checkout: Path) -> None:
@@ -370,3 +452,28 @@ def test_what_kind_says_when_it_fails_is_shown_and_nothing_is_left(cluster, chec
     assert "failed to init node" in caught.value.detail
     assert cluster.node() is None
     assert not settings.state.exists()
+
+
+def test_what_a_node_said_that_kind_could_not_make_is_kept(cluster, checkout, machine, settings, tmp_path) -> None:
+    """kind removes a node that failed, and with it why, unless it is told to retain it."""
+    failing = 'case "$*" in *--retain*) cp $cd/made $cd/node ;; esac; echo ERROR: kubeadm init failed >&2; exit 1'
+    machine.answer("kind", "create cluster", failing)
+    machine.answer("docker", "logs --tail=2000 unit-control-plane", "[ -e $cd/node ] && echo systemd: no cgroup")
+    machine.answer("docker", "exec unit-control-plane journalctl", "echo container is not running >&2; exit 1")
+    with pytest.raises(NodeFailed) as caught:
+        cluster.ensure(Checkout(checkout), cluster.node())
+    caught.value.keep(tmp_path / "cluster")
+    assert (tmp_path / "cluster/node.log").read_text() == "systemd: no cgroup\n"
+    assert json.loads((tmp_path / "cluster/node-state.json").read_text())[0]["Id"] == "node-1"
+    assert cluster.node() is None
+
+
+def test_a_directory_that_docker_made_in_place_of_a_file_is_removed(cluster: Cluster, checkout: Path) -> None:
+    """`docker cp` of a stopped node whose files below .state are gone makes such directories."""
+    cluster.ensure(Checkout(checkout), None)
+    (path,) = cluster.settings.root.glob(".state/mounts/*/cri-base.json")
+    cluster.remove()
+    path.unlink()
+    path.mkdir()
+    cluster.ensure(Checkout(checkout), None)
+    assert path.is_file()

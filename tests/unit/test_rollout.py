@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+
 import pytest
 from support.api_server import ApiServer
 
-from boulder_k8s.cluster import rollout
+from boulder_k8s.cluster import culprit, rollout
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.names import NAME
@@ -58,7 +61,7 @@ INIT_FAILED = container("address", restarts=1, last=CRASH, terminated=CRASH)
     ],
 )
 def test_a_pod_that_cannot_get_ready_is_named_with_its_reason(status: dict, reason: str) -> None:
-    found = rollout.culprit(status)
+    found = culprit.culprit(status)
     assert found is not None
     assert found.pod == "bconsul-5f7-x2"
     assert reason in found.reason
@@ -84,21 +87,21 @@ def test_a_pod_that_cannot_get_ready_is_named_with_its_reason(status: dict, reas
     ],
 )
 def test_a_pod_that_may_still_get_ready_is_waited_for(status: dict) -> None:
-    assert rollout.culprit(status) is None
+    assert culprit.culprit(status) is None
 
 
 def test_restarts_with_the_node_are_not_crashes() -> None:
     """What the kubelet reports after the machine was restarted for the third time, until the probe succeeds."""
     lost = {"exitCode": 255, "reason": "Unknown"}
     again = container("address", restarts=3, ready=True, last=lost, terminated=DONE)
-    assert rollout.culprit(pod(container(restarts=3, last=lost, running={}), init=(again,), phase="Running")) is None
+    assert culprit.culprit(pod(container(restarts=3, last=lost, running={}), init=(again,), phase="Running")) is None
 
 
 def test_ready_means_ready_and_not_being_deleted() -> None:
     good = pod(ready=True)
-    assert rollout.ready(good)
-    assert not rollout.ready(pod())
-    assert not rollout.ready(good | {"metadata": {**good["metadata"], "deletionTimestamp": "now"}})
+    assert culprit.ready(good)
+    assert not culprit.ready(pod())
+    assert not culprit.ready(good | {"metadata": {**good["metadata"], "deletionTimestamp": "now"}})
 
 
 def workload(name: str = "bconsul", generation: int = 2, **status: int) -> dict:
@@ -184,3 +187,95 @@ def test_a_wait_that_takes_too_long_says_what_each_pod_waits_for(api: Api, serve
         rollout.wait(api, ["bconsul"], 0.5, "it")
     assert caught.value.message == "Not ready after 0 s: bconsul."
     assert f"{the_pod(server)}: 0/1 nodes are available" in caught.value.detail
+
+
+STATEFUL = {**DEPLOYMENT, "kind": "StatefulSet"}
+
+
+def with_image(workload: dict, image: str) -> dict:
+    changed = copy.deepcopy(workload)
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    return {**changed, "metadata": {**changed["metadata"], "namespace": "boulder"}}
+
+
+def test_a_stateful_set_that_a_bad_configuration_broke_gets_well_with_the_right_one(api: Api, server) -> None:
+    """kubernetes/kubernetes#67250: it waits for its broken pod before it makes one of the new template."""
+    server.controller.crashes["bconsul"] = 1
+    api.apply([with_image(STATEFUL, "bad")])
+    with pytest.raises(Problem, match="cannot start"):
+        rollout.wait(api, ["bconsul"], 20, "it")
+    server.controller.crashes.clear()
+    api.apply([with_image(STATEFUL, "good")])
+    (broken,) = server.store.list("Pod", "boulder")
+    assert broken["spec"]["containers"][0]["image"] == "bad"
+    assert rollout.wait(api, ["bconsul"], 20, "it")
+    assert [pod["spec"]["containers"][0]["image"] for pod in server.store.list("Pod", "boulder")] == ["good"]
+
+
+@pytest.mark.parametrize("state", [{"running": {}}, {"waiting": {"reason": "CrashLoopBackOff"}}])
+def test_crashes_of_before_this_command_do_not_count(api: Api, server: ApiServer, state: dict) -> None:
+    """Boulder's build was broken, `up` said so, and the build is repaired."""
+    server.controller.unready.add("bconsul")
+    server.add(DEPLOYMENT)
+    (before,) = server.store.list("Pod", "boulder")
+    server.change("Pod", the_pod(server), {"status": pod(container(restarts=4, last=CRASH, **state))["status"]})
+    known = rollout.objects(api)
+    threading.Timer(1.5, lambda: (server.controller.unready.clear(), server.controller.settle_all())).start()
+    assert rollout.wait(api, ["bconsul"], 20, "it", known)
+    (after,) = server.store.list("Pod", "boulder")
+    is_new = before["metadata"]["uid"] != after["metadata"]["uid"]
+    assert is_new == ("waiting" in state)  # Kubernetes would let it wait for up to five minutes
+
+
+@pytest.mark.parametrize("status", [pod(phase="Failed", reason="Evicted"), pod(waiting("ErrImageNeverPull"))])
+def test_what_kept_a_pod_from_starting_before_this_command_does_not_count(api, server, status: dict) -> None:
+    server.controller.unready.add("bconsul")
+    server.add(DEPLOYMENT)
+    server.change("Pod", the_pod(server), {"status": status["status"]})
+    server.controller.unready.clear()
+    assert rollout.wait(api, ["bconsul"], 20, "it")
+
+
+def made_by(kind: str, name: str, **labels: str) -> dict:
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "p", "labels": labels, "ownerReferences": [{"kind": kind, "name": name}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "seen", "newest"), [("2", 5, True), ("1", 5, False), ("2", 4, None), ("1", 4, None)]
+)
+def test_only_pods_of_a_deployments_newest_template_are_to_blame(api, server, number, seen, newest) -> None:
+    numbered = {"annotations": {"deployment.kubernetes.io/revision": number}}
+    owners = {"ownerReferences": [{"kind": "Deployment", "name": "bconsul", "uid": "x"}]}
+    spec = {"replicas": 1}
+    server.add(
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "r", **numbered, **owners}, "spec": spec}
+    )
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "bconsul", "generation": 5, "annotations": {"deployment.kubernetes.io/revision": "2"}},
+        "status": {"observedGeneration": seen},
+    }
+    assert culprit.of_newest_template(api, made_by("ReplicaSet", "r"), [deployment]) is newest
+
+
+def test_a_job_and_a_pod_of_nobodys_are_always_to_blame(api: Api) -> None:
+    assert culprit.of_newest_template(api, made_by("Job", "bminio-init"), [])
+    assert culprit.of_newest_template(api, pod(), [])
+
+
+def test_pods_with_another_label_of_their_own_are_seen(api: Api, server: ApiServer) -> None:
+    """CoreDNS's have k8s-app=kube-dns."""
+    labels = {"k8s-app": "kube-dns"}
+    system = api.within("kube-system")
+    coredns = copy.deepcopy(DEPLOYMENT)
+    coredns["metadata"] = {"name": "coredns", "namespace": "kube-system"}
+    coredns["spec"] |= {"selector": {"matchLabels": labels}}
+    coredns["spec"]["template"]["metadata"]["labels"] = labels
+    server.controller.crashes["coredns"] = 1
+    server.remove("Deployment", "coredns", "kube-system")
+    server.add(coredns, "kube-system")
+    with pytest.raises(Problem, match="coredns.* cannot start: ended 2 times"):
+        rollout.wait(system, ["coredns"], 20, "the cluster's DNS", labels="k8s-app=kube-dns")

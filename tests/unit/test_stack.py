@@ -7,11 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 from support.api_server import ApiServer
+from support.programs import Programs
 
 from boulder_k8s.cluster import leftovers, network, rollout
 from boulder_k8s.cluster.api import Api
+from boulder_k8s.cluster.culprit import Culprit
 from boulder_k8s.cluster.errors import Rejected
-from boulder_k8s.commands import deployment, networks
+from boulder_k8s.commands import databases, deployment, networks
 from boulder_k8s.commands.run import give_back
 from boulder_k8s.commands.stack import Stack, explained
 from boulder_k8s.host import state
@@ -264,7 +266,121 @@ def test_an_image_that_the_node_has_lost_is_loaded_next_time(stack: Stack, setti
     state.write(settings.file("images"), {"redis:7": "sha256:r"}, "node-1")
     run = Run.create(settings, ["t"], {})
     with pytest.raises(Problem), explained(stack, run):
-        raise rollout.failure(
-            stack.cluster.api, rollout.Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False)
-        )
+        raise rollout.failure(stack.cluster.api, Culprit("bredis-1-0", "bredis-1", "ErrImageNeverPull: x", False))
     assert not settings.file("images").exists()
+
+
+def configured(name: str, mounted: str) -> dict:
+    found = ours(workload(name))
+    found["spec"]["template"]["spec"]["volumes"] = [{"name": "c", "configMap": {"name": mounted}}]
+    return found
+
+
+def config_map(name: str, kind: str = "ConfigMap") -> dict:
+    metadata = {"name": name, "namespace": "boulder", "labels": {"app.kubernetes.io/part-of": "boulder"}}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": {}}
+
+
+def test_configuration_that_nothing_uses_any_more_is_removed(stack: Stack, server: ApiServer) -> None:
+    stack.apply("applied", [configured("bconsul", "c-1"), config_map("c-1"), config_map("s-1", "Secret")])
+    stack.cluster.api.apply([configured("boulder", "c-0"), config_map("c-0")])  # an `up --next` of before
+    somebodys = config_map("theirs")
+    somebodys["metadata"]["managedFields"] = [{"manager": "kubectl-client-side-apply"}]
+    server.add(somebodys)
+    objects = [configured("bconsul", "c-2"), config_map("c-2"), config_map("s-2", "Secret")]
+    stack.apply("applied", objects)
+    stack.prune(Rendered("", objects))
+    found = {
+        item["metadata"]["name"] for kind in ("ConfigMap", "Secret") for item in server.store.list(kind, "boulder")
+    }
+    assert found == {"c-0", "c-2", "s-2", "theirs"}
+    server.requests.clear()
+    stack.known = stack.observe()
+    stack.prune(Rendered("", objects))
+    assert not server.asked("GET", "/configmaps")  # nothing was applied
+
+
+def test_a_workload_with_our_labels_that_we_have_not_made_stays(stack: Stack, server: ApiServer) -> None:
+    theirs = ours(workload("theirs"))
+    theirs["metadata"]["managedFields"] = [{"manager": "kubectl-client-side-apply"}]
+    server.add(theirs)
+    stack.apply("applied", [ours(workload("bconsul"))], prune=True)
+    assert server.find("Deployment", "theirs")
+
+
+def test_certificates_made_anew_start_boulder_again(stack: Stack, server: ApiServer, tmp_path: Path) -> None:
+    """It keeps the old CA in memory, and nothing else of its pod changes."""
+    certificate = tmp_path / "test/certs/ipki/minica.pem"
+    certificate.parent.mkdir(parents=True)
+    certificate.write_text("one")
+    reader = ours(workload("breader"))
+    reader["spec"]["template"]["spec"]["volumes"] = [{"name": "x", "hostPath": {"path": "/boulder/test/certs/ipki"}}]
+    others = [workload("bconsul"), reader]
+
+    def pods() -> dict[str, str]:
+        found = server.store.list("Pod", "boulder")
+        return {pod["metadata"]["labels"][NAME]: pod["metadata"]["uid"] for pod in found}
+
+    def up() -> None:
+        stack.apply("applied", others)
+        deployment.start(stack, Rendered("", [workload(BOULDER)]), 20)
+        stack.known = stack.observe()
+
+    up()
+    before = pods()
+    (tmp_path / "test/certs/.softhsm-tokens").mkdir()
+    (tmp_path / "test/certs/.softhsm-tokens/x").write_text("a token that was used")
+    up()
+    assert pods() == before
+    certificate.unlink()
+    certificate.write_text("two")
+    up()
+    after = pods()
+    assert {name for name in after if after[name] != before[name]} == {BOULDER, "breader"}
+
+
+@pytest.fixture
+def node(programs: Programs) -> Programs:
+    """The node's file system: $cd/node/NAME for what is below /var/local/boulder/.made-from."""
+    (programs.directory / "node").mkdir()
+    programs.answer("docker", "exec -i unit-control-plane mkdir -p", "true")
+    programs.answer("docker", "exec -i unit-control-plane cat", "cat $cd/node/${5##*/}")
+    programs.answer("docker", "exec -i unit-control-plane tee", "cat > $cd/node/${5##*/}")
+    programs.answer("docker", "exec unit-control-plane find", "rm -f $cd/node/bmariadb")
+    return programs
+
+
+def test_a_database_of_other_files_than_the_checkouts_is_named_and_made_anew(
+    stack: Stack, node: Programs, checkout: Path, capsys: pytest.CaptureFixture[str], server: ApiServer
+) -> None:
+    def said() -> str:
+        databases.check(stack.settings, "node-1", Checkout(checkout), ["bconsul", "bmariadb"])
+        return capsys.readouterr().err
+
+    assert said() == ""
+    asked = len(node.calls("docker"))
+    assert said() == ""
+    assert len(node.calls("docker")) == asked  # nothing has changed
+    (checkout / "sa/db/01-boulder_sa.sql").write_text("CREATE TABLE other (id INT);\n")
+    for _ in range(2):
+        line = said()
+        assert "databases of bmariadb were made from other files of sa/db" in line
+        assert "`invoke up --fresh bmariadb` makes them anew" in line
+    for name in ("bmariadb", BOULDER, "bconsul"):
+        server.add(workload(name))
+    state.write(stack.settings.file("applied"), True, "key")
+    databases.empty(stack.settings, stack.cluster.api, ["bmariadb"])
+    assert [item["metadata"]["name"] for item in server.store.list("Deployment", "boulder")] == ["bconsul"]
+    assert not stack.settings.file("applied").exists()
+    capsys.readouterr()
+    assert said() == ""
+
+
+def test_a_database_that_does_not_end_is_not_emptied(stack: Stack, node: Programs, server, monkeypatch) -> None:
+    server.add(workload("bmariadb"))
+    server.controller.linger = 3
+    monkeypatch.setattr(databases, "ENDING", 0.2)
+    with pytest.raises(Problem, match="bmariadb did not end within") as caught:
+        databases.empty(stack.settings, stack.cluster.api, ["bmariadb"])
+    assert "invoke up --fresh bmariadb" in caught.value.fix
+    assert node.called("docker", "find") == 0
