@@ -267,7 +267,7 @@ def test_stdin_that_cannot_be_passed_on_is_no_verdict(make_pod, capfd) -> None:
     assert "not given all of stdin: No space left on device. There is no result" in capfd.readouterr().err
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     written=st.tuples(st.binary(max_size=300), st.binary(max_size=300)),
     size=st.integers(1, 90),
@@ -317,7 +317,7 @@ records = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records)
 def test_a_record_that_ends_anywhere_is_whole_or_none(tmp_path: Path, found: dict[str, bytes]) -> None:
     for name, content in found.items():
