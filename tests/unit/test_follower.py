@@ -242,6 +242,14 @@ def test_a_file_that_gives_an_io_error_here_comes_through_another_stream(
     assert following.files[0].read_bytes() == pod.read("stdout")
 
 
+def test_a_kubectl_that_is_gone_changes_no_verdict(make_pod) -> None:
+    """As while a second command makes .venv anew."""
+    following = Following(make_pod().start(LINES), "cut")
+    following.later((following.pod.path / "kubectl").unlink, b"stdout 10\n")
+    assert following.follower.follow() == 42
+    assert following.files[0].read_bytes() == following.pod.read("stdout")
+
+
 def test_a_file_that_arrives_late_is_waited_for(make_pod) -> None:
     pod = make_pod()
     recorded(pod, 3)
