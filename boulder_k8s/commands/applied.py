@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,9 +23,11 @@ def look(api: Api, timeout: float) -> list[dict]:
     """Returns the workloads and pods, and other objects without their contents. timeout: seconds for one answer. Raises ApiError
     if it does not come.
     """
-    others = api.list(*LOOKED_AT[len(WORKLOAD_KINDS) :], timeout=timeout, patience=0)
-    slim = [{"kind": item["kind"], "metadata": {"name": item["metadata"]["name"]}, "spec": {}} for item in others]
-    return rollout.objects(api, timeout=timeout, patience=0) + slim
+    with ThreadPoolExecutor(1) as pool:
+        ours = pool.submit(rollout.objects, api, timeout=timeout, patience=0)
+        others = api.list(*LOOKED_AT[len(WORKLOAD_KINDS) :], timeout=timeout, patience=0)
+        slim = [{"kind": item["kind"], "metadata": {"name": item["metadata"]["name"]}, "spec": {}} for item in others]
+        return ours.result() + slim
 
 
 def ensure(
