@@ -100,7 +100,9 @@ def ensure_on_node(settings: Settings, node_id: str, ids: dict[str, str]) -> Non
     What is loaded is remembered for this node container. An image that was rebuilt under its old tag has a new id and
     is loaded again. Raises Problem if loading fails.
     """
-    loaded = state.read(settings.file("images"), node_id) or {}
+    loaded = state.read(settings.file("images"), node_id)
+    if loaded is None:  # lost: what the node loads lands in its volume, of which we noted it too
+        loaded = volume.images(settings)
     stale = {reference: image for reference, image in ids.items() if loaded.get(reference) != image}
     if not stale:
         return

@@ -20,6 +20,7 @@ def remove(api: Api, wanted: list[dict]) -> None:
 
     wanted: every object but the Deployment boulder, which may be there or not. Raises Problem naming pods that do not end, or ApiError.
     """
+    free_volumes(api)
     by_name = {(item["kind"], item["metadata"]["name"]): item for item in wanted}
     by_name["Deployment", BOULDER] = {}
     found = api.list(*WORKLOAD_KINDS, "Service", "NetworkPolicy", "Pod", labels=PART_OF)
@@ -43,6 +44,17 @@ def remove(api: Api, wanted: list[dict]) -> None:
                     f"{', '.join(left) or name} did not end within {ENDING:.0f} s, and another pod is to take its place.",
                     "Run the command again: it waits as long once more; `invoke down` starts from nothing.",
                 )
+
+
+def free_volumes(api: Api) -> None:
+    """Lets our PersistentVolumes take a claim of the same name again: one whose claim was deleted, with the namespace perhaps, keeps
+    its data and waits for that very claim for ever (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#retain). Raises
+    ApiError.
+    """
+    for item in api.list("PersistentVolume", labels=PART_OF):
+        if item.get("status", {}).get("phase") == "Released" and is_ours(item):
+            forget = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
+            api.patch("PersistentVolume", item["metadata"]["name"], forget)
 
 
 def prune(api: Api, wanted: list[dict]) -> None:

@@ -42,7 +42,7 @@ def wait(
 
     Pods that an earlier configuration or build broke are made anew: only what happens from now on, to pods of the newest
     template, is a reason to give up. what: the workloads, for people. known: what `objects` returned a moment ago.
-    labels: what selects the pods of the one workload, if not our own label. Raises Problem naming the culprit, with the
+    labels: the label KEY=VALUE of the one workload's pods, if it is not our own. Raises Problem naming the culprit, with the
     end of its log, as soon as one cannot get ready, or after `timeout` seconds; raises ApiError.
     """
     wanted = set(names)
@@ -50,14 +50,16 @@ def wait(
     if not (missing := wanted - settled(found)):
         return False
     deadline = time.monotonic() + timeout
-    selector = labels or f"{NAME} in ({','.join(sorted(wanted))})"
+    key, _, value = labels.partition("=")
 
     def whose(pod: dict) -> str:
-        return names[0] if labels else pod["metadata"]["labels"].get(NAME, "")
+        own = pod["metadata"].get("labels", {})
+        return (names[0] if own.get(key) == value else "") if labels else own.get(NAME, "")
 
-    pods = [item for item in found if item["kind"] == "Pod" and (labels or whose(item) in wanted)]
+    pods = [item for item in found if item["kind"] == "Pod" and whose(item) in wanted]
     before = restarts(pods)
-    renew(api, [pod for pod in pods if is_broken(pod)] if not labels else [])
+    renew(api, [pod for pod in pods if is_broken(pod)])
+    selector = labels or f"{NAME} in ({','.join(sorted(wanted))})"
     with step(f"waiting for {what}") as show, watching(api, labels=selector) as watch:
         while missing:
             changed = watch.next(min(1.0, max(0.0, deadline - time.monotonic())))

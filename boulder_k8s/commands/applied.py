@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,20 @@ from ..cluster.api import Api
 from ..host import state
 from ..host.names import BOULDER, WORKLOAD_KINDS
 from ..host.progress import step
+
+# What may have been taken away, and makes a difference. A list of each kind takes some milliseconds.
+LOOKED_AT = (*WORKLOAD_KINDS, "Service", "ConfigMap", "Secret", "NetworkPolicy")
+
+
+def look(api: Api, timeout: float) -> list[dict]:
+    """Returns the workloads and pods, and other objects without their contents. timeout: seconds for one answer. Raises ApiError
+    if it does not come.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        ours = pool.submit(rollout.objects, api, timeout=timeout, patience=0)
+        others = api.list(*LOOKED_AT[len(WORKLOAD_KINDS) :], timeout=timeout, patience=0)
+        slim = [{"kind": item["kind"], "metadata": {"name": item["metadata"]["name"]}, "spec": {}} for item in others]
+        return ours.result() + slim
 
 
 def ensure(
@@ -25,15 +40,14 @@ def ensure(
     timeout: float = rollout.PATIENCE,
     prune: bool = False,
 ) -> bool:
-    """Applies objects, unless this node got exactly these last time and their workloads are there: Jobs run before each command's tests.
-    Returns whether it did.
+    """Applies objects, unless this node got exactly these last time and they are there: Jobs run before each command's tests. Returns
+    whether it did.
 
-    last: the file that remembers what was applied. node_id: the node's. known: workloads and pods, as this command saw them; None:
-    unknown. waves: workloads that wait for those of the wave before, each `timeout` seconds. prune: first remove what nobody wants
+    last: the file that remembers what was applied. node_id: the node's. known: what `look` told this command; None: unknown. waves: workloads that wait for those of the wave before, each `timeout` seconds. prune: first remove what nobody wants
     any more. Raises Problem naming what is not ready or does not end, or ApiError.
     """
     key = [node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
-    wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in WORKLOAD_KINDS}
+    wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in LOOKED_AT}
     there = {(item["kind"], item["metadata"]["name"]) for item in known or () if not leftovers.has_ended(item)}
     if wanted <= there and state.read(last, key):
         return False

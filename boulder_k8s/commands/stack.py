@@ -164,9 +164,9 @@ class Stack:
             note(f"names resolve to {PUBLIC}, which forwards to FAKE_DNS: Boulder refuses reserved addresses")
 
     def observe(self) -> list[dict] | None:
-        """Returns the workloads and pods on the cluster, or None if it does not answer at once."""
+        """Returns what is on the cluster (applied.look), or None if it does not answer at once."""
         try:
-            return rollout.objects(self.cluster.api, timeout=10, patience=0)
+            return applied.look(self.cluster.api, timeout=10)
         except ApiError:
             return None
 

@@ -57,7 +57,7 @@ class Follower:
             self.signals.arrived.wait(0.02)
             self.signals.arrived.clear()
             if code := self.pass_on_signals():
-                attachment.child.kill()
+                attachment.kill()
                 return code
             if reason := self.unrecordable():
                 break
@@ -89,7 +89,7 @@ class Follower:
         while rest.is_alive():
             rest.join(0.02)
             if code := self.pass_on_signals():
-                attachment.child.kill()
+                attachment.kill()
                 return code
         self.run.record["reconnects"] = self.reconnects
         return self.verdict(result, damage or reason)
@@ -157,10 +157,10 @@ class Follower:
             note(f"missing: {missing}. {shown(self.run.path)} has what was recorded")
         if code is not None and not missing:
             return code
-        if code is None:
-            told = f"the tests did not end: {reason}"
+        if result:
+            told = reason = f"the tests ended with {result.code}, but not all that they wrote can be read"
         else:
-            told = reason = f"the tests ended with {code}, but not all that they wrote can be read"
+            told = f"the tests did not end: {reason}" if not self.run.has_ended() else reason
         self.run.record["failure"] = reason
         note(f"{told}. There is no result.")
         return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else NO_RESULT

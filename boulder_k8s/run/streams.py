@@ -124,18 +124,22 @@ class Outlet:
 
 
 class Attachment:
-    """One `kubectl exec` of pod/follow.py. It continues each outlet at the byte that the outlet has reached."""
+    """One `kubectl exec` of pod/follow.py. It continues each outlet at the byte that the outlet has reached. If kubectl
+    cannot be started, it has ended at once.
+    """
 
     def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
         # In a new session: a Ctrl-C in the terminal is for the tests, not for kubectl.
-        self.child = subprocess.Popen(
-            [*command, *(str(outlet.offset) for outlet in outlets)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # kubectl's messages; Follower.dead finds out why a stream ended
-            start_new_session=True,
-        )
         self.began = time.monotonic()
+        self.child = None
+        with suppress(OSError):  # a second command makes .venv anew, or too many processes
+            self.child = subprocess.Popen(
+                [*command, *(str(outlet.offset) for outlet in outlets)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # kubectl's messages; Follower.dead finds out why a stream ended
+                start_new_session=True,
+            )
         self.outlets = dict(enumerate(outlets, 1))
         for outlet in outlets:
             outlet.moved = self.began
@@ -144,6 +148,8 @@ class Attachment:
 
     def pump(self) -> None:
         """Splits the stream into its frames and delivers each; an incomplete frame is delivered as far as it came."""
+        if not self.child:
+            return
         pipe = self.child.stdout
         while len(header := pipe.read(FRAME.size)) == FRAME.size:
             stream, left = FRAME.unpack(header)
@@ -157,11 +163,16 @@ class Attachment:
 
     def end(self) -> None:
         """Ends the stream; returns after all that it brought is delivered."""
-        if self.child.poll() is None:
-            self.child.kill()
+        self.kill()
         self.thread.join()
-        self.child.wait()
-        self.child.stdout.close()
+        if self.child:
+            self.child.wait()
+            self.child.stdout.close()
+
+    def kill(self) -> None:
+        """Ends kubectl, and waits for nothing."""
+        if self.child and self.child.poll() is None:
+            self.child.kill()
 
 
 def record_window(directory: Path) -> None:

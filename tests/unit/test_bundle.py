@@ -264,7 +264,7 @@ OBJECT = {"kind": "Pod", "metadata": {"name": "a"}, "status": {"containerStatuse
 
 
 @hypothesis.settings(
-    max_examples=100, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 @hypothesis.given(
     record=st.dictionaries(st.sampled_from(KNOWN), values) | values,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from boulder_k8s.run import result as results
 from boulder_k8s.run import streams
 from boulder_k8s.run.directory import Run
 from boulder_k8s.run.follower import Follower, ending
-from boulder_k8s.run.streams import Outlet, record_window
+from boulder_k8s.run.streams import Attachment, Outlet, record_window
 
 # A kubectl whose exec runs the follower here and misbehaves as told.
 FAKE = """#!{python}
@@ -241,6 +242,14 @@ def test_a_file_that_gives_an_io_error_here_comes_through_another_stream(
     assert following.files[0].read_bytes() == pod.read("stdout")
 
 
+def test_a_kubectl_that_is_gone_changes_no_verdict(make_pod) -> None:
+    """As while a second command makes .venv anew."""
+    following = Following(make_pod().start(LINES), "cut")
+    following.later((following.pod.path / "kubectl").unlink, b"stdout 10\n")
+    assert following.follower.follow() == 42
+    assert following.files[0].read_bytes() == following.pod.read("stdout")
+
+
 def test_a_file_that_arrives_late_is_waited_for(make_pod) -> None:
     pod = make_pod()
     recorded(pod, 3)
@@ -266,6 +275,33 @@ def test_stdin_that_cannot_be_passed_on_is_no_verdict(make_pod, capfd) -> None:
     assert "not given all of stdin: No space left on device. There is no result" in capfd.readouterr().err
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    written=st.tuples(st.binary(max_size=300), st.binary(max_size=300)),
+    size=st.integers(1, 90),
+    cuts=st.lists(st.integers(0, 700), max_size=6),
+)
+def test_a_stream_that_is_cut_anywhere_loses_and_doubles_nothing(written, size: int, cuts: list[int]) -> None:
+    """Also within the header of a frame. size: bytes in a frame, as pod/follow.py sends them from an offset."""
+    pipes = [os.pipe() for _ in written]
+    outlets = [Outlet(writing, Path("/nowhere")) for _, writing in pipes]
+    for cut in [*cuts, None]:
+        frames = b"".join(
+            streams.FRAME.pack(number, len(part)) + part
+            for number, (data, outlet) in enumerate(zip(written, outlets, strict=True), 1)
+            for at in range(outlet.offset, len(data), size)
+            if (part := data[at : at + size])
+        )
+        attachment = Attachment.__new__(Attachment)
+        attachment.child = SimpleNamespace(stdout=io.BufferedReader(io.BytesIO(frames[:cut])))
+        attachment.outlets = dict(enumerate(outlets, 1))
+        attachment.pump()
+    for (reading, writing), data in zip(pipes, written, strict=True):
+        os.close(writing)
+        with open(reading, "rb") as file:
+            assert file.read() == data
+
+
 # Half a record, however it came about, is never a verdict; a whole one is what it says.
 WHOLE = {"exitcode": b"42\n", "record.json": b'{"exit_code": 42, "stdout": 5, "stderr": 0}\n'}
 json_values = st.recursive(
@@ -289,7 +325,7 @@ records = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records)
 def test_a_record_that_ends_anywhere_is_whole_or_none(tmp_path: Path, found: dict[str, bytes]) -> None:
     for name, content in found.items():

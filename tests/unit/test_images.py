@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.programs import Programs
 
-from boulder_k8s.cluster import images, load
+from boulder_k8s.cluster import images, load, volume
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.manifests.checkout import Checkout
@@ -223,6 +223,18 @@ def test_a_rebuilt_image_is_loaded_again_and_no_other(node: Programs, settings: 
     images.ensure_on_node(settings, "node-1", {"a:1": "sha256:new", "b:1": "sha256:b"})
     images.ensure_on_node(settings, "node-1", {"a:1": "sha256:new", "b:1": "sha256:b"})
     assert streamed(node) == ["a:1 b:1", "a:1"]
+
+
+def test_a_lost_list_of_images_is_made_up_for_by_the_volumes(node: Programs, settings: Settings) -> None:
+    """Loading all of them again takes minutes."""
+    volume.keep(settings, {"created": "now", "node_image": "sha256:n", "images": {}})
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    settings.file("images").unlink()
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    assert streamed(node) == ["a:1"]
+    images.forget(settings)  # the node has lost one
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    assert streamed(node) == ["a:1", "a:1"]
 
 
 def test_another_node_has_nothing_yet(node: Programs, settings: Settings) -> None:

@@ -96,6 +96,40 @@ def test_a_pod_that_does_not_end_is_named_and_the_next_command_waits_for_it_agai
     assert server.find("Deployment", "bconsul")
 
 
+def test_a_service_or_a_configuration_that_was_deleted_by_hand_is_made_again(stack: Stack, server: ApiServer) -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "bconsul", "namespace": "boulder"},
+        "spec": {},
+    }
+    objects = [workload("bconsul"), service, config_map("c-1"), config_map("s-1", "Secret")]
+    stack.apply("applied", objects)
+    for kind, name in (("Service", "bconsul"), ("ConfigMap", "c-1"), ("Secret", "s-1")):
+        stack.known = stack.observe()
+        stack.apply("applied", objects)
+        assert stack.known  # nothing was applied
+        server.remove(kind, name)
+        stack.known = stack.observe()
+        stack.apply("applied", objects)
+        assert server.find(kind, name)
+
+
+def test_a_volume_whose_claim_was_deleted_can_be_claimed_again(stack: Stack, server: ApiServer) -> None:
+    labels = {"app.kubernetes.io/part-of": "boulder"}
+    claim = {"name": "data-bmariadb-0", "namespace": "boulder", "uid": "gone", "resourceVersion": "7"}
+    volume = {
+        "kind": "PersistentVolume",
+        "metadata": {"name": "bmariadb", "labels": labels},
+        "spec": {"claimRef": claim},
+    }
+    server.add(volume, "")
+    server.change("PersistentVolume", "bmariadb", {"status": {"phase": "Released"}}, "")
+    stack.apply("applied", [workload("bconsul")], prune=True)
+    found = server.find("PersistentVolume", "bmariadb", "")["spec"]["claimRef"]
+    assert found == {"name": "data-bmariadb-0", "namespace": "boulder"}
+
+
 @pytest.mark.parametrize("what", ["another object", "another node", "deleted by hand", "record lost"])
 def test_what_differs_is_applied_again(stack: Stack, server: ApiServer, what: str) -> None:
     objects = [workload("bconsul")]
@@ -294,8 +328,8 @@ def test_configuration_that_nothing_uses_any_more_is_removed(stack: Stack, serve
         item["metadata"]["name"] for kind in ("ConfigMap", "Secret") for item in server.store.list(kind, "boulder")
     }
     assert found == {"c-0", "c-2", "s-2", "theirs"}
-    server.requests.clear()
     stack.known = stack.observe()
+    server.requests.clear()
     stack.prune(Rendered("", objects))
     assert not server.asked("GET", "/configmaps")  # nothing was applied
 

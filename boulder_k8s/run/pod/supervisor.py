@@ -233,8 +233,10 @@ class Supervisor:
             data = os.read(descriptor, CHUNK)
         except BlockingIOError:
             return True
-        except OSError:  # EIO: the last process that had the terminal open is gone
-            return False
+        except OSError as error:
+            if error.errno != errno.EIO or not self.terminal:
+                raise CannotRecord("%s: %s" % (self.sources[descriptor], error.strerror)) from error
+            return False  # the last process that had the terminal open is gone
         if data:
             self.recording.append(self.sources[descriptor], data)
         return bool(data)
