@@ -76,9 +76,12 @@ def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str
             report.parts.append(probe_part(sides, document, directory, intended))
         if "results" in parts:
             report.parts.append(results_part(sides, options.arguments, options.reruns, directory, intended))
-    (directory / "report.json").write_text(report.as_json())
-    (directory / "report.md").write_text(report.as_markdown())
-    (directory / "junit.xml").write_text(report.as_junit())
+    for name, text in (
+        ("report.json", report.as_json()),
+        ("report.md", report.as_markdown()),
+        ("junit.xml", report.as_junit()),
+    ):
+        (directory / name).write_text(text, errors="backslashreplace")  # arguments need not be UTF-8
     print(report.as_json() if options.as_json else report.as_text(), end="" if options.as_json else "\n")
     note(f"the report and its logs are in {shown(directory)}")
     return report.exit_code
