@@ -24,6 +24,7 @@ from ..host import process, state, tools
 from ..host.errors import Problem
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
+from ..run import record
 from ..run.directory import Run, last_run
 from . import cause, doctor
 from .scrub import scrub
@@ -66,8 +67,8 @@ def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
     """Yields rendered.yaml, the objects that were applied last: without Secrets, and with hashes in place of
     configuration.
     """
-    objects = state.read_object(overlay).get("answer", {}).get("objects", [])
-    kept = [without_contents(item) for item in objects if item.get("kind") != "Secret"]
+    answer = state.read_object(overlay).get("answer") or {}
+    kept = [without_contents(item) for item in answer.get("objects", []) if item.get("kind") != "Secret"]
     if kept:
         yield "rendered.yaml", yaml.safe_dump_all(kept, sort_keys=False).encode()
 
@@ -136,21 +137,31 @@ def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -
 
 
 def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = None) -> cause.Facts:
-    """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError or ValueError."""
+    """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError."""
     found = cause.Facts()
     if run:
-        found.record = state.read_object(run / "run.json")
+        found.record = record.read(run)
         found.code = Run(run).exit_code()
         found.said = "".join(
             tail(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
         )
     directory = cluster or (run / "cluster" if run else None)
-    if directory and (directory / "objects.json").exists():
-        found.objects = json.loads((directory / "objects.json").read_text())
+    if directory:
+        found.objects = objects(directory / "objects.json")
     for path in (settings.runs, Path("/var/lib/docker")):
         if path.exists():
             found.free[str(path)] = shutil.disk_usage(path).free
     return found
+
+
+def objects(path: Path) -> list[dict]:
+    """Returns the cluster's objects as snapshot.take wrote them; none if the file is missing or ends early."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    listed = found if isinstance(found, list) else []
+    return [item for item in listed if isinstance(item, dict) and isinstance(item.get("metadata"), dict)]
 
 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:

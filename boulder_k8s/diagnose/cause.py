@@ -100,7 +100,8 @@ def ending(facts: Facts) -> str:
         return record["failure"]
     if "ended" not in record:
         return "not yet, or its wrapper was killed"
-    return f"exit code {record.get('exit_code', facts.code)} after {record['ended'] - record['began']:.1f} s"
+    took = f" after {record['ended'] - record['began']:.1f} s" if "began" in record else ""
+    return f"exit code {record.get('exit_code', facts.code)}{took}"
 
 
 def failures(said: str, most: int = 10) -> list[str]:

@@ -23,7 +23,7 @@ def held(settings: Settings, what: str) -> Iterator[None]:
     """
     own_directory(settings.root / ".state")
     settings.lock.parent.mkdir(exist_ok=True)
-    with open(settings.lock, "a+") as file:
+    with open(settings.lock, "a+", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,8 +37,10 @@ def held(settings: Settings, what: str) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:  # only a killed command leaves its note
+            file.truncate(0)
 
 
 def look(settings: Settings) -> tuple[str, bool]:
@@ -48,7 +50,7 @@ def look(settings: Settings) -> tuple[str, bool]:
     """
     if not settings.lock.exists():
         return "", False
-    with open(settings.lock) as file:
+    with open(settings.lock, errors="replace") as file:
         text = file.read()
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -61,7 +63,7 @@ def describe(text: str) -> str:
     """Returns who holds the lock, for people. text: the content of the lock file."""
     try:
         holder = json.loads(text)
-    except ValueError:
-        return "another command has just started"
-    since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-    return f"`{holder['what']}` runs since {since} (process {holder['pid']})"
+        since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
+        return f"`{holder['what']}` runs since {since} (process {holder['pid']})"
+    except (ValueError, TypeError, LookupError, OverflowError, OSError):
+        return "a command that did not say which"  # it has just started, or the disk was full

@@ -81,8 +81,9 @@ class Settings:
     @property
     def known_checkout(self) -> Path | None:
         """The checkout that the cluster was made for, None when there is no cluster."""
-        known = state.read(self.file("cluster")) or {}
-        return Path(known["path"]) if known.get("path") else None
+        known = state.read(self.file("cluster"))
+        path = known.get("path") if isinstance(known, dict) else None
+        return Path(path) if path and isinstance(path, str) else None
 
     @property
     def kubeconfig(self) -> Path:

@@ -12,10 +12,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host import state
 from ..host.files import own_directory
 from ..host.progress import note, overdue, shown
 from ..host.settings import ROOT, Settings
+from . import record as records
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -173,7 +173,7 @@ def prune(runs: Path, newest: Path) -> None:
 
 def goes_on(path: Path) -> bool:
     """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
-    record = state.read_object(path / "run.json")
+    record = records.read(path)
     return "ended" not in record and time.time() - record.get("began", 0) < 86400
 
 
@@ -185,16 +185,17 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     """
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
-        record = state.read_object(path / "run.json")
-        if record.get("cluster") == settings.cluster and record.get("arguments") not in left_out:
+        record = records.read(path)
+        began, arguments = record.get("began"), record.get("arguments")
+        if record.get("cluster") == settings.cluster and arguments not in left_out and began is not None:
             ended = record.get("ended")
             return {
                 "directory": shown(path),
-                "arguments": record["arguments"],
+                "arguments": arguments,
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
-                "began": record["began"],
+                "began": began,
                 "restarts": record.get("restarts", []),
-                "seconds": round(ended - record["began"], 1) if ended else None,
+                "seconds": round(ended - began, 1) if ended else None,
             }
     return {}
