@@ -21,7 +21,7 @@ from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout, compose, drift, overlay, selection, staging
+from ..manifests import checkout, compose, drift, overlay, selection, staging, written
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
@@ -131,7 +131,9 @@ class Stack:
         Raises Problem naming what is not ready, or ApiError.
         """
         rendered = self.render()
-        drift.check(self.document, rendered.objects, os.environ)
+        drift.check(
+            self.document, rendered.objects, os.environ, source=written.finder(self.checkout.path, self.config_next)
+        )
         waves = selection.waves(self.services)
         dependencies = [item for item in rendered.objects if not is_boulder(item)]
         self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
