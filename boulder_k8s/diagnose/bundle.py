@@ -115,7 +115,7 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
 
     run: the run directory. cluster: a directory that `snapshot.take` made, in place of the one in the run directory.
     """
-    yield "summary.txt", summary(settings, run, cluster).encode()
+    yield "summary.txt", summary(settings, run, cluster).encode(errors="backslashreplace")
     if run:
         yield from of_run(run)
     if cluster:

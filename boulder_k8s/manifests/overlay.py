@@ -188,7 +188,7 @@ def replacement(directory: Path, name: str, files: dict[str, Path]) -> dict:
 
 def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
     """`kubectl kustomize DIRECTORY`, or what it said last time (saves 0.2 s) when no file of it or of k8s/ has changed since."""
-    digest = hashlib.sha256(f"{kubectl}".encode())
+    digest = hashlib.sha256(os.fsencode(kubectl))
     for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
         digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
 

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..host.errors import Problem
+from ..host.files import in_utf_8
 from .checkout import Checkout
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
+
+LONGEST = 200  # characters of a key, which may have 253
 
 BOULDER_CONFIG = "boulder-config"  # k8s/overlays declares it; the user may lay files over those of the checkout
 INITDB = "bmariadb-initdb"  # k8s/base declares it and the following
@@ -138,11 +141,15 @@ def there(path: Path) -> bool:
 
 
 def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
-    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash, so they are made unique."""
+    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash and are short, so they are made unique.
+
+    Raises Problem if a path is not UTF-8.
+    """
     found = []
     keys: set[str] = set()
     for relative, path in sorted(files.items()):
-        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
+        in_utf_8(path)
+        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))[:LONGEST]
         number = 1
         while key in keys:
             key, number = f"{stem}.{number}", number + 1
