@@ -18,7 +18,7 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, images, volume
+from . import causes, configuration, images, volume
 from .api import Api
 from .kubectl import Kubectl
 from .node import check_ports, identity, mounts, published
@@ -152,7 +152,7 @@ class Cluster:
                 if not attempts_left or not any(
                     text in error.output for text in ("already in use by container", "already exist")
                 ):
-                    raise self.cannot(error) from error
+                    raise causes.problem(self.settings.cluster, error.output) from error
                 time.sleep(2)
         node_id = docker.inspect_container(self.settings.node)["Id"]
         images.note_loaded(self.settings, node_id, volume.images(self.settings) if kept else {})
@@ -180,14 +180,6 @@ class Cluster:
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", f"--config={path}")
             self.api.forget()
-
-    def cannot(self, error: process.Failed) -> Problem:
-        """Returns the Problem that shows kind's own words."""
-        return Problem(
-            f"kind cannot make cluster {self.settings.cluster}.",
-            "The lines above are kind's own; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
-            "\n".join(error.output.splitlines()[-25:]),
-        )
 
     def record(self) -> dict:
         """What `remember` wrote; empty when there is no cluster or its creation was interrupted."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..cluster.errors import ApiError, Rejected
-from ..host import process
+from ..host import process, variables
 from ..host.errors import Interrupted, Problem
 from ..host.progress import note, quote, shown
 from ..host.settings import ROOT, Settings
@@ -109,6 +109,7 @@ def settings(environ: Mapping[str, str]) -> Settings:
 
     KIND_CLUSTER=auto becomes a name made from the checkout's path.
     """
+    variables.check(environ)
     if environ.get("KIND_CLUSTER") == "auto":
         environ = {**environ, "KIND_CLUSTER": checkout.cluster_name(environ, ROOT)}
     return Settings.from_environment(environ)

@@ -21,7 +21,7 @@ from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout, compose, drift, overlay, selection, staging, written
+from ..manifests import borrowed, checkout, compose, drift, overlay, selection, staging, written
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
@@ -41,6 +41,8 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
     cluster.api.preload()
     with held(settings, what):
         found = checkout.of_command(settings, options.environ)
+        borrowed.check(found.path)
+        staging.tell_unmade_certificates(found, options.config_next)
         yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)
 
 
@@ -77,9 +79,7 @@ class Stack:
 
     @classmethod
     def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, options: Options) -> Stack:
-        """Returns the stack of a checkout, read from its Compose file; changes nothing. Raises Problem if the manifests
-        do not fit it.
-        """
+        """Returns the stack of a checkout, read from its Compose file. Raises Problem if the manifests do not fit it."""
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
         document = selection.followed(document, checkout.path, options.config_next)

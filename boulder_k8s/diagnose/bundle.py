@@ -217,6 +217,11 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 note("without the cluster: it does not run")
         except Problem as problem:
             note(f"without the cluster: {problem.message}")
+        if not run and not found.exists():
+            raise Problem(
+                f"There is nothing to pack: no run, and no cluster {settings.cluster} that runs.",
+                "Run what fails first, such as `invoke up`; `invoke doctor` looks at the machine.",
+            )
         text = summary(settings, run, found if found.exists() else None)
         lines = doctor.lines(settings)
         try:

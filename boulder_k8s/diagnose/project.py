@@ -16,7 +16,7 @@ from ..host import docker, process, tools
 from ..host import lock as locks
 from ..host.errors import Problem
 from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
-from ..manifests import checkout, compose, drift, overlay, selection, written
+from ..manifests import borrowed, checkout, compose, drift, overlay, selection, written
 from .machine import FAIL, OK, WARNING, Machine
 
 
@@ -44,6 +44,7 @@ def boulder_checkout(machine: Machine) -> tuple[str, ...]:
         )
     if not os.access(found.path, os.W_OK):
         return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout that is yours."
+    borrowed.check(found.path)
     if outside := found.external_git_directory():
         return (
             WARNING,

@@ -68,7 +68,7 @@ class Checkout:
     def external_git_directory(self) -> str | None:
         """Returns the git directory, outside the checkout, of a git worktree; None for any other checkout."""
         marker = self.path / ".git"
-        return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
+        return marker.read_text(errors="replace").removeprefix("gitdir:").strip() or None if marker.is_file() else None
 
 
 def current_directory() -> Path:

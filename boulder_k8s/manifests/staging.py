@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import stat
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ..host.errors import Problem
 from ..host.files import in_utf_8
+from ..host.progress import note
 from .checkout import Checkout
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
@@ -123,6 +125,29 @@ def unmade(checkout: Checkout, script: str) -> bool:
     )
     making = set().union(*made)
     return any(places & making and not any(place.is_dir() for place in places) for places in tested)
+
+
+def unmade_certificates(checkout: Checkout, config_next: bool) -> list[str]:
+    """Returns the certificates that Boulder's configuration names and that generate.sh will not make: it skips a directory that is
+    there, also if it has learned of a new service since (letsencrypt/boulder#7640).
+    """
+    if not (checkout.path / PKI).is_dir():
+        return []
+    directory = checkout.path / "test" / ("config-next" if config_next else "config")
+    named: set[str] = set()
+    for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
+        named |= set(re.findall(rf"{PKI}/[\w./-]+\.pem", path.read_text(errors="replace")))
+    return sorted(name for name in named if not (checkout.path / name).exists())
+
+
+def tell_unmade_certificates(checkout: Checkout, config_next: bool) -> None:
+    """Names them on stderr, and what makes them. Some tests do without, so nothing is refused."""
+    if missing := unmade_certificates(checkout, config_next):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        note(
+            f"the checkout has no {missing[0]}{more}, which its configuration names, and generate.sh skips a {PKI} that is there"
+        )
+        note(f"To have it made: `sudo rm -r {shlex.quote(str(checkout.path / PKI))}`, then the same command.")
 
 
 def there(path: Path) -> bool:
