@@ -38,7 +38,7 @@ def checked(text: str, checkout: Path, config_next: bool) -> dict:
         section, name, key = (*where, "", "", "")[:3]
         file, _ = written.source(checkout, config_next, name, key if section == "services" else "", section=section)
         raise Problem(
-            f"{file}: {'.'.join(where) or 'Compose makes of it what'} is {json.dumps(at(found, where))}, and should be {what}.",
+            f"{file}: {'.'.join(where) or 'what Compose makes of it'} is {json.dumps(at(found, where))}, and should be {what}.",
             "Correct it. If the file is right, `docker compose version` shows an unknown Compose: update it.",
         )
     return found
