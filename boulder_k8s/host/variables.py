@@ -13,7 +13,7 @@ BOOLEAN = ("true", "false")
 # What each may be; () for what is checked where it is read. WRAPPER is tk8s.sh's own.
 OURS: dict[str, tuple[str, ...]] = {
     "BOULDER_K8S_DRIFT": ("note",),
-    "BOULDER_K8S_OFFLINE": BOOLEAN,
+    "BOULDER_K8S_OFFLINE": (),
     "BOULDER_K8S_STANDBY": BOOLEAN,
     "BOULDER_K8S_TIMEOUT": (),
     "BOULDER_K8S_WRAPPER": (),

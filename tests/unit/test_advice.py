@@ -158,7 +158,6 @@ def test_a_kubelet_that_does_not_start_for_low_inotify_limits(tmp_path: Path) ->
     [
         "BOULDER_K8S_DRIFT=notes",
         "BOULDER_K8S_DRIFT=true",
-        "BOULDER_K8S_OFFLINE=1",
         "BOULDER_K8S_STANDBY=no",
         "BOULDER_K8S_DRFIT=note",
         "BOULDER_K8S_X=1",
