@@ -42,9 +42,8 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     # Every kubectl inherits it. Otherwise the user's defaults, such as to ask before it deletes, would apply to ours.
     # https://kubernetes.io/docs/reference/kubectl/kuberc/
     os.environ["KUBERC"] = "off"
-    sys.stdout.reconfigure(
-        errors="backslashreplace"
-    )  # what is not UTF-8, as names of files may be, is shown nevertheless
+    if sys.stdout:  # None if it is closed. What is not UTF-8, as a file's name may be, is shown nevertheless
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = action(settings(os.environ), signals) or 0
         sys.stdout.flush()  # here, so that a reader that has gone is not reported as a defect
