@@ -18,7 +18,7 @@ from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.tools import Tools
 from ..manifests.checkout import Checkout
-from . import configuration, failed, images, repair, volume
+from . import causes, configuration, failed, images, repair, volume
 from .api import Api
 from .failed import NodeFailed
 from .kubectl import Kubectl
@@ -175,12 +175,9 @@ class Cluster:
             self.api.forget()
 
     def cannot(self, error: process.Failed, said: dict[str, str]) -> NodeFailed:
-        """Returns the Problem that shows kind's own words. said: what the node told."""
-        found = NodeFailed(
-            f"kind cannot make cluster {self.settings.cluster}.",
-            "The lines above are kind's own; the run's bundle has the node's; `invoke doctor` looks at what it usually is, and its known issues are at https://kind.sigs.k8s.io/docs/user/known-issues/",
-            "\n".join(error.output.splitlines()[-25:]),
-        )
+        """Returns the Problem that says what kind's words mean. said: what the node told."""
+        why = causes.problem(self.settings.cluster, error.output)
+        found = NodeFailed(why.message, why.fix, why.detail, why.exit_code, why.check)
         found.logs = said
         return found
 

@@ -6,6 +6,8 @@ import errno
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ..host import docker, process
@@ -90,22 +92,45 @@ def numbers(text: str) -> list[int]:
 def check_ports(settings: Settings) -> None:
     """Raises Problem if another program uses one of the host ports that the cluster will publish."""
     for port in settings.ports:
-        with socket.socket(socket.AF_INET6 if ":" in port.address else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((port.address, port.host))
-            except PermissionError:
-                continue  # only root may bind it: Docker reports whether it is free
-            except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
-                    raise Problem(
-                        f"BOULDER_PORTS names {port.address}, which is no address of this machine.",
-                        "Name one that `ip address` shows, or 0.0.0.0 for all of them.",
-                    ) from error
-                holders = docker.publishers(port.host)
-                who = f"container {', '.join(holders)}" if holders else "another program"
+        try:
+            bind(port)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
                 raise Problem(
-                    f"Port {port.host} on {port.address} is taken by {who}.",
-                    "Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS=14001:4001,14003:4003.",
-                    check="host-ports",
+                    f"BOULDER_PORTS names {port.address}, which is no address of this machine.",
+                    "Name one that `ip address` shows, or 0.0.0.0 for all of them.",
                 ) from error
+            holders = docker.publishers(port.host)
+            who = f"container {', '.join(holders)}" if holders else "another program"
+            raise Problem(
+                f"Port {port.host} on {port.address} is taken by {who}.",
+                f"Stop it (`docker compose down` for Boulder's own stack), or publish elsewhere: BOULDER_PORTS={elsewhere(settings.ports)}.",
+                check="host-ports",
+            ) from error
+
+
+def bind(port: Port) -> None:
+    """Tries a port of the host. Raises OSError if it cannot be had."""
+    with socket.socket(socket.AF_INET6 if ":" in port.address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(PermissionError):  # only root may bind it: Docker reports whether it is free
+            probe.bind((port.address, port.host))
+
+
+def elsewhere(ports: tuple[Port, ...]) -> str:
+    """Returns BOULDER_PORTS with ports of the host that are free now, in place of those that are taken."""
+    found: list[Port] = []
+    for port in ports:
+        used = {other.host for other in (*found, *ports)} - {port.host}
+        numbers = [port.host, *range(port.container + 10000, 1 << 16, 1000), *range(20000, 30000)]
+        found.append(next((one for number in numbers if is_free(one := replace(port, host=number), used)), port))
+    return ",".join(map(str, found))
+
+
+def is_free(port: Port, used: set[int]) -> bool:
+    """Returns whether nobody has a port of the host, and none of ours is to have it."""
+    try:
+        bind(port)
+    except OSError:
+        return False
+    return port.host not in used

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from ..host import docker, lab, process
 from ..host.errors import Problem
 from ..host.progress import interactive, note, step
-from ..manifests import compose, harness
+from ..manifests import harness
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
+from ..manifests.written import source
 
 # What goes away by itself: an overloaded registry, or a connection that was cut. Docker gives up at once if that meets
 # an image's manifest; for a layer it tries five times, which takes it 50 s.
@@ -66,9 +67,9 @@ def services(missing: Mapping[str, Service], checkout: Checkout, config_next: bo
     except process.Failed as error:
         image = culprit(error.output, list(images.values())).image
         names = sorted(name for name, service in missing.items() if service.image == image)
-        file, written = compose.source(checkout.path, config_next, names[0], "image")
+        file, text = source(checkout.path, config_next, names[0], "image")
         where = f"It is the image of {', '.join(names)} in {file}"
-        if variables := re.findall(r"\$\{?(\w+)", written):
+        if variables := re.findall(r"\$\{?(\w+)", str(text)):
             where += f", which takes {', '.join(variables)}"
         raise refused(f"Image {image}", where, error.output, lab.offered() if nothing else "") from error
 
@@ -156,7 +157,7 @@ def build(missing: Mapping[str, Service], checkout: Checkout, config_next: bool)
     except process.Failed as error:
         still = sorted(set(references) - set(docker.image_ids(references))) or references
         names = sorted(name for name, service in missing.items() if service.image in still)
-        file, _ = compose.source(checkout.path, config_next, names[0], "build")
+        file, _ = source(checkout.path, config_next, names[0], "build")
         raise Problem(
             f"Image {', '.join(still)} cannot be built.",
             f"It is the build of {', '.join(names)} in {file}. Run `docker compose build {' '.join(names)}` in {checkout.path} to see why.",

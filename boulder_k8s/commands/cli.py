@@ -12,13 +12,24 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..cluster.errors import ApiError
-from ..host import process
+from ..cluster.errors import ApiError, Rejected
+from ..host import process, variables
 from ..host.errors import Interrupted, Problem
 from ..host.progress import note, quote, shown
 from ..host.settings import ROOT, Settings
 from ..host.signals import Signals
 from ..manifests import checkout
+
+# What can be wrong with a place that the user has chosen for this project, a checkout or a file, and what to do about it.
+PLACES = {
+    errno.EROFS: f"This project writes below {ROOT}, and tests into the checkout: put both where files can be written.",
+    errno.ENAMETOOLONG: "Use a shorter name or path.",
+    errno.ELOOP: "Its symbolic links lead in a circle: correct them.",
+    errno.ENOTDIR: "A file stands where a directory should be: move it away.",
+    errno.EISDIR: "A directory stands where a file should be: move it away.",
+    errno.EIO: "The disk cannot be read or written: look at what the kernel says (`dmesg`).",
+    errno.EMFILE: "Too many files are open: raise the limit (`ulimit -n 4096`).",
+}
 
 
 def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
@@ -31,6 +42,8 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     # Every kubectl inherits it. Otherwise the user's defaults, such as to ask before it deletes, would apply to ours.
     # https://kubernetes.io/docs/reference/kubectl/kuberc/
     os.environ["KUBERC"] = "off"
+    if sys.stdout:  # None if it is closed. What is not UTF-8, as a file's name may be, is shown nevertheless
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = action(settings(os.environ), signals) or 0
         sys.stdout.flush()  # here, so that a reader that has gone is not reported as a defect
@@ -42,12 +55,17 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         quote(failed.output.splitlines()[-20:])
         return told(
             f"{Path(failed.command[0]).name} ended with {failed.returncode}.",
-            "Its output is above. Run the command again; `invoke down` starts from nothing.",
+            "Its output is above: correct what it names. `invoke doctor` looks at the machine.",
         )
     except subprocess.TimeoutExpired as late:
         return told(
             f"{Path(late.cmd[0]).name} did not answer within {late.timeout:.0f} s.",
             "Run the command again; `invoke doctor` looks at the machine, `invoke down` starts from nothing.",
+        )
+    except Rejected as error:
+        return told(
+            f"The cluster's API server refuses what this checkout asks for: {error}.",
+            "Correct what it names in the checkout. If it names nothing of yours, please report it with what `invoke bundle` packs.",
         )
     except ApiError as error:
         return told(
@@ -67,6 +85,11 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
             owner if mine else "Make it yours, or name another one. More: `invoke doctor`.",
         )
     except OSError as error:
+        if error.errno in PLACES and error.filename:
+            return told(
+                f"{error.filename}: {error.strerror}.",
+                f"{PLACES[error.errno]} `invoke doctor` looks at the machine.",
+            )
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return defect()
         return told(
@@ -85,6 +108,7 @@ def settings(environ: Mapping[str, str]) -> Settings:
 
     KIND_CLUSTER=auto becomes a name made from the checkout's path.
     """
+    variables.check(environ)
     if environ.get("KIND_CLUSTER") == "auto":
         environ = {**environ, "KIND_CLUSTER": checkout.cluster_name(environ, ROOT)}
     return Settings.from_environment(environ)

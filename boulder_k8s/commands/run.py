@@ -34,7 +34,7 @@ def run(settings: Settings, signals: Signals, program: list[str], options: Optio
     """
     if not program:
         raise Problem("There is no command to run.", "Write it after two dashes: invoke run -- go test ./va")
-    what = " ".join(["invoke run --", *program])[:200]
+    what = " ".join(["invoke run --", *program])
     return in_fresh_pod(settings, signals, Program(what, program, ["run", *program]), options)
 
 

@@ -20,7 +20,7 @@ from ..host.errors import Problem
 from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
-from ..manifests import compose, drift, overlay, selection, staging
+from ..manifests import certificates, compose, drift, overlay, selection, staging, written
 from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import Rendered, RenderOptions
@@ -66,9 +66,7 @@ class Stack:
 
     @classmethod
     def of(cls, settings: Settings, cluster: Cluster, checkout: Checkout, options: Options) -> Stack:
-        """Returns the stack of a checkout, read from its Compose file; changes nothing. Raises Problem if the manifests
-        do not fit it.
-        """
+        """Returns the stack of a checkout, read from its Compose file. Raises Problem if the manifests do not fit it."""
         kept = settings.file("compose-next" if options.config_next else "compose")
         document = compose.remembered(checkout.path, options.config_next, kept)
         document = selection.followed(document, checkout.path, options.config_next)
@@ -120,7 +118,9 @@ class Stack:
         Raises Problem naming what is not ready, or ApiError.
         """
         rendered = self.render()
-        drift.check(self.document, rendered.objects, os.environ)
+        drift.check(
+            self.document, rendered.objects, os.environ, source=written.finder(self.checkout.path, self.config_next)
+        )
         waves = selection.waves(self.services)
         dependencies = [item for item in rendered.objects if not is_boulder(item)]
         self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
@@ -204,7 +204,7 @@ class Stack:
         Problem, ApiError.
         """
         last = self.settings.file(name)
-        objects = staging.marked(objects, self.checkout)
+        objects = certificates.marked(objects, self.checkout)
         if applied.ensure(self.cluster.api, objects, last, self.node_id, self.known, waves, **options):
             self.known = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..cluster.node import mounts, published
 from ..cluster.node import state as node_state
 from ..host import tools
 from ..host.names import CHECKOUT_MOUNT, NAME, TESTS
-from ..host.progress import overdue
+from ..host.progress import console, line, overdue, visible
 from ..host.settings import Settings, bracketed
 from ..manifests.checkout import Checkout
 from ..manifests.subnets import USUAL
@@ -154,42 +153,47 @@ def configuration(objects: list[dict]) -> str:
 
 def show(found: Status) -> None:
     """Prints the status as a table; uses colours on a terminal."""
-    from rich.console import Console  # here, not on top: other commands need no rich
-    from rich.table import Table
+    screen = console()
 
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-    console.print(
-        f"cluster {found.cluster}: node {found.node}" + (", tests are running" if found.tests_running else "")
-    )
+    def say(*parts: str | tuple[str, str]) -> None:
+        screen.print(line(*parts))
+
+    say(f"cluster {found.cluster}: node {found.node}" + (", tests are running" if found.tests_running else ""))
     if found.checkout:
-        console.print(
-            f"checkout {found.checkout} at {found.revision[:9]}, {found.configuration or 'Boulder not started'}"
-        )
+        say(f"checkout {found.checkout} at {found.revision[:9]}, {found.configuration or 'Boulder not started'}")
     if found.ports:
-        console.print(
-            f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else "")
-        )
+        say(f"host ports {', '.join(found.ports)}" + (f"; {found.directory_url}" if found.directory_url else ""))
     if found.node_address:
-        console.print(f"10.77.77.77 and the other addresses: sudo ip route replace {USUAL[0]} via {found.node_address}")
-    if found.services:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("service", "ready", "restarts", "state", "address", "ports", "image"):
-            table.add_column(title, no_wrap=True)
-        for item in found.services:
-            ports = " ".join(item.ports[:4]) + (f" and {len(item.ports) - 4} more" if len(item.ports) > 4 else "")
-            ready = "[green]yes[/]" if item.ready else "[red]no[/]"
-            table.add_row(item.name, ready, str(item.restarts), item.state, item.address, ports, item.image)
-        console.print(table)
+        say(f"10.77.77.77 and the other addresses: sudo ip route replace {USUAL[0]} via {found.node_address}")
+    for row in table(found.services):
+        say(*row)
     if run := found.last_run:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run["began"]))
         result = run["failure"] or ("running or killed" if run["seconds"] is None else f"exit code {run['exit_code']}")
         took = f", {run['seconds']} s" if run["seconds"] is not None else ""
-        console.print(f"last run {when}: {' '.join(run['arguments'])}: {result}{took}; {run['directory']}")
+        say(f"last run {when}: {' '.join(run['arguments'])}: {result}{took}; {run['directory']}")
         if run.get("restarts"):
-            console.print(f"while it ran: {described(run['restarts'])}")
+            say(f"while it ran: {described(run['restarts'])}")
     if not found.ready:
-        console.print(
+        say(
             "not ready; `invoke up` starts everything"
             if found.node != "absent"
             else "no cluster; `invoke up` makes one"
         )
+
+
+def table(services: list[Service]) -> list[list[tuple[str, str]]]:
+    """Returns the lines of the table of services: a heading, and one for each; nothing if there are no services."""
+    if not services:
+        return []
+    rows = [[(title, "bold") for title in ("service", "ready", "restarts", "state", "address", "ports", "image")]]
+    for item in services:
+        ports = " ".join(item.ports[:4]) + (f" and {len(item.ports) - 4} more" if len(item.ports) > 4 else "")
+        ready = ("yes", "green") if item.ready else ("no", "red")
+        words = (str(item.restarts), item.state, item.address, ports, item.image)
+        rows.append([(item.name, ""), ready, *((word, "") for word in words)])
+    widths = [max(len(visible(row[number][0])) for row in rows) for number in range(len(rows[0]))]
+    wide = [
+        [(visible(text).ljust(width), style) for (text, style), width in zip(row, widths, strict=True)] for row in rows
+    ]
+    return [[part for cell in row for part in (cell, ("  ", ""))][:-1] for row in wide]

@@ -10,7 +10,7 @@ from ..host import fitness, tools
 from ..host.lock import held
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import checkout
+from ..manifests import borrowed, certificates, checkout
 from ..run.runner import Runner
 from .arguments import Options
 from .stack import Stack
@@ -25,4 +25,6 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
     cluster.api.preload()
     with held(settings, what):
         found = checkout.of_command(settings, options.environ)
+        borrowed.check(found.path)
+        certificates.tell_unmade(found, options.config_next)
         yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)

@@ -24,6 +24,7 @@ from ..host.decoration import decoration, described
 from ..host.errors import Problem
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
+from ..run import record
 from ..run.directory import Run, last_run
 from . import cause, doctor
 from .scrub import scrub
@@ -74,8 +75,8 @@ def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
     """Yields rendered.yaml, the objects that were applied last: without Secrets, and with hashes in place of
     configuration.
     """
-    objects = state.read_object(overlay).get("answer", {}).get("objects", [])
-    kept = [without_contents(item) for item in objects if item.get("kind") != "Secret"]
+    answer = state.read_object(overlay).get("answer") or {}
+    kept = [without_contents(item) for item in answer.get("objects", []) if item.get("kind") != "Secret"]
     if kept:
         yield "rendered.yaml", yaml.safe_dump_all(kept, sort_keys=False).encode()
 
@@ -151,18 +152,28 @@ def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = No
     """Returns what the run directory, the cluster's objects and the disks tell. Raises OSError."""
     found = cause.Facts()
     if run:
-        found.record = state.read_object(run / "run.json")
+        found.record = record.read(run)
         found.code = Run(run).exit_code()
         found.said = "".join(
             tail(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
         )
     directory = cluster or (run / "cluster" if run else None)
     if directory:
-        found.objects = state.read_list(directory / "objects.json")
+        found.objects = objects(directory / "objects.json")
     for path in (settings.runs, Path("/var/lib/docker")):
         if path.exists():
             found.free[str(path)] = shutil.disk_usage(path).free
     return found
+
+
+def objects(path: Path) -> list[dict]:
+    """Returns the cluster's objects as snapshot.take wrote them; none if the file is missing or ends early."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    listed = found if isinstance(found, list) else []
+    return [item for item in listed if isinstance(item, dict) and isinstance(item.get("metadata"), dict)]
 
 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:
@@ -219,6 +230,11 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 note("without the cluster: it does not run")
         except Problem as problem:
             note(f"without the cluster: {problem.message}")
+        if not run and not found.exists():
+            raise Problem(
+                f"There is nothing to pack: no run, and no cluster {settings.cluster} that runs.",
+                "Run what fails first, such as `invoke up`; `invoke doctor` looks at the machine.",
+            )
         text = summary(settings, run, found if found.exists() else None)
         lines = doctor.lines(settings)
         try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from ..cluster.culprit import ready
 
 PHASES = (
     "cluster",
@@ -20,7 +19,7 @@ PHASES = (
     "tests",
 )  # in the order in which they come
 TELLING = {"OOMKilling", "SystemOOM", "Evicted", "FailedMount", "FailedScheduling", "NodeHasDiskPressure", "BackOff"}
-OVERCOME = {"FailedScheduling", "FailedMount"}  # by a pod that is ready
+OF_A_START = {"FailedMount", "FailedScheduling", "BackOff"}  # overcome by a pod that has started
 SCARCE = 2**30  # bytes: a disk with less free is mentioned
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FAILED = re.compile(r"^\s*(--- FAIL: |FAIL\s+\S|panic: |FATAL|\S*(Error|Exception): |Traceback|fatal error: )")
@@ -94,7 +93,7 @@ def summary(facts: Facts) -> str:
             f"phase     {name}: {record['phases'][name]} s" for name in PHASES if name in record.get("phases", {})
         ]
         lines += [f"version   {name}: {version}" for name, version in record.get("versions", {}).items()]
-    seen = [*containers(facts.recent), *events(facts.recent), *scarce(facts.free)]
+    seen = [*containers(facts.recent), *events(facts.recent, record.get("began", 0)), *scarce(facts.free)]
     lines += [
         "",
         "Seen on the cluster and its disks:",
@@ -144,7 +143,8 @@ def ending(facts: Facts) -> str:
         return record["failure"]
     if "ended" not in record:
         return "not yet, or its wrapper was killed"
-    return f"exit code {record.get('exit_code', facts.code)} after {record['ended'] - record['began']:.1f} s"
+    took = f" after {record['ended'] - record['began']:.1f} s" if "began" in record else ""
+    return f"exit code {record.get('exit_code', facts.code)}{took}"
 
 
 def failures(said: str, most: int = 10) -> list[str]:
@@ -182,19 +182,36 @@ def trouble(status: dict) -> Iterator[tuple[int, str]]:
         yield 2, f"restarted {status['restartCount']} times"
 
 
-def events(objects: list[dict]) -> list[str]:
-    """Returns the cluster's last warnings, at most 20: one for each reason and object. Not that a pod had to wait before it
-    started, if it is ready now.
+def events(objects: list[dict], began: float = 0) -> list[str]:
+    """Returns the cluster's last warnings, at most 20: one for each reason and object. began: when the run began, as Unix time;
+    earlier warnings are about something else, and so is one about the start of a pod that has started since.
     """
-    well = {item["metadata"]["name"] for item in objects if item.get("kind") == "Pod" and ready(item)}
+    well = {item["metadata"].get("name") for item in objects if item.get("kind") == "Pod" and is_ready(item)}
     found = {}
     for item in objects:
         if item.get("kind") == "Event" and item.get("type") == "Warning" and item.get("reason") in TELLING:
             about = item.get("involvedObject", {}).get("name", "")
-            if item["reason"] in OVERCOME and about in well:
+            if last_seen(item) < began or (item["reason"] in OF_A_START and about in well):
                 continue
             found[(item["reason"], about)] = f"{item['reason']} {about}: {item.get('message', '')}"
     return list(found.values())[-20:]
+
+
+def is_ready(pod: dict) -> bool:
+    """Returns whether a pod has started, or has run to its end."""
+    status = pod.get("status", {})
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions", []))
+    return ready or status.get("phase") == "Succeeded"
+
+
+def last_seen(event: dict) -> float:
+    """Returns when an event happened last, as Unix time; for ever if it does not say."""
+    series = event.get("series") or {}
+    text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError):
+        return math.inf
 
 
 def scarce(free: dict[str, int]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from ..host.errors import Problem
+from ..host.progress import console, line, visible
 from ..host.settings import Settings
 from . import engine
 from . import machine as checks
@@ -53,23 +54,20 @@ def examine(machine: Machine) -> Iterator[Check]:
 
 def show(made: Iterable[Check]) -> list[Check]:
     """Prints each outcome as soon as it is there; returns them all."""
-    from rich.console import Console  # here, not on top: other commands need no rich
-
-    console = Console(highlight=False, soft_wrap=True)
+    screen = console()
     colours = {OK: "green", WARNING: "yellow", FAIL: "red"}
     shown = []
     for check in made:
         shown.append(check)
-        console.print(f"[{colours[check.level]}]{check.level:<8}[/]{check.name:<17} ", end="")
-        console.print(check.found, markup=False)
+        screen.print(line((f"{check.level:<8}", colours[check.level]), f"{check.name:<17} ", check.found))
         if check.fix:
-            console.print(f"{'':26}{check.fix}", markup=False)
+            screen.print(line(f"{'':26}{check.fix}"))
     return shown
 
 
 def lines(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Returns the outcome of every check as a line of plain text."""
     return [
-        f"{check.level:<8}{check.name:<17} {check.found}{f' -> {check.fix}' if check.fix else ''}"
+        visible(f"{check.level:<8}{check.name:<17} {check.found}{f' -> {check.fix}' if check.fix else ''}")
         for check in examine(Machine(settings, environ))
     ]

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..cluster import volume
 from ..host import docker, fitness, process
 from ..manifests import checkout
 from .machine import FAIL, OK, WARNING, Machine
@@ -14,6 +15,8 @@ from .machine import FAIL, OK, WARNING, Machine
 GIB = 2**30
 MEMORY = 6 * GIB  # about what Boulder's build and the cluster use together
 DISK = 15 * GIB  # for the images twice: in the engine and in the node
+USED = 2 * GIB  # what builds and databases take once the images are there
+TOOLS = "letsencrypt/boulder-tools"  # the largest image
 COMPOSE = (2, 20, 2)  # https://docs.docker.com/reference/compose-file/services/#healthcheck
 
 
@@ -21,7 +24,9 @@ def docker_engine(machine: Machine) -> tuple[str, ...]:
     """Checks the engine's version and storage driver. Raises Problem if no engine answers."""
     machine.info.update(docker.info())
     engine = docker.engine_of(machine.info)
-    if tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit()) < (20, 10):
+    # One that was built by hand says "dev" or 0.0.0-20260131: it is not known to be old.
+    number = re.match(r"v?(\d+)\.(\d+)", engine.version)
+    if number and (0, 0) < tuple(map(int, number.groups())) < (20, 10):
         return FAIL, f"Docker {engine.version}", "Update Docker Engine to 20.10 or newer."
     store = "containerd's image store" if engine.containerd_store else f"storage driver {machine.info.get('Driver')}"
     if machine.info.get("Driver") == "vfs":
@@ -72,11 +77,15 @@ def docker_disk(machine: Machine) -> tuple[str, ...]:
     directory = Path(machine.info.get("DockerRootDir", "/nonexistent"))
     if not directory.exists():
         return OK, "Docker's directory is not on this machine's disk; not looked at"
-    free = shutil.disk_usage(directory).free
-    level = OK if free >= DISK else WARNING if free > DISK / 3 else FAIL
+    free, needed = shutil.disk_usage(directory).free, DISK
+    if docker.inspect_container(machine.settings.node) or volume.images(machine.settings):
+        needed = USED  # engine and node have the images
+    elif free < DISK and process.run(["docker", "image", "ls", "--quiet", TOOLS], timeout=60).strip():
+        needed = DISK / 2  # the engine has them
+    level = FAIL if free < needed else WARNING if free < 3 * USED else OK
     return (
         level,
-        f"{free / GIB:.0f} GiB free in {directory}",
+        f"{free / GIB:.0f} GiB free in {directory}; {'images and builds take' if needed > USED else 'builds take'} {needed / GIB:.0f}",
         "Make room: `docker system df` shows what takes it, .runs/ holds earlier runs.",
     )
 

@@ -11,12 +11,11 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ..cluster.node import check_ports
-from ..host import docker, lab, tools
+from ..host import docker, fitness, lab, tools
 from ..host.settings import Settings
 from ..manifests.subnets import USUAL, cluster_ranges
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
-INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
 FAR = "github.com"  # kind and Boulder come from there
 NETWORKS = (str(cluster_ranges()[0]), *USUAL[1:])  # the Services' range holds the first of the usual ones
 
@@ -39,14 +38,11 @@ def cgroups(machine: Machine) -> tuple[str, ...]:
 
 def inotify(machine: Machine) -> tuple[str, ...]:
     """Checks the kernel's inotify limits."""
-    directory = machine.root / "proc/sys/fs/inotify"
-    if not directory.exists():
+    if not (machine.root / "proc/sys/fs/inotify").exists():
         return OK, "no inotify limits here"
-    limits = {key: int((directory / key).read_text()) for key in INOTIFY}
-    low = {key: value for key, value in limits.items() if value < INOTIFY[key]}
-    if not low:
+    if not (low := fitness.low_inotify(machine.root)):
         return OK, "inotify limits are high enough"
-    settings = " ".join(f"fs.inotify.{key}={INOTIFY[key]}" for key in low)
+    settings = " ".join(f"fs.inotify.{key}={fitness.INOTIFY[key]}" for key in low)
     return (
         WARNING,
         f"low inotify limits: {', '.join(f'{key} {value}' for key, value in low.items())}",

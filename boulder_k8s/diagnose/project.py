@@ -16,7 +16,7 @@ from ..host import docker, process, tools
 from ..host import lock as locks
 from ..host.errors import Problem
 from ..host.names import CHECKOUT_MOUNT, RUNS_MOUNT
-from ..manifests import checkout, compose, drift, overlay, selection
+from ..manifests import borrowed, checkout, compose, drift, overlay, selection, written
 from .machine import FAIL, OK, WARNING, Machine
 
 
@@ -44,6 +44,7 @@ def boulder_checkout(machine: Machine) -> tuple[str, ...]:
         )
     if not os.access(found.path, os.W_OK):
         return FAIL, f"{found.path} cannot be written by you", "Tests write to it: use a checkout that is yours."
+    borrowed.check(found.path)
     if outside := found.external_git_directory():
         return (
             WARNING,
@@ -73,11 +74,12 @@ def compose_file(machine: Machine) -> tuple[str, ...]:
         new, notes = followed(machine, found, config_next)
         converted |= new
         said |= dict.fromkeys(notes)
+    files = " with ".join(written.files(found.path, False, machine.environ))
     if said:
         return WARNING, "; ".join(said), "Runs go on nevertheless; docs/parity.md says what is followed."
     if converted:
-        return OK, f"docker-compose.yml is followed; converted are {', '.join(sorted(converted))}"
-    return OK, "docker-compose.yml is followed; k8s/base has every service"
+        return OK, f"{files} is followed; converted are {', '.join(sorted(converted))}"
+    return OK, f"{files} is followed; k8s/base has every service"
 
 
 def followed(machine: Machine, found: checkout.Checkout, config_next: bool) -> tuple[set[str], list[str]]:
@@ -100,7 +102,8 @@ def followed(machine: Machine, found: checkout.Checkout, config_next: bool) -> t
             secrets=False,
         )
         rendered = overlay.render(machine.settings, options)
-    drift.check(document, rendered.objects, machine.environ, said.append)
+    source = written.finder(found.path, config_next, machine.environ)
+    drift.check(document, rendered.objects, machine.environ, said.append, source)
     return {service.name for service in selection.converted(services)}, said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,17 @@ def info() -> dict:
     answers.
     """
     try:
-        found = json.loads(process.run(["docker", "info", "--format", "{{json .}}"], timeout=60))
+        text = process.run(["docker", "info", "--format", "{{json .}}"], timeout=60)
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+    except ValueError as error:
+        raise Problem(
+            "`docker info` does not answer as Docker's own program does.",
+            "See which program `docker` is (`docker --version`) and let Docker's own come first on PATH.",
+            text[:2000],
+            check="docker-engine",
+        ) from error
     except FileNotFoundError as error:
         raise missing() from error
     except process.Failed as error:
@@ -69,9 +80,9 @@ def engine() -> Engine:
 
 def engine_of(info: dict) -> Engine:
     """Returns what matters here of the answer of `docker info`."""
-    status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or []}
+    status = {entry[0]: entry[1] for entry in info.get("DriverStatus") or [] if len(entry) == 2}
     return Engine(
-        info["ServerVersion"],
+        str(info["ServerVersion"]),
         str(info.get("CgroupVersion")) == "1",
         str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"),
         info.get("OperatingSystem", ""),
@@ -200,7 +211,8 @@ def save_command(references: list[str], platform: str) -> list[str]:
     if engine().containerd_store:
         # What client and engine both speak. https://docs.docker.com/reference/api/engine/version-history/#v148-api-changes
         api = process.run(["docker", "version", "--format", "{{.Client.APIVersion}}"], timeout=60).strip()
-        if [int(part) for part in api.split(".")] >= [1, 48]:
+        number = re.match(r"(\d+)\.(\d+)", api)
+        if number and tuple(map(int, number.groups())) >= (1, 48):
             command += ["--platform", platform]
     return [*command, *references]
 

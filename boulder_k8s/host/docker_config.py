@@ -44,7 +44,7 @@ def daemon_host(environ: Mapping[str, str]) -> str:
     if name == DEFAULT_CONTEXT:
         host = environ.get("DOCKER_HOST", "").strip() or DEFAULT_HOST
         return host if "://" in host else f"tcp://{host}"
-    known = directory(environ) / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    known = directory(environ) / "contexts/meta" / hashlib.sha256(os.fsencode(name)).hexdigest() / "meta.json"
     endpoints = read(known).get("Endpoints") or {}
     return (endpoints.get("docker") or {}).get("Host") or ""
 

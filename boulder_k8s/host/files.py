@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from .errors import Problem
+
 # libyaml reads the rendered overlay in 20 ms, PyYAML's Python code in 300.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # writes the overlay's files in 20 ms, in place of 80
@@ -16,6 +18,13 @@ Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # writes the overlay's f
 def load_yaml(path: Path) -> Any:
     """Returns the one YAML document in a file. Raises OSError, yaml.YAMLError."""
     return yaml.load(path.read_text(), Loader)
+
+
+def in_utf_8(path: Path) -> Path:
+    """Returns a path. Raises Problem if it is not UTF-8: neither Compose nor Kubernetes can carry it."""
+    if str(path) != os.fsencode(path).decode(errors="replace"):
+        raise Problem(f"The path {path} is not UTF-8.", "Rename the directory, or use one with another path.")
+    return path
 
 
 def below(directory: Path) -> dict[str, Path]:

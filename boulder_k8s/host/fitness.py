@@ -22,6 +22,22 @@ GIB = 2**30
 MEMORY = 2 * GIB
 ROOTLESS = "https://kind.sigs.k8s.io/docs/user/rootless/"
 
+INOTIFY = {"max_user_instances": 512, "max_user_watches": 65536}  # https://kind.sigs.k8s.io/docs/user/known-issues/
+INOTIFY_SETTINGS = " ".join(f"fs.inotify.{name}={number}" for name, number in INOTIFY.items())
+
+
+def low_inotify(root: Path = Path("/")) -> dict[str, int]:
+    """Returns the kernel's inotify limits that are lower than kind needs, by name; none if there are no such limits here.
+    root: the directory with proc/, another one in tests.
+    """
+    found = {}
+    for name in INOTIFY:
+        try:
+            found[name] = int((root / "proc/sys/fs/inotify" / name).read_text())
+        except (OSError, ValueError):
+            continue
+    return {name: number for name, number in found.items() if number < INOTIFY[name]}
+
 
 def check(settings: Settings, checkout: Path, environ: Mapping[str, str] = os.environ) -> None:
     """Raises Problem if the cluster cannot work here. checkout: its path; it need not exist yet.

@@ -24,7 +24,7 @@ def held(settings: Settings, what: str) -> Iterator[None]:
     """
     own_directory(settings.root / ".state")
     settings.lock.parent.mkdir(exist_ok=True)
-    with open(settings.lock, "a+") as file:
+    with open(settings.lock, "a+", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,9 +38,11 @@ def held(settings: Settings, what: str) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"what": what, "pid": os.getpid(), "since": time.time()}))
         file.flush()
-        yield
-        with decoration("the lock file still names this command"):
-            file.truncate(0)
+        try:
+            yield
+        finally:  # only a killed command leaves its note
+            with decoration("the lock file still names this command"):
+                file.truncate(0)
 
 
 def look(settings: Settings) -> tuple[str, bool]:
@@ -50,7 +52,7 @@ def look(settings: Settings) -> tuple[str, bool]:
     """
     if not settings.lock.exists():
         return "", False
-    with open(settings.lock) as file:
+    with open(settings.lock, errors="replace") as file:
         text = file.read()
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,7 +65,7 @@ def describe(text: str) -> str:
     """Returns who holds the lock, for people. text: the content of the lock file."""
     try:
         holder = json.loads(text)
-    except ValueError:
-        return "another command has just started"
-    since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-    return f"`{holder['what']}` runs since {since} (process {holder['pid']})"
+        since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
+        return f"`{holder['what']}` runs since {since} (process {holder['pid']})"
+    except (ValueError, TypeError, LookupError, OverflowError, OSError):
+        return "a command that did not say which"  # it has just started, or the disk was full

@@ -1,6 +1,8 @@
-"""Tells on stderr what is going on: on a terminal with a spinner and the elapsed time, otherwise in plain lines.
+"""The one door for lines that people read. Nothing in it interprets a text or cuts it off: it may be a user's, such as
+`--filter 'Test[a-z]+'`, and rich would take [a-z] for a style.
 
-stdout belongs to the tests. rich honours NO_COLOR. If CI is set, to any value, lines are plain even on a terminal.
+On stderr it tells what is going on: on a terminal with a spinner and the elapsed time, otherwise in plain lines. While tests run,
+stdout belongs to them. rich honours NO_COLOR. If CI is set, to any value, lines are plain even on a terminal.
 """
 
 from __future__ import annotations
@@ -12,6 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
 def interactive() -> bool:
@@ -22,7 +29,29 @@ def interactive() -> bool:
 def note(text: str) -> None:
     """Prints one line on stderr. Ignores an error in writing it, so that our work continues."""
     with suppress(OSError):
-        print(f"boulder-k8s: {text}", file=sys.stderr, flush=True)
+        print(f"boulder-k8s: {visible(text)}", file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Returns a text as one line that a terminal only shows: what would end the line, move the cursor or change its colour, and what
+    is not UTF-8, is written as Python writes it, such as \\n. Nothing else changes.
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """Returns a line for rich. parts: texts, or pairs of a text and a style such as "green"."""
+    from rich.text import Text  # here, not on top: a warm run needs no rich (0.1 s)
+
+    pairs = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((visible(text), style) for text, style in pairs))
+
+
+def console(stderr: bool = False) -> Console:
+    """Returns where `line` is printed: stdout, or stderr. It breaks no line and marks nothing."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def quote(lines: list[str]) -> None:
@@ -48,13 +77,11 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
     """
     begun = time.monotonic()
     if interactive():
-        from rich.console import Console  # here, not on top: a warm run needs no rich (0.1 s)
-
-        console = Console(stderr=True)
-        with console.status(f"{text} ...") as status:
-            yield lambda word: status.update(f"{text} ... {word}")
+        screen = console(stderr=True)
+        with screen.status(line(f"{text} ...")) as status:
+            yield lambda word: status.update(line(f"{text} ... {word}"))
         if time.monotonic() - begun > 0.5:
-            console.print(f"boulder-k8s: {text}: {time.monotonic() - begun:.1f} s", highlight=False, style="dim")
+            screen.print(line((f"boulder-k8s: {text}: {time.monotonic() - begun:.1f} s", "dim")))
     else:
         last = [""]
 

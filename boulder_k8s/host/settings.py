@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import state
 from .errors import Problem
-from .files import load_yaml
+from .files import in_utf_8, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -62,7 +62,7 @@ class Settings:
                 "Use lower-case letters, digits and dashes.",
             )
         return cls(
-            root,
+            in_utf_8(root),
             cluster,
             environ.get("KIND_NODE_IMAGE") or pinned_node_image(root),
             parse_ports(environ.get("BOULDER_PORTS") or DEFAULT_PORTS),
@@ -81,8 +81,9 @@ class Settings:
     @property
     def known_checkout(self) -> Path | None:
         """The checkout that the cluster was made for, None when there is no cluster."""
-        known = state.read(self.file("cluster")) or {}
-        return Path(known["path"]) if known.get("path") else None
+        known = state.read(self.file("cluster"))
+        path = known.get("path") if isinstance(known, dict) else None
+        return Path(path) if path and isinstance(path, str) else None
 
     @property
     def kubeconfig(self) -> Path:

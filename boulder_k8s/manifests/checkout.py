@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 from ..host import process
 from ..host.errors import Problem, not_here
+from ..host.files import in_utf_8
 from ..host.progress import note, step
 from ..host.settings import Settings
 
@@ -66,7 +68,7 @@ class Checkout:
     def external_git_directory(self) -> str | None:
         """Returns the git directory, outside the checkout, of a git worktree; None for any other checkout."""
         marker = self.path / ".git"
-        return marker.read_text().removeprefix("gitdir:").strip() if marker.is_file() else None
+        return marker.read_text(errors="replace").removeprefix("gitdir:").strip() or None if marker.is_file() else None
 
 
 def current_directory() -> Path:
@@ -86,12 +88,12 @@ def named(environ: Mapping[str, str], directory: Path) -> Path | None:
     looks there too); the directory of the wrapper (BOULDER_K8S_WRAPPER).
     """
     if given := environ.get("BOULDER_DIR"):
-        return (directory / given).resolve()
+        return in_utf_8((directory / given).resolve())
     wrapper = environ.get("BOULDER_K8S_WRAPPER")
     above = directory.resolve()
     for candidate in (above, *above.parents, *([Path(wrapper).resolve()] if wrapper else [])):
         if not Checkout(candidate).missing():
-            return candidate
+            return in_utf_8(candidate)
     return None
 
 
@@ -198,7 +200,7 @@ def name_for(checkout: Path) -> str:
     It contains the name of the directory, so that people recognise it.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:20].strip("-") or "checkout"
-    return f"boulder-{slug}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
+    return f"boulder-{slug}-{hashlib.sha256(os.fsencode(checkout)).hexdigest()[:6]}"
 
 
 def cluster_name(environ: Mapping[str, str], root: Path) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
-from ..host.files import load_yaml
 from ..host.names import BOULDER, SETUP
-from . import compose_key, harness
+from . import answer, compose_key, harness, written
 from .harness import Harness
 
 
@@ -41,9 +38,9 @@ def object_name(service: str) -> str:
 
 def extra_hosts(service: dict) -> list[tuple[str, str]]:
     """The names that a service of the resolved file adds to /etc/hosts, each with an address."""
-    # Compose 2.20 and newer write NAME=ADDRESS, older ones NAME:ADDRESS.
+    # Compose 2.20 and newer write NAME=ADDRESS, older ones NAME:ADDRESS. Kubernetes takes small letters only, and nobody tells them apart.
     entries = (entry.replace("=", ":", 1).partition(":") for entry in service.get("extra_hosts") or [])
-    return [(name, address) for name, _, address in entries]
+    return [(name.lower(), address.strip("[]")) for name, _, address in entries]
 
 
 def document(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.environ) -> dict:
@@ -118,7 +115,9 @@ def resolved(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
     script = harness.read(checkout, config_next)
     command = script.compose("--profile", "*", "config", "--format", "json")
     try:
-        return json.loads(process.run(command, env=script.environment(environ), cwd=checkout, timeout=60))
+        return answer.checked(
+            process.run(command, env=script.environment(environ), cwd=checkout, timeout=60), checkout, config_next
+        )
     except FileNotFoundError as error:
         raise docker_problems.missing() from error
     except process.Failed as error:
@@ -134,9 +133,10 @@ def resolved(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
                 error.output,
                 check="docker-compose",
             ) from error
+        shown = shlex.join(["docker", "compose", *command[2:-4], "config"])
         raise Problem(
-            "Docker Compose refuses the checkout's docker-compose.yml.",
-            f"Run `docker compose config` in {checkout} and mend what it names.",
+            f"Docker Compose refuses the checkout's {' and '.join(written.files(checkout, config_next))}.",
+            f"Run `{shown}` in {checkout} and mend what it names.",
             error.output,
         ) from error
 
@@ -172,31 +172,6 @@ def one_shots(services: Iterable[dict]) -> set[str]:
     """The services of the resolved file whose end others wait for: `service_completed_successfully`."""
     edges = [edge for service in services for edge in dependencies(service).items()]
     return {name for name, how in edges if how["condition"] == "service_completed_successfully"}
-
-
-def source(
-    checkout: Path, config_next: bool, service: str, key: str, environ: Mapping[str, str] = os.environ,
-    section: str = "services",
-) -> tuple[str, str]:  # fmt: skip
-    """Returns the file that gives a service a key such as `image`, the last one that does, and what is written there, such as
-    redis:${TAG}. It is docker-compose.yml if no file that we find does. section: "networks" for a network in place of a service; key: "" for
-    all of it.
-    """
-    names = list(compose_key.DEFAULTS)
-    names += [name.replace("compose.", "compose.override.") for name in names]
-    if named := harness.read(checkout, config_next).files:
-        names = named
-    elif environ.get("COMPOSE_FILE"):
-        names = environ["COMPOSE_FILE"].split(os.pathsep)
-    found = ("docker-compose.yml", "")
-    for name in names:
-        try:
-            described = ((load_yaml(checkout / name) or {}).get(section) or {}).get(service) or {}
-        except (OSError, yaml.YAMLError):
-            continue  # Compose has read them already: one that is missing is not asked for
-        if written := described.get(key) if key else described:
-            found = (name, written)
-    return found
 
 
 def setup_command(services: dict[str, Service], passed: Mapping[str, str] | None = None) -> list[str]:

@@ -91,7 +91,12 @@ def steps_of(line: Line, where: str) -> list[Step] | None:
             raise Unclear(f"{vague[0]} is more than a variable")
         if vague := [word for word in (*options, service, *words) if "$" in word and word not in shell.ARGUMENTS]:
             raise Unclear(f"{vague[0]} is known to the script only")
-        return [Step(where, options, tuple(given), service, tuple(words))]
+        found = Step(where, options, tuple(given), service, tuple(words))
+        try:
+            found.entrypoint(())
+        except ValueError as error:  # a quotation mark is missing
+            raise Unclear(f"--entrypoint: {str(error).lower()}") from error
+        return [found]
     if verb == "up":
         try:
             _, services = shell.options(arguments, UP)

@@ -161,7 +161,10 @@ def qualified(image: str) -> str:
 
 def security(given: dict) -> dict:
     """Whom the program runs as, and what it may do."""
-    user, _, group = str(given.get("user") or "").replace("root", "0").partition(":")
+    numbers = re.fullmatch(
+        r"(\d+)(?::(\d+))?", str(given.get("user") or "").replace("root", "0")
+    )  # a name is refused by name
+    user, group = numbers.groups() if numbers else ("", "")
     capabilities = {"add": given.get("cap_add"), "drop": given.get("cap_drop")}
     found = {
         "runAsUser": int(user) if user else None,

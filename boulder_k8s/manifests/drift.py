@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from ..host.errors import Problem
 from ..host.names import BOULDER, SETUP
 from ..host.progress import note
-from . import compare, differences
+from . import compare, differences, written
 from .differences import Difference
 from .harness import Harness
 
@@ -30,16 +30,25 @@ REFUSED = {
     "working_dir",
 }
 
+# The key of Compose that an aspect of compare.py is about, where it is not called so.
+KEYS = {"service": "", "mount": "volumes", "port": "ports"} | dict.fromkeys(("address", "alias", "network"), "networks")
+
 
 def goes_on(environ: Mapping[str, str]) -> bool:
     """Returns whether the user wants to go on without what the manifests do not follow."""
     return environ.get(VARIABLE) == "note"
 
 
-def check(document: dict, objects: list[dict], environ: Mapping[str, str], say: Callable[[str], None] = note) -> None:
+def check(
+    document: dict,
+    objects: list[dict],
+    environ: Mapping[str, str],
+    say: Callable[[str], None] = note,
+    source: Callable[[str, str], str] = lambda service, key: written.USUAL,
+) -> None:
     """Tells `say` each difference that is not intended. Raises Problem if tests depend on one of them.
 
-    document: the resolved Compose file. objects: the rendered run overlay.
+    document: the resolved Compose file. objects: the rendered run overlay. source: returns the file that gives a service a key.
     """
     found = [item for item in compare.compare(document, objects) if not asked_for(item)]
     drift, _ = differences.partition(found, differences.read_intended())
@@ -47,15 +56,24 @@ def check(document: dict, objects: list[dict], environ: Mapping[str, str], say: 
     for item in drift:
         if is_port(item) and item.subject == BOULDER:
             port = item.aspect.removeprefix("port ")
-            say(f"docker-compose.yml publishes port {port}; BOULDER_PORTS={published(document)} does so here")
+            say(f"{source(BOULDER, 'ports')} publishes port {port}; BOULDER_PORTS={published(document)} does so here")
         elif item not in refused:
-            say(f"docker-compose.yml has what the manifests do not follow: {described(item)}")
+            say(f"{file_of(item, source)} has what the manifests do not follow: {described(item)}")
     if refused:
+        files = " and ".join(sorted({file_of(item, source) for item in refused}))
         raise Problem(
-            f"docker-compose.yml is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",
+            f"{files} is not the one that the manifests are written for: {', '.join(short(item) for item in refused)}.",
             f"Update boulder-k8s, or add it under k8s/base/ (CONTRIBUTING.md); ./t.sh runs this checkout meanwhile, {VARIABLE}=note goes on nevertheless.",
             "\n".join(described(item) for item in refused),
         )
+
+
+def file_of(item: Difference, source: Callable[[str, str], str]) -> str:
+    """Returns the file that says what differs. source: as `check` has it."""
+    first, _, rest = item.aspect.partition(" ")
+    if item.compose == differences.ABSENT:  # what no file says
+        return written.USUAL
+    return source(item.subject, rest if first == "key" else KEYS.get(first, first))
 
 
 def is_refused(item: Difference) -> bool:

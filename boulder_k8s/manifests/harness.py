@@ -94,7 +94,7 @@ class Harness:
         """Returns those of the variables that the checkout's .env sets, as Compose reads it. Asks it only if one is named there."""
         path = checkout / ".env"
         text = path.read_text(errors="replace") if path.is_file() else ""
-        if not any(re.search(rf"^\s*(export\s+)?{name}\s*[=:]", text, re.MULTILINE) for name in names):
+        if not any(re.search(rf"^\s*(export\s+)?{re.escape(name)}\s*[=:]", text, re.MULTILINE) for name in names):
             return {}
         answer = process.run(self.compose("config", "--environment"), cwd=checkout, timeout=60)
         given = dict(line.partition("=")[::2] for line in answer.splitlines())

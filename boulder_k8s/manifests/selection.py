@@ -9,7 +9,7 @@ from pathlib import Path
 from ..host.errors import Problem
 from ..host.names import BOULDER
 from ..host.progress import note
-from . import compose, convert, drift, subnets
+from . import compose, convert, drift, spelling, subnets, written
 from .compose import Service
 from .workloads import WITHOUT_WORKLOAD, Workload, workloads
 
@@ -30,11 +30,12 @@ def followed(
     if not any(service.object_name == BOULDER for service in services.values()):
         raise Problem("docker-compose.yml has no service boulder.", "Is this Boulder's checkout? BOULDER_DIR names it.")
     place = convert.Place(document, checkout, config_next)
+    spelling.check(services, checkout, config_next)
     subnets.check(document, checkout, config_next)
     refused, kept = [], {}
     for service in converted(services):
         for key, advice in convert.refused(service, place):
-            file, _ = compose.source(checkout, config_next, service.name, key, environ)
+            file, _ = written.source(checkout, config_next, service.name, key, environ)
             refused.append((file, service.name, key, advice))
             kept[service.name] = convert.without_refused(service, place)
     if not refused:

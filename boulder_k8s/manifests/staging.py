@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..host.errors import Problem
-from ..host.names import BOULDER, CHECKOUT_MOUNT, WORKLOAD_KINDS
+from ..host.files import in_utf_8
 from .checkout import Checkout
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
+
+LONGEST = 200  # characters of a key, which may have 253
 
 BOULDER_CONFIG = "boulder-config"  # k8s/overlays declares it; the user may lay files over those of the checkout
 INITDB = "bmariadb-initdb"  # k8s/base declares it and the following
@@ -28,8 +30,6 @@ CONFIG_MAPS = {
 }
 # The key of a file that stands alone, where it is not the file's name.
 KEYS = {"bpkimetal-config": "config.yaml"}
-CERTIFICATES = "test/certs"
-CERTIFICATES_MARK = "boulder-k8s/certificates"  # annotation: which ones a pod has read
 PKI = "test/certs/ipki"  # made by generate.sh
 SECRETS = {
     "bredis-tls": {
@@ -142,11 +142,15 @@ def there(path: Path) -> bool:
 
 
 def configuration(files: dict[str, Path]) -> list[tuple[str, Path, str]]:
-    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash, so they are made unique."""
+    """Files by their path in a directory, as (ConfigMap key, file, path). Keys hold no slash and are short, so they are made unique.
+
+    Raises Problem if a path is not UTF-8.
+    """
     found = []
     keys: set[str] = set()
     for relative, path in sorted(files.items()):
-        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))
+        in_utf_8(path)
+        stem = key = re.sub(r"[^-._a-zA-Z0-9]", "_", relative.replace("/", "__"))[:LONGEST]
         number = 1
         while key in keys:
             key, number = f"{stem}.{number}", number + 1
@@ -196,36 +200,3 @@ def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
 def mode(path: Path) -> int:
     """The file's permissions, which a projected volume keeps."""
     return path.stat().st_mode & 0o777
-
-
-def marked(objects: list[dict], checkout: Checkout) -> list[dict]:
-    """Returns objects; those workloads that read the test certificates in the checkout itself get an annotation that changes with
-    them, since they keep them in memory. (What reads them from a Secret starts anew by the Secret's hash.)
-    """
-    if not any(map(reads_certificates, objects)):
-        return objects
-    found = hashlib.sha256()
-    for path in sorted((checkout.path / CERTIFICATES).rglob("*")):
-        if path.is_file() and not path.relative_to(checkout.path / CERTIFICATES).parts[0].startswith("."):
-            about = path.stat()  # root's keys cannot be read
-            found.update(f"{path.relative_to(checkout.path)} {about.st_size} {about.st_mtime_ns}\n".encode())
-    return [with_annotation(item, found.hexdigest()[:16]) if reads_certificates(item) else item for item in objects]
-
-
-def reads_certificates(item: dict) -> bool:
-    """Returns whether an object is Boulder, or another lasting workload that mounts certificates of the checkout."""
-    if item["kind"] not in WORKLOAD_KINDS or item["kind"] == "Job":
-        return False
-    there = [
-        volume.get("hostPath", {}).get("path", "") for volume in item["spec"]["template"]["spec"].get("volumes", [])
-    ]
-    mounts = any(f"{path}/".startswith(f"{CHECKOUT_MOUNT}/{CERTIFICATES}/") for path in there)
-    return mounts or item["metadata"]["name"] == BOULDER
-
-
-def with_annotation(item: dict, digest: str) -> dict:
-    """Returns a workload whose pods have the annotation."""
-    template = item["spec"]["template"]
-    metadata = template.get("metadata", {})
-    metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), CERTIFICATES_MARK: digest}}
-    return {**item, "spec": {**item["spec"], "template": {**template, "metadata": metadata}}}

@@ -13,7 +13,7 @@ from ..host.errors import Problem
 from ..host.files import load_yaml
 from ..host.names import BOULDER, SETUP
 from ..host.settings import ROOT
-from . import compose
+from . import written
 
 # What Boulder's networks usually are: whoever has no checkout to look at goes by it. The first is the services' one.
 USUAL = ("10.77.77.0/24", "64.112.117.0/24")
@@ -116,7 +116,7 @@ def check(document: Mapping, checkout: Path, config_next: bool) -> None:
     """Raises Problem naming each network that the cluster cannot follow. checkout, config_next: where the file stands."""
     if found := list(refused(document)):
         lines = [
-            f"{compose.source(checkout, config_next, name, '', section='networks')[0]}: the network {name} {what}"
+            f"{written.source(checkout, config_next, name, '', section='networks')[0]}: the network {name} {what}"
             for name, what, _ in found
         ]
         raise Problem(

@@ -64,21 +64,43 @@ def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str
             f"A container {container} is there: ./t.sh runs.",
             f"Wait until it ends, or remove it: docker rm --force {container}.",
         )
-    directory = options.output or Run.create(settings, ["parity"], {"arguments": ["parity", *parts]}).path
-    directory.mkdir(parents=True, exist_ok=True)
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        return compared(settings, options, cluster, checkout, sides, options.output)
+    run = Run.create(settings, ["parity"], {"arguments": ["parity", *parts]})
+    with run.recorded():
+        run.record["exit_code"] = compared(settings, options, cluster, checkout, sides, run.path)
+    return run.record["exit_code"]
+
+
+def compared(
+    settings: Settings,
+    options: ParityOptions,
+    cluster: Cluster,
+    checkout: Checkout,
+    sides: tuple[Compose, Kubernetes],
+    directory: Path,
+) -> int:
+    """Compares part by part, writes the report into a directory and prints it; returns the exit code. Raises Problem if a part
+    cannot be compared.
+    """
+    parts, config_next = options.parts, options.config_next
     report = Report(checkout.revision(), "config-next" if config_next else "config")
     intended = differences.read_intended()
     document = compose.document(checkout.path, config_next)
     if "static" in parts:
         report.parts.append(static_part(settings, checkout, document, config_next, cluster.tools.kubectl, intended))
-    with sides[0].left_as_found() if needs_containers else nullcontext():
+    with sides[0].left_as_found() if set(parts) - {"static"} else nullcontext():
         if "probe" in parts:
             report.parts.append(probe_part(sides, document, directory, intended))
         if "results" in parts:
             report.parts.append(results_part(sides, options.arguments, options.reruns, directory, intended))
-    (directory / "report.json").write_text(report.as_json())
-    (directory / "report.md").write_text(report.as_markdown())
-    (directory / "junit.xml").write_text(report.as_junit())
+    for name, text in (
+        ("report.json", report.as_json()),
+        ("report.md", report.as_markdown()),
+        ("junit.xml", report.as_junit()),
+    ):
+        (directory / name).write_text(text, errors="backslashreplace")  # arguments need not be UTF-8
     print(report.as_json() if options.as_json else report.as_text(), end="" if options.as_json else "\n")
     note(f"the report and its logs are in {shown(directory)}")
     return report.exit_code

@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from ..host import process
+from ..host.errors import Problem
 from .orchestrators import Orchestrator
 
 STATUS = "oom_score_adj Name Uid Gid Groups Umask SigIgn CapEff CapPrm CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters".split()
@@ -27,7 +28,7 @@ def take(orchestrator: Orchestrator, services: list[str]) -> dict[str, dict[str,
 
     A container without a shell has the one fact that it cannot be asked.
     """
-    with ThreadPoolExecutor(len(services)) as pool:
+    with ThreadPoolExecutor(len(services) or 1) as pool:
         found = pool.map(lambda service: asked(orchestrator, service), services)
         return {f"inside {service}": facts for service, facts in zip(services, found, strict=True)}
 
@@ -35,9 +36,11 @@ def take(orchestrator: Orchestrator, services: list[str]) -> dict[str, dict[str,
 def asked(orchestrator: Orchestrator, service: str) -> dict[str, str]:
     """Returns the facts about the container of one service."""
     names = [name for lower in PROXIES for name in (lower, lower.upper())]
-    command = orchestrator.exec(service, ["sh", "-c", SHOW, "sh", *names])
     try:
+        command = orchestrator.exec(service, ["sh", "-c", SHOW, "sh", *names])
         output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=60)
+    except Problem as problem:
+        return {"container": f"cannot be asked: {problem.message}"}
     except (process.Failed, subprocess.TimeoutExpired):  # Docker and Kubernetes say it in different words
         return {"container": "cannot be asked: no shell"}
     return facts_of(output)

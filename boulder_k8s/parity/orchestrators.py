@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..cluster.kind import Cluster
 from ..host import docker, process
+from ..host.errors import Problem
 from ..host.names import NAME, TESTS
 from ..host.progress import step
 from ..host.settings import Settings
@@ -121,14 +122,22 @@ class Kubernetes:
         return last_run(self.settings).get("restarts", [])
 
     def exec(self, service: str, command: Sequence[str]) -> list[str]:
-        """Returns the command line that runs `command` in the running container of a service. Raises ApiError."""
+        """Returns the command line that runs `command` in the running container of a service. Raises ApiError, or Problem if
+        the service has no pod.
+        """
         name = compose.object_name(service)
         pod = TESTS if service == "boulder" else self.pod(name)
         return self.cluster.kubectl.exec(pod, name, list(command))
 
     def pod(self, name: str) -> str:
-        """Returns the name of the pod of a workload. Raises ApiError."""
-        return self.cluster.api.list("Pod", labels=f"{NAME}={name}")[0]["metadata"]["name"]
+        """Returns the name of the pod of a workload, one that runs if there is one. Raises ApiError, or Problem if there is
+        none.
+        """
+        pods = self.cluster.api.list("Pod", labels=f"{NAME}={name}")
+        pods.sort(key=lambda pod: pod.get("status", {}).get("phase") != "Running")
+        if not pods:
+            raise Problem(f"The service {name} has no pod.", "Run `invoke up`; `invoke status` shows what there is.")
+        return pods[0]["metadata"]["name"]
 
 
 Orchestrator = Compose | Kubernetes

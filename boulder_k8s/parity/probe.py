@@ -100,19 +100,19 @@ def take(
 
 def from_every_side(orchestrator: Orchestrator, services: list[str], endpoints: list[str]) -> dict[str, dict[str, str]]:
     """Returns which endpoints answer in the container of each service: the key is "from SERVICE"."""
-    with ThreadPoolExecutor(len(services)) as pool:  # an endpoint that does not answer takes 2 s
+    with ThreadPoolExecutor(len(services) or 1) as pool:  # an endpoint that does not answer takes 2 s
         found = pool.map(lambda service: reached(orchestrator, service, endpoints), services)
         return {f"from {service}": answers for service, answers in zip(services, found, strict=True)}
 
 
 def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> dict[str, str]:
     """Returns which endpoints answer in the container of a service."""
-    command = orchestrator.exec(service, ["sh", "-c", TRY_PORTS, "sh", *endpoints])
     try:
+        command = orchestrator.exec(service, ["sh", "-c", TRY_PORTS, "sh", *endpoints])
         output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=300)
-    except (process.Failed, subprocess.TimeoutExpired) as error:
+    except (Problem, process.Failed, subprocess.TimeoutExpired) as error:
         return {"container": f"cannot be asked: {str(error).splitlines()[-1]}"}
-    found = dict(line.split(" ", 1) for line in output.splitlines())
+    found = dict(line.partition(" ")[::2] for line in output.splitlines())
     if "answers" not in found.values():  # every service reaches some endpoint, so the attempt itself has failed
         return {"container": "cannot be asked: nothing answers"}
     return found

@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, dataclass, field
 
+from ..host.progress import visible
 from ..manifests.differences import Difference, Intended
 
 MOST = 200  # rows of a Markdown table: GitHub accepts 1 MiB as a step's summary
@@ -124,7 +125,7 @@ def summary(part: Part) -> str:
 
 def name(item: Difference) -> str:
     """Returns what a difference is about."""
-    return f"{item.subject}: {item.aspect}"
+    return visible(f"{item.subject}: {item.aspect}")
 
 
 def described(item: Difference) -> str:

@@ -8,6 +8,8 @@ from .directory import Run
 
 PATIENCE = 2.0  # seconds in which the supervisor of a pod that is being deleted brings the rest
 
+WHY = {"kept": "not overwritten", "failed": "not written"}  # what of config.json is told, and how
+
 
 def configuration(run: Run) -> None:
     """Puts into run.json what the tests wrote to test/config; names on stderr what the checkout did not take, and says
@@ -30,8 +32,7 @@ def configuration(run: Run) -> None:
         )
         return
     run.record["config"] = found
-    why = {"kept": "not overwritten", "failed": "not written"}
-    for kind, verb in why.items():
+    for kind, verb in WHY.items():
         if found[kind]:
             names = "; ".join(f"{directory}/{path} ({reason})" for path, reason in sorted(found[kind].items()))
             note(f"{verb} in the checkout: {names}. {run.path / 'config'} has what the tests wrote")

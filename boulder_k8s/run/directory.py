@@ -13,12 +13,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host import state
 from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.files import own_directory, write_whole
 from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
+from . import record as records
 from . import result
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
@@ -210,9 +210,8 @@ def point_latest(path: Path) -> None:
 
 def goes_on(path: Path) -> bool:
     """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
-    record = state.read_object(path / "run.json")
-    began = record.get("began", 0)
-    return "ended" not in record and (not isinstance(began, int | float) or time.time() - began < 86400)
+    record = records.read(path)
+    return "ended" not in record and time.time() - record.get("began", 0) < 86400
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:
@@ -223,21 +222,17 @@ def last_run(settings: Settings, started: bool = False) -> dict:
     """
     left_out = [None] if started else [["up"], None]
     for path in sorted(settings.runs.glob("2*"), reverse=True) if settings.runs.exists() else ():
-        record = state.read_object(path / "run.json")
-        began, ended = record.get("began"), record.get("ended")
-        if (
-            record.get("cluster") == settings.cluster
-            and isinstance(record.get("arguments"), list)
-            and record["arguments"] not in left_out
-            and isinstance(began, int | float)
-        ):
+        record = records.read(path)
+        began, arguments = record.get("began"), record.get("arguments")
+        if record.get("cluster") == settings.cluster and arguments not in left_out and began is not None:
+            ended = record.get("ended")
             return {
                 "directory": shown(path),
-                "arguments": record["arguments"],
+                "arguments": arguments,
                 "exit_code": record.get("exit_code"),
                 "failure": record.get("failure"),
                 "began": began,
                 "restarts": record.get("restarts", []),
-                "seconds": round(ended - began, 1) if isinstance(ended, int | float) else None,
+                "seconds": round(ended - began, 1) if ended else None,
             }
     return {}

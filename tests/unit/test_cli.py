@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from boulder_k8s.cluster.errors import Unanswered
+from boulder_k8s.cluster.errors import Rejected, Unanswered
 from boulder_k8s.commands import cli
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.process import Failed
@@ -39,11 +39,15 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int
     ("error", "wrong", "advice"),
     [
         (Problem("It is wrong.", "Do this.", "words"), "It is wrong.", "Do this."),
-        (Failed(["/usr/bin/docker", "ps"], 125, "no such thing"), "docker ended with 125.", "Run the command again"),
+        (Failed(["/usr/bin/docker", "ps"], 125, "no such thing"), "docker ended with 125.", "correct what it names"),
         (subprocess.TimeoutExpired(["docker", "ps"], 60), "docker did not answer within 60 s.", "`invoke doctor`"),
         (Unanswered("the API server does not answer: refused"), "API server", "`invoke doctor`"),
         (PermissionError(errno.EACCES, "denied", str(ROOT / "x")), "cannot be read or written by you", "sudo chown"),
         (PermissionError(errno.EACCES, "denied", "/elsewhere/x"), "cannot be read or written by you", "Make it yours"),
+        (Rejected('Service "x" is invalid', 422), 'Service "x" is invalid.', "Correct what it names in the checkout"),
+        (OSError(errno.EROFS, "Read-only file system", str(ROOT / ".state")), ".state: Read-only", "can be written"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/x"), "/x: File name too long.", "shorter name"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/y"), "/x/y: Not a directory.", "move it away"),
         (OSError(errno.ENOSPC, "No space left", "/x"), "The disk is full: /x", "Make room"),
     ],
 )
@@ -52,6 +56,16 @@ def test_two_lines_say_what_is_wrong_and_what_to_do(capsys, error: Exception, wr
     assert code == 2
     assert wrong in lines[-2] and advice in lines[-1]
     assert all(line.startswith("boulder-k8s: ") for line in lines[-2:])
+
+
+@pytest.mark.parametrize("error", [Failed(["kubectl", "kustomize"], 1, "invalid"), Rejected("invalid", 422)])
+def test_what_fails_for_certain_is_not_to_be_tried_again(capsys, error: Exception) -> None:
+    assert "again" not in ended(error, capsys)[1][-1]
+
+
+def test_what_is_not_utf_8_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.guarded(lambda *_: print("a\udcffb")) == 0
+    assert capsys.readouterr().out == "a\\udcffb\n"
 
 
 def test_a_problem_may_have_an_exit_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from support.programs import Programs
 
+from boulder_k8s.diagnose import engine, project
 from boulder_k8s.diagnose import machine as checks
-from boulder_k8s.diagnose import project
 from boulder_k8s.diagnose.doctor import CHECKS, Check, doctor, examine
 from boulder_k8s.diagnose.machine import FAIL, OK, WARNING, Machine
 from boulder_k8s.host import lock, state, tools
@@ -119,7 +119,14 @@ def test_compose_disk_inotify_routes_and_proxies(machine: Machine, programs: Pro
         programs.answer("docker", "compose version", f"echo {version}")
         assert found(machine, "docker-compose").level == level, version
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 8 * 2**30}))
-    assert found(machine, "docker-disk").level == WARNING
+    programs.answer("docker", "image ls", "true")
+    assert found(machine, "docker-disk").level == FAIL  # the images take 15
+    programs.answer("docker", "image ls", "echo 0123456789ab")
+    assert found(machine, "docker-disk").level == OK  # the engine has them
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 4 * 2**30}))
+    assert found(machine, "docker-disk").level == FAIL
+    monkeypatch.setattr(engine.volume, "images", lambda _: {"image": "id"})
+    assert found(machine, "docker-disk").level == WARNING  # the node has them too
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 * 2**30}))
     assert found(machine, "docker-disk").level == FAIL
     (machine.root / "proc/sys/fs/inotify/max_user_instances").write_text("128\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.manifests import compose, compose_key, drift, harness, staging
+from boulder_k8s.manifests import compose, compose_key, drift, harness, staging, written
 from boulder_k8s.manifests.checkout import Checkout
 from boulder_k8s.manifests.harness import TN, T
 
@@ -185,7 +185,7 @@ def test_the_files_and_profiles_of_the_script_are_composes(tmp_path: Path) -> No
     options = ["--file", "a.yml", "--file", "b.yml", "--profile", "p", "--compatibility"]
     assert script.compose("config") == ["docker", "compose", *options, "config"]
     (tmp_path / "a.yml").write_text("services: {boulder: {image: mine}}\n")
-    assert compose.source(tmp_path, False, "boulder", "image") == ("a.yml", "mine")
+    assert written.source(tmp_path, False, "boulder", "image") == ("a.yml", "mine")
     needs_profile = {"boulder": {"depends_on": {"b": {"required": False}}}, "b": {"profiles": ["p"]}}
     assert "b" in compose.for_tests({"services": needs_profile}, script, {})["services"]
 

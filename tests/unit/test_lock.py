@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from boulder_k8s.host.errors import Problem
-from boulder_k8s.host.lock import held
+from boulder_k8s.host.errors import Interrupted, Problem
+from boulder_k8s.host.lock import held, look
 from boulder_k8s.host.settings import ROOT, Settings
 
 HOLDER = """
@@ -97,3 +97,19 @@ def test_an_error_in_the_block_frees_the_lock(settings: Settings) -> None:
         raise ZeroDivisionError
     with held(settings, "second"):
         pass
+
+
+@pytest.mark.parametrize("error", [Problem("It is wrong.", "Mend it."), Interrupted(15), SystemExit(2)])
+def test_a_command_that_has_ended_is_not_said_to_be_killed(settings: Settings, error: BaseException) -> None:
+    with pytest.raises(type(error)), held(settings, "./tk8s.sh"):
+        raise error
+    assert look(settings) == ("", False)
+
+
+def test_a_command_that_was_killed_is(settings: Settings, hold) -> None:
+    holder = hold()
+    assert look(settings)[1]
+    holder.kill()
+    holder.wait()
+    said, is_held = look(settings)
+    assert said.startswith("`./tk8s.sh --unit` runs since") and not is_held

@@ -8,6 +8,8 @@ import socket
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.programs import Programs
@@ -445,3 +447,11 @@ def test_ports_are_really_tried_from_a_service() -> None:
         assert probe.reached(Here(), "bconsul", [opened, closed]) == {opened: "answers", closed: "does not"}
         # Where nothing answers it is not said that nothing is reached.
         assert "cannot be asked" in probe.reached(Here(), "bconsul", [closed])["container"]
+
+
+def test_a_service_without_a_pod_has_one_fact() -> None:
+    """Such as one that nobody has started yet, or whose pod has just been deleted."""
+    nothing = SimpleNamespace(api=SimpleNamespace(list=lambda *_, **__: []))
+    side = orchestrators.Kubernetes(None, nothing, SimpleNamespace(path=Path("/")), False, {})
+    for facts in (probe.reached(side, "bnew", ["x:1"]), dependencies.asked(side, "bnew")):
+        assert facts == {"container": "cannot be asked: The service bnew has no pod."}
