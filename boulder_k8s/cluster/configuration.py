@@ -51,7 +51,7 @@ def mounted(root: Path, base_specification: str) -> Path:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_whole(path, text)
+            write_whole(path, text, mode=0o644)  # nothing in it is secret, and others than we may read it in the node
     return directory
 
 
