@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ..host.files import load_yaml, write_whole
+from ..host.files import load_yaml, write_private, write_whole
 from ..host.names import CHECKOUT_MOUNT, CONTAINERD_UNIT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.settings import Settings
 from ..manifests.checkout import Checkout
@@ -30,7 +30,7 @@ def write(settings: Settings, checkout: Checkout, node_image: str, kept: Path | 
     path = settings.state / "kind.yaml"
     files = mounted(settings.root, json.dumps(limits.base_specification(node_image)))
     document = configuration(settings, checkout, node_image, files, kept, cgroup_v1)
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    write_private(path, yaml.safe_dump(document, sort_keys=False))
     return path
 
 

@@ -51,9 +51,35 @@ def write_whole(path: Path, data: str | bytes, mode: int = PRIVATE) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that nobody else may read, whatever the umask. Raises OSError."""
+    path.touch(PRIVATE)
+    path.chmod(PRIVATE)
+    path.write_text(text)
+
+
+def private_file(path: str, flags: int) -> int:
+    """Opens a file, as open()'s `opener`, which nobody else may read if it is new."""
+    return os.open(path, flags, PRIVATE)
+
+
+def private_directory(path: Path) -> Path:
+    """Makes a directory, and those above it, that nobody else may look into, whatever the umask and whichever command comes
+    first; returns it. Raises OSError.
+
+    What runs in the node is root, and reads it.
+    """
+    if not path.parent.exists():
+        private_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    if (found := path.stat()).st_mode & 0o077 and found.st_uid == os.geteuid():
+        path.chmod(0o700)
+    return path
+
+
 def own_directory(path: Path) -> Path:
-    """Makes a directory that git ignores, in whatever repository it is; returns it. Raises OSError."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Makes a private directory that git ignores, in whatever repository it is; returns it. Raises OSError."""
+    private_directory(path)
     ignore = path / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import Problem
-from .files import own_directory
+from .files import own_directory, private_directory, private_file
 from .settings import Settings
 
 
@@ -22,8 +22,8 @@ def held(settings: Settings, what: str) -> Iterator[None]:
     command holds it.
     """
     own_directory(settings.root / ".state")
-    settings.lock.parent.mkdir(exist_ok=True)
-    with open(settings.lock, "a+") as file:
+    private_directory(settings.lock.parent)
+    with open(settings.lock, "a+", opener=private_file) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

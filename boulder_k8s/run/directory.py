@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..host import state
-from ..host.files import own_directory
+from ..host.files import own_directory, private_directory, write_private
 from ..host.progress import note, overdue, shown
 from ..host.settings import ROOT, Settings
 
@@ -43,7 +43,7 @@ class Run:
         path, number = settings.runs / stem, 2
         while True:
             try:
-                path.mkdir()
+                path.mkdir(mode=0o700)
                 break
             except FileExistsError:
                 path, number = settings.runs / f"{stem}-{number}", number + 1
@@ -72,7 +72,7 @@ class Run:
         Raises OSError.
         """
         run = Run(self.path / name, {})
-        run.path.mkdir()
+        private_directory(run.path)
         run.prepare()
         return run
 
@@ -80,9 +80,9 @@ class Run:
         """Makes the files through which the wrapper and the pod's supervisor talk. We make them so that the user owns
         them. Raises OSError.
         """
-        (self.path / "signals").mkdir()
+        (self.path / "signals").mkdir(mode=0o700)
         for name in ("stdout", "stderr", "stdin"):
-            (self.path / name).touch()
+            write_private(self.path / name, "")
         self.copy_programs()
         self.begin()
 
@@ -105,7 +105,7 @@ class Run:
         """
         partial = self.path / ".run.json"
         try:
-            partial.write_text(json.dumps(self.record, indent=2, sort_keys=True) + "\n")
+            write_private(partial, json.dumps(self.record, indent=2, sort_keys=True) + "\n")
             partial.replace(self.path / "run.json")
         except OSError as error:
             note(f"run.json was not written: {error.strerror}")
