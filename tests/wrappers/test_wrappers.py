@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -319,6 +320,22 @@ def test_render_prints_what_up_would_apply_without_a_cluster(machine: Machine) -
     assert "test/config-next" in result.stdout
     assert machine.calls("kind") == [["version"]]
     assert not [call for call in machine.calls("kubectl") if "kustomize" not in call and "version" not in call]
+
+
+def test_render_prints_the_secrets_only_if_it_is_told_to(machine: Machine) -> None:
+    """People paste what it prints, and the Secrets have the test PKI's keys."""
+    keys = set()
+    for path in machine.checkout.glob("test/certs/ipki/**/*.pem"):
+        path.write_text(f"the key {path}\n")
+        keys.add(path.read_bytes())
+    told = machine.invoke("render", "--secrets").stdout
+    secrets = [item for item in yaml.safe_load_all(told) if item["kind"] == "Secret"]
+    assert {base64.b64decode(value) for item in secrets for value in item["data"].values()} <= keys
+    bare = machine.invoke("render").stdout
+    assert not [key for key in keys if base64.b64encode(key).decode() in bare]
+    others = [item for item in yaml.safe_load_all(told) if item["kind"] != "Secret"]
+    assert [item for item in yaml.safe_load_all(bare) if item] == others
+    assert len(secrets) == 2 and all(f"# Secret {item['metadata']['name']} (" in bare for item in secrets)
 
 
 def boulder(text: str) -> dict:
