@@ -16,7 +16,7 @@ from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
 from ..host import docker, fitness, state, tools
 from ..host.errors import Problem
-from ..host.lock import held
+from ..host.lock import checkout_held, held
 from ..host.names import BOULDER, SETUP
 from ..host.progress import note
 from ..host.settings import Settings
@@ -41,7 +41,8 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
     cluster.api.preload()
     with held(settings, what):
         found = checkout.of_command(settings, options.environ)
-        yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)
+        with checkout_held(settings, found.path, what):
+            yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from .errors import Problem
-from .files import own_directory, private_directory, private_file
+from .files import own_directory, private_directory, private_file, write_private
 from .settings import Settings
 
 
@@ -41,6 +42,44 @@ def held(settings: Settings, what: str) -> Iterator[None]:
         file.truncate(0)
 
 
+@contextmanager
+def checkout_held(settings: Settings, checkout: Path, what: str) -> Iterator[None]:
+    """Lets one command at a time use a checkout while the block runs, whatever its cluster and whichever clone of this
+    project it is of: certificates and softhsm's tokens are no place for two. what: tells other commands what is going on.
+
+    The lock is on the directory itself: nothing is written into the checkout. Raises Problem if another command holds it.
+    """
+    told = settings.checkout_note(checkout)
+    directory = os.open(checkout, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(
+                f"The checkout {checkout} is in use: {user_of(told)}.",
+                "Wait for it to end, or use another checkout for this cluster: BOULDER_DIR=DIRECTORY.",
+                check="lock",
+            ) from None
+        except OSError:  # a file system without locks: the cluster's own lock has to do
+            pass
+        private_directory(told.parent)
+        note = {"what": what, "pid": os.getpid(), "since": time.time(), "cluster": settings.cluster}
+        write_private(told, json.dumps(note))
+        yield
+        told.unlink(missing_ok=True)
+    finally:
+        os.close(directory)
+
+
+def user_of(told: Path) -> str:
+    """Returns who uses a checkout, for people. told: the note of this project's last command that did."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        text = told.read_text()
+        os.kill(json.loads(text)["pid"], 0)  # one that was killed has left its note
+        return describe(text)
+    return "a boulder-k8s in another directory runs with it"
+
+
 def look(settings: Settings) -> tuple[str, bool]:
     """Returns who holds the lock, and whether it is held. Changes nothing.
 
@@ -64,4 +103,5 @@ def describe(text: str) -> str:
     except ValueError:
         return "another command has just started"
     since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-    return f"`{holder['what']}` runs since {since} (process {holder['pid']})"
+    where = f" on cluster {holder['cluster']}" if holder.get("cluster") else ""
+    return f"`{holder['what']}` runs{where} since {since} (process {holder['pid']})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import signal
 import socket
@@ -320,6 +321,15 @@ def test_render_prints_what_up_would_apply_without_a_cluster(machine: Machine) -
     assert "test/config-next" in result.stdout
     assert machine.calls("kind") == [["version"]]
     assert not [call for call in machine.calls("kubectl") if "kustomize" not in call and "version" not in call]
+
+
+def test_a_checkout_that_another_cluster_uses_is_not_run_into(machine: Machine) -> None:
+    directory = os.open(machine.checkout, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        refused(machine, machine.invoke("up"), f"The checkout {machine.checkout} is in use", "or use another checkout")
+    finally:
+        os.close(directory)
 
 
 def test_render_prints_the_secrets_only_if_it_is_told_to(machine: Machine) -> None:
