@@ -63,7 +63,11 @@ class Run:
         run.begin() if moved else run.prepare()
         link = settings.runs / f".latest.{os.getpid()}"
         link.symlink_to(path.name)
-        link.replace(settings.runs / "latest")
+        try:
+            link.replace(settings.runs / "latest")
+        except OSError as error:  # somebody's directory of that name
+            link.unlink(missing_ok=True)
+            note(f"{shown(settings.runs / 'latest')} does not lead to this run: {error.strerror}")
         prune(settings.runs, path)
         return run
 
@@ -162,13 +166,19 @@ def prune(runs: Path, newest: Path) -> None:
     another cluster).
     """
     found = sorted(
-        (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."),
+        (path for path in runs.iterdir() if is_run(path)),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )
     for path in found[KEEP:]:
         if path != newest and not goes_on(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def is_run(path: Path) -> bool:
+    """Returns whether `Run.create` has made a directory, and not somebody who keeps something beside the runs."""
+    named = re.match(r"\d{8}T\d{6}Z-", path.name) and path.is_dir() and not path.is_symlink()
+    return bool(named) and ("cluster" in state.read_object(path / "run.json") or (path / "pod/supervisor.py").exists())
 
 
 def goes_on(path: Path) -> bool:
