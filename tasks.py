@@ -21,7 +21,7 @@ from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, REVISIONS, SERVICE, TIMEOUT
+from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, REVISIONS, SERVICE, TIMEOUT, UP
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 from boulder_k8s.manifests.overrides import Overrides
@@ -47,16 +47,7 @@ def options(
     return Options(next, arguments.timeout(timeout), os.environ, overrides)
 
 
-@task(
-    help={
-        "next": NEXT,
-        "timeout": TIMEOUT,
-        "fresh": "service that gets empty databases first; may be given more than once: up --fresh bmariadb",
-        "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
-        **CLIENTS,
-    },
-    iterable=["add_host", "fresh"],
-)
+@task(help=UP, iterable=["add_host", "fresh"])
 def up(
     _: Context,
     add_host: list[str],
@@ -178,13 +169,20 @@ def bundle(_: Context, output: str = "") -> None:
     sys.exit(guarded(lambda settings, signals: diagnose.bundle.bundle(settings, Path(output) if output else None)))
 
 
-@task(help={"next": NEXT, **CLIENTS}, iterable=["add_host"])
-def render(_: Context, add_host: list[str], next: bool = False, fake_dns: str = "", config_overlay: str = "") -> None:
-    """Print the YAML that `up` applies."""
+@task(help=RENDER, iterable=["add_host"])
+def render(
+    _: Context,
+    add_host: list[str],
+    next: bool = False,
+    secrets: bool = False,
+    fake_dns: str = "",
+    config_overlay: str = "",
+) -> None:
+    """Print the YAML that `up` applies, without its Secrets."""
 
     def action(settings: Settings, signals: Signals) -> None:
         wanted = options(next, fake_dns=fake_dns, add_host=add_host, config_overlay=config_overlay)
-        commands.render.render(settings, wanted)
+        commands.render.render(settings, wanted, secrets)
 
     sys.exit(guarded(action))
 

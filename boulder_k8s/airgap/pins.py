@@ -43,7 +43,7 @@ def pin(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     if document == load_yaml(path):
         note(f"{IMAGES} stays as it is")
         return
-    write_whole(path, HEAD + yaml.safe_dump(document, sort_keys=False))
+    write_whole(path, HEAD + yaml.safe_dump(document, sort_keys=False), mode=0o644)
     note(f"wrote {IMAGES}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from ..host.errors import Problem
-from ..host.files import load_yaml, write_whole
+from ..host.files import load_yaml, write_private, write_whole
 from ..host.names import CHECKOUT_MOUNT, CONTAINERD_UNIT_MOUNT, RUNS_MOUNT, STATIC_PODS_MOUNT
 from ..host.settings import Settings
 from ..manifests.checkout import Checkout
@@ -31,7 +31,7 @@ def write(settings: Settings, checkout: Checkout, node_image: str, kept: Path | 
     path = settings.state / "kind.yaml"
     files = mounted(settings.root, json.dumps(limits.base_specification(node_image)))
     document = configuration(settings, checkout, node_image, files, kept, cgroup_v1)
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    write_private(path, yaml.safe_dump(document, sort_keys=False))
     return path
 
 
@@ -54,7 +54,7 @@ def mounted(root: Path, base_specification: str) -> Path:
         if path.is_dir():  # Docker has made it
             remove_directory(path)
         if not path.exists():
-            write_whole(path, text)
+            write_whole(path, text, mode=0o644)  # nothing in it is secret, and others than we may read it in the node
     return directory
 
 

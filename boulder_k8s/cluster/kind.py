@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..host import docker, process, state
 from ..host.errors import Problem
-from ..host.files import own_directory
+from ..host.files import own_directory, private_directory
 from ..host.names import RUNS_MOUNT
 from ..host.progress import note, step
 from ..host.settings import Settings
@@ -168,7 +168,7 @@ class Cluster:
 
     def create_once(self, checkout: Checkout, node_image: str, kept: Path | None) -> None:
         """One attempt: `kind create cluster`. Raises process.Failed."""
-        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # a kubeconfig and the test PKI's keys
+        private_directory(self.settings.state)  # a kubeconfig and the test PKI's keys
         path = configuration.write(self.settings, checkout, node_image, kept, docker.engine().cgroup_v1)
         with step(f"kind create cluster {self.settings.cluster}"):
             self.kind("create", "cluster", "--retain", f"--config={path}")  # a node that fails can be asked why

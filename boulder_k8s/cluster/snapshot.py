@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..host import process
+from ..host.files import private_directory, write_private
 from ..host.names import PART_OF
 from . import logs
 from .api import Api
@@ -26,7 +27,7 @@ def take(api: Api, kubectl: Kubectl, directory: Path) -> None:
     """
     if directory.exists():  # an earlier snapshot, closer to the failure
         return
-    directory.mkdir()
+    private_directory(directory)
     missing: list[str] = []
 
     def attempt(what: str, ask: Callable[[], str]) -> str:
@@ -60,12 +61,12 @@ def take(api: Api, kubectl: Kubectl, directory: Path) -> None:
         for name, text in pool.map(lambda item: read(*item), wanted):
             texts.setdefault(name, []).append(text)
         for name, parts in texts.items():
-            (directory / name).write_text("".join(parts))
-        (directory / "objects.json").write_text(json.dumps(items, indent=1))
-        (directory / "events.txt").write_text("".join(f"{line}\n" for line in events(items)))
-        (directory / "describe.txt").write_text(described.result())
+            write_private(directory / name, "".join(parts))
+        write_private(directory / "objects.json", json.dumps(items, indent=1))
+        write_private(directory / "events.txt", "".join(f"{line}\n" for line in events(items)))
+        write_private(directory / "describe.txt", described.result())
     if missing:
-        (directory / "missing.txt").write_text("\n".join(missing) + "\n")
+        write_private(directory / "missing.txt", "\n".join(missing) + "\n")
 
 
 def containers(items: list[dict]) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from ..host.settings import Settings
 
 DIRECTORY = "/var/lib/containerd"
 LABEL = "boulder-k8s.cluster"
+PROJECT = "boulder-k8s.project"  # the label that says whose it is: the project's directory
 
 
 def name(settings: Settings) -> str:
@@ -39,14 +40,16 @@ def ensure(settings: Settings, node_image: str) -> Path | None:
     if docker.engine().desktop:
         return None
     image_id = docker.image_ids([node_image])[node_image]
-    found, known = inspect(settings), known_of(settings)
+    found, known = require_ours(settings, inspect(settings)), known_of(settings)
     if not found or known.get("node_image") != image_id or known.get("created") != found["CreatedAt"]:
         settings.file("volume").unlink(missing_ok=True)
         if found:
             process.run(["docker", "volume", "rm", name(settings)], timeout=120)
+        create = ["docker", "volume", "create", "--label", f"{LABEL}={settings.cluster}"]
         with step("preparing a volume for the node's images"):
             process.run(
-                ["docker", "volume", "create", "--label", f"{LABEL}={settings.cluster}", name(settings)], timeout=60
+                [*create, "--label", f"{PROJECT}={settings.root}", name(settings)],
+                timeout=60,
             )
             # Docker copies what the image has at that path into an empty volume.
             mount = f"type=volume,src={name(settings)},dst={DIRECTORY}"
@@ -69,9 +72,12 @@ def remember(settings: Settings, loaded: dict[str, str]) -> None:
 
 
 def remove(settings: Settings) -> bool:
-    """Removes the volume; returns whether there was one. The cluster must be gone. Raises process.Failed."""
+    """Removes the volume; returns whether there was one. The cluster must be gone. Raises process.Failed, or Problem if it
+    is somebody else's.
+    """
+    found = require_ours(settings, inspect(settings))
     settings.file("volume").unlink(missing_ok=True)
-    if not inspect(settings):
+    if not found:
         return False
     with step("removing the volume with the node's images"):
         process.run(["docker", "volume", "rm", name(settings)], timeout=120)
@@ -101,6 +107,34 @@ def remove_if_idle(other: Settings) -> None:
     with suppress(Problem), held(other, f"removing the images that cluster {other.cluster} kept"):
         if not docker.inspect_container(other.node) and remove(other):
             note(f"the images that cluster {other.cluster} kept were dropped; one volume is kept, the newest")
+
+
+def require_ours(settings: Settings, found: dict | None) -> dict | None:
+    """Returns what `inspect` has found. Raises Problem if somebody else has made it, so that we do not remove it."""
+    if not found or known_of(settings).get("created") == found["CreatedAt"]:
+        return found  # whatever its labels say: earlier versions gave none, and the project may have been moved
+    labels = found.get("Labels") or {}
+    owner = labels.get(PROJECT, "")
+    if "Labels" in found and LABEL not in labels or owner and owner != str(settings.root):
+        raise Problem(
+            f"The Docker volume {name(settings)} "
+            + (f"belongs to the boulder-k8s in {owner}." if owner else "was not made by boulder-k8s."),
+            f"Choose another name: KIND_CLUSTER=NAME; or remove it if nobody needs it: docker volume rm {name(settings)}",
+            check="volumes",
+        )
+    return found
+
+
+def kept(settings: Settings) -> list[str]:
+    """Returns the names of the clusters for which this project keeps a volume, and no other project does. Raises process.Failed."""
+    listed = ["docker", "volume", "ls", "--filter", f"label={LABEL}", "--format", f'{{{{.Label "{LABEL}"}}}}']
+    ours = process.run([*listed, "--filter", f"label={PROJECT}={settings.root}"], timeout=60).split()
+    noted = {
+        path.stem for path in settings.file("volume").parent.glob("*.json")
+    }  # made by an earlier version: no such label
+    if noted - set(ours):
+        ours += [one for one in process.run(listed, timeout=60).split() if one in noted]
+    return sorted(set(ours))
 
 
 def inspect(settings: Settings) -> dict | None:

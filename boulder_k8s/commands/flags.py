@@ -30,3 +30,11 @@ REVISIONS = {
     "limit": "only that many, the newest ones; 0: all",
     "json": JSON,
 }
+UP = {
+    "next": NEXT,
+    "timeout": TIMEOUT,
+    "fresh": "service that gets empty databases first; may be given more than once: up --fresh bmariadb",
+    "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
+    **CLIENTS,
+}
+RENDER = {"next": NEXT, "secrets": "also print the Secrets: the test PKI's keys", **CLIENTS}

@@ -10,13 +10,15 @@ from ..host.lock import held
 from ..host.progress import note, overdue
 from ..host.settings import Settings
 from ..manifests import checkout, staging
+from ..manifests.overlay import Rendered
 from .arguments import Options
 from .stack import Stack
 
 
-def render(settings: Settings, options: Options) -> None:
-    """Prints the YAML that `up` applies for this checkout, including its Secrets (they hold the throwaway test PKI).
-    Needs no cluster.
+def render(settings: Settings, options: Options, secrets: bool = False) -> None:
+    """Prints the YAML that `up` applies for this checkout. Needs no cluster.
+
+    secrets: with the content of its Secrets, which are the keys of the test PKI; people paste what this prints.
 
     If generate.sh has not run yet, the Secrets are empty, and a note says so. Raises Problem if the manifests do not fit
     the checkout, or if a configuration file is too large or cannot be read.
@@ -30,4 +32,14 @@ def render(settings: Settings, options: Options) -> None:
     if bare := staging.needs_generate(stack.checkout):
         note("the Secrets are empty: test/certs/generate.sh has not run yet")
     with held(settings, "invoke render"):
-        sys.stdout.write(stack.render(secrets=not bare).text)
+        rendered = stack.render(secrets=not bare)
+        sys.stdout.write(rendered.text if secrets else without_secrets(rendered))
+
+
+def without_secrets(rendered: Rendered) -> str:
+    """Returns the rendered YAML with a comment in place of each Secret that has something in it. The rest is as kustomize wrote it."""
+    texts = rendered.text.split("\n---\n")
+    for at, item in enumerate(rendered.objects):
+        if item["kind"] == "Secret" and item.get("data"):
+            texts[at] = f"# Secret {item['metadata']['name']} ({', '.join(item['data'])}): --secrets prints it"
+    return "\n---\n".join(texts).rstrip("\n") + "\n"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ..cluster.kind import Cluster
 from ..host import fitness, tools
-from ..host.lock import held
+from ..host.lock import checkout_held, held
 from ..host.settings import Settings
 from ..host.signals import Signals
 from ..manifests import borrowed, certificates, checkout
@@ -27,4 +27,5 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
         found = checkout.of_command(settings, options.environ)
         borrowed.check(found.path)
         certificates.tell_unmade(found, options.config_next)
-        yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)
+        with checkout_held(settings, found.path, what):
+            yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)

@@ -1,8 +1,7 @@
-"""The archive of a run, for another person to look at: what goes into it. scrub.py removes what must never be in it."""
+"""The archive of a run, for another person to look at: what goes into it. sieve.py says what of that is shown."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -22,12 +21,13 @@ from ..cluster.kind import Cluster
 from ..host import process, state, tools
 from ..host.decoration import decoration, described
 from ..host.errors import Problem
+from ..host.files import whole
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
 from ..run import record
 from ..run.directory import Run, last_run
 from . import cause, doctor
-from .scrub import scrub
+from .sieve import STRUCTURED, Sieve
 
 NAME = "bundle.tar.gz"
 MOST = 2 << 20  # bytes kept of a file: the last ones
@@ -47,9 +47,9 @@ def tail(path: Path, most: int = MOST) -> bytes:
 
 
 def readable(path: Path) -> bytes:
-    """Returns the end of a file, as `tail`, or why it cannot be read."""
+    """Returns all of a file that is understood as a whole, else its end, or why it cannot be read."""
     try:
-        return tail(path)
+        return path.read_bytes() if path.name in STRUCTURED else tail(path)
     except OSError as error:
         return f"could not be read: {error.strerror}\n".encode()
 
@@ -72,46 +72,29 @@ def allowed(parts: tuple[str, ...]) -> bool:
 
 
 def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields rendered.yaml, the objects that were applied last: without Secrets, and with hashes in place of
-    configuration.
-    """
+    """Yields rendered.yaml, the objects that were applied last, without Secrets."""
     answer = state.read_object(overlay).get("answer") or {}
-    kept = [without_contents(item) for item in answer.get("objects", []) if item.get("kind") != "Secret"]
+    kept = [item for item in answer.get("objects", []) if item.get("kind") != "Secret"]
     if kept:
         yield "rendered.yaml", yaml.safe_dump_all(kept, sort_keys=False).encode()
 
 
-def without_contents(item: dict) -> dict:
-    """Returns an object as it is, or a ConfigMap with the SHA-256 of each value in place of the value."""
-    if item.get("kind") != "ConfigMap":
-        return item
-    return item | {
-        part: {key: hashlib.sha256(text.encode()).hexdigest() for key, text in item[part].items()}
-        for part in ("data", "binaryData")
-        if part in item
-    }
-
-
 def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Writes a .tar.gz at `path`, whole or not at all. files: name and content, in this order; scrub removes secrets.
-    Raises OSError.
+    """Writes a .tar.gz at `path`, whole or not at all, for its user's eyes alone. files: name and content, in this order, as
+    a sieve lets them through. Raises OSError.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with tarfile.open(partial, "w:gz", compresslevel=3) as archive:
+    with whole(path) as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
             for name, data in files:
-                data = scrub(data)
                 entry = tarfile.TarInfo(f"boulder-k8s/{name}")
                 entry.size, entry.mtime = len(data), int(time.time())
                 archive.addfile(entry, io.BytesIO(data))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def pack(settings: Settings, run: Run) -> None:
     """Writes RUN/bundle.tar.gz and prints where it is. Raises OSError."""
-    write_archive(run.path / NAME, contents(settings, run.path))
+    sieve = Sieve.of(settings, run.record or record.read(run.path))
+    write_archive(run.path / NAME, sieve.sifted(contents(settings, run.path)))
     note(f"{shown(run.path / NAME)} has everything about it; begin with its summary.txt")
 
 
@@ -144,7 +127,8 @@ def summary(settings: Settings, run: Path | None, cluster: Path | None = None) -
     return text + (
         "\nIn this archive: run/ (run.json, the tests' output), cluster/ or run/cluster/ (every service's log,\n"
         "events.txt, describe.txt), node/ (kubelet, containerd), rendered.yaml (what was applied, without Secrets).\n"
-        "Private keys, Secrets, stdin and values of variables that look secret were left out.\n"
+        "Of values it has those that everybody knows: this project's, and those committed in the checkout. Secrets, stdin,\n"
+        "other values of variables, configuration that was changed, and what looks like a key or a password are (left out).\n"
     )
 
 
@@ -235,16 +219,19 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
                 f"There is nothing to pack: no run, and no cluster {settings.cluster} that runs.",
                 "Run what fails first, such as `invoke up`; `invoke doctor` looks at the machine.",
             )
-        text = summary(settings, run, found if found.exists() else None)
+        sieve = Sieve.of(settings, record.read(run) if run else {})
+        text = sieve.text(summary(settings, run, found if found.exists() else None))
         lines = doctor.lines(settings)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_archive(
                 path,
-                (
-                    *contents(settings, run, found if found.exists() else None),
-                    ("doctor.txt", "".join(f"{line}\n" for line in lines).encode()),
-                    ("versions.json", json.dumps(versions, indent=2).encode()),
+                sieve.sifted(
+                    (
+                        *contents(settings, run, found if found.exists() else None),
+                        ("doctor.txt", "".join(f"{line}\n" for line in lines).encode()),
+                        ("versions.json", json.dumps(versions, indent=2).encode()),
+                    )
                 ),
             )
         except OSError as error:

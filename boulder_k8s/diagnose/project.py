@@ -160,13 +160,9 @@ def lock(machine: Machine) -> tuple[str, ...]:
     return OK, f"idle; the last command ({holder}) did not finish; the next one cleans up" if holder else "idle"
 
 
-def volumes(_: Machine) -> tuple[str, ...]:
-    """Tells which volumes keep the images of clusters that are gone; never a warning."""
-    listed = process.run(
-        ["docker", "volume", "ls", "--filter", f"label={volume.LABEL}", "--format", f'{{{{.Label "{volume.LABEL}"}}}}'],
-        timeout=60,
-    ).split()
-    idle = [name for name in listed if not docker.inspect_container(f"{name}-control-plane")]
+def volumes(machine: Machine) -> tuple[str, ...]:
+    """Tells which volumes of this project keep the images of clusters that are gone; never a warning."""
+    idle = [name for name in volume.kept(machine.settings) if not docker.inspect_container(f"{name}-control-plane")]
     if not idle:
         return OK, "no images of clusters that are gone"
     return (

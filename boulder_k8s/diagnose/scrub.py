@@ -1,35 +1,163 @@
-"""Removes from a bundle what must not leave this machine: private keys, values that look secret, passwords in
-addresses.
+"""Removes from text what must not leave this machine: values that are known not to be public, in whatever form they
+appear, and whatever looks like a key, a password or a token.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus, unquote
 
-LEFT_OUT = b"(left out)"
-KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
-ENDED_KEY = re.compile(
-    rb"\A(?:(?!-----BEGIN ).)*?-----END [A-Z0-9 ]*PRIVATE KEY-----", re.DOTALL
-)  # its beginning was cut off
-SECRETIVE = rb"[A-Z0-9_]*(?:PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|PRIVATE_?KEY)[A-Z0-9_]*"
-HIDDEN = (
-    (re.compile(rb"(\b" + SECRETIVE + rb"\"?[ \t]*[:=][ \t]*\"?)[^\s\",]+"), rb"\1" + LEFT_OUT),
-    # An environment variable of a Kubernetes object, in JSON and in YAML.
-    (
-        re.compile(rb"(\bname\"?:\s*\"?" + SECRETIVE + rb"\"?,?\s*\"?value\"?:[ \t]*)(\"[^\"]*\"|[^\n]*)"),
-        rb'\1"' + LEFT_OUT + b'"',
-    ),
-    (re.compile(rb"(://[^/\s:@]+:)[^@/\s]+@"), rb"\1" + LEFT_OUT + b"@"),
-)
+from .patterns import HIDDEN, LEFT_OUT, NAME, scrub
+from .public import Public, documents, is_plain, strings
+
+MANY = 100  # forms: with more, it is worth to look first which of them can be in a text
 
 
-def scrub(data: bytes) -> bytes:
-    """Returns data with LEFT_OUT in place of private keys, values of variables that look secret, and passwords in
-    addresses.
+@dataclass
+class Scrubber:
+    """Scrubs text of what is known not to be public.
+
+    forms: of the values, as bytes. bound: values too common to be removed everywhere, such as `debug`, by the names of
+    their variables.
     """
-    data = KEY.sub(LEFT_OUT, data)
-    if b"PRIVATE KEY-----" in data:
-        data = ENDED_KEY.sub(LEFT_OUT, data)
-    for pattern, instead in HIDDEN:
-        data = pattern.sub(instead, data)
-    return data
+
+    public: Public
+    forms: set[bytes] = field(default_factory=set)
+    bound: dict[str, set[str]] = field(default_factory=dict)
+
+    def withhold(self, name: str, value: str) -> None:
+        """Learns that a value is not public. name: of the variable or the key that has it."""
+        value = value.strip()
+        if is_plain(value) or (name, value) in self.public.pairs:
+            return
+        secretive = bool(NAME.fullmatch(name.encode()))
+        if self.public.says(value) or is_common(value) and not (secretive and len(value) >= 4):
+            if name:
+                self.bound.setdefault(name, set()).add(value)
+            return
+        if len(value) >= 4:
+            self.forms |= set(forms(value))
+        for part in set(inner(value)) - {value}:
+            self.withhold("password", part)
+
+    def learn(self, text: str, name: str = "") -> None:
+        """Learns that no value in a file is public: of YAML and JSON its strings, of others the words after = and :."""
+        found = [document for document in documents(text) if isinstance(document, (dict, list))]
+        leaves = [leaf for document in found for leaf in strings(document)]
+        if not found:
+            leaves = [text, *text.splitlines()]
+            leaves += [match[1] for match in re.finditer(r"(?m)[=:][ \t]*([^\r\n]+)$", text)]
+        for leaf in leaves:
+            self.withhold(name, leaf.strip().strip("\"'"))
+
+    def likely(self, data: bytes) -> set[bytes]:
+        """Returns the forms that may be in data: those all of whose parts of four bytes are."""
+        if len(self.forms) < MANY:
+            return self.forms
+        there = {data[at : at + 4] for at in range(len(data) - 3)}
+        return {
+            form
+            for form in self.forms
+            if form[:4] in there and all(form[at : at + 4] in there for at in range(1, len(form) - 3))
+        }
+
+    def __call__(self, data: bytes) -> bytes:
+        """Returns data without what is known, and without what looks secret."""
+        for form in sorted(self.likely(data), key=len, reverse=True):
+            if form in data:
+                edge = rb"(?<![A-Za-z0-9])%s(?![A-Za-z0-9])" if len(form) < 6 else rb"%s"
+                data = re.sub(edge % re.escape(form), LEFT_OUT, data)
+        for name, values in self.bound.items():
+            if name.encode() in data:
+                choice = b"|".join(re.escape(value.encode()) for value in sorted(values, key=len, reverse=True))
+                data = re.sub(
+                    rb"(\b" + re.escape(name.encode()) + rb"\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?)(?:" + choice + rb")\b",
+                    rb"\1" + LEFT_OUT,
+                    data,
+                )
+        return scrub(data, self.public.knows)
+
+
+def is_common(value: str) -> bool:
+    """Returns whether a value is a word or a number that stands in many texts, such as `debug` or 3306."""
+    return bool(re.fullmatch(r"[a-z]{1,9}|[A-Z][a-z]{0,8}|[A-Z]{1,9}|\d{1,5}|.{1,3}", value))
+
+
+def is_drawn(part: str) -> bool:
+    """Returns whether a word looks drawn by lot, not written: eight characters or more, of more than one kind."""
+    if len(part) < 8:
+        return False
+    if part.isalpha():  # an identifier, such as caseThatIsUsual, has few capitals
+        capitals = sum(letter.isupper() for letter in part)
+        return len(part) // 4 < capitals < len(part)
+    return not part.isdigit() and not re.fullmatch(r"[a-z]+\d{1,2}", part)
+
+
+def inner(value: str) -> Iterator[str]:
+    """Yields what a value has in it that is secret by itself: lines, strings of JSON, passwords in addresses."""
+    lines = [line.strip() for line in value.splitlines()]
+    if len(lines) > 1:
+        yield from (line for line in lines if len(line) >= 6)
+    if value[:1] in "{[":
+        yield from (leaf for document in documents(value) for leaf in strings(document))
+    data = value.encode()
+    for _, pattern in HIDDEN:
+        for match in pattern.finditer(data):
+            groups = match.groupdict()
+            yield (groups.get("value") or groups.get("inside") or b"").decode().strip("\"' ")
+    if (plain := unquote(value)) != value:
+        yield plain
+    yield from (part for part in re.split(r"[^A-Za-z0-9]+", value) if is_drawn(part))  # whatever is done to the rest
+    name, equals, rest = value.partition("=")
+    if equals and re.fullmatch(r"-*[\w.-]+", name) and len(rest) >= 6 and not is_common(rest):
+        yield rest.strip("\"'")
+    if re.fullmatch(r"[A-Za-z0-9+/]{12,}={0,2}", value) and len(value) % 4 == 0:
+        try:
+            yield base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return
+
+
+def forms(value: str) -> Iterator[bytes]:
+    """Yields how a value is written in texts: as it is, escaped, quoted, and encoded."""
+    as_json = json.dumps(value)[1:-1]
+
+    def as_yaml(text: str) -> str:
+        return text.replace("\\", "\\\\").replace('"', '\\"')
+
+    texts = {
+        value,
+        quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quote(value, safe="")),
+        as_json,
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        json.dumps(as_json)[1:-1],
+        re.sub(r"[<>&]", lambda match: f"\\u{ord(match[0]):04x}", as_json),  # Go's encoding/json
+        value.replace("'", "''"),
+        value.replace("$", "$$"),
+        shlex.quote(value)[1:-1] if "'" in value else value,
+        value.replace("'", "'\\''"),
+        repr(value)[1:-1],
+        re.sub(r"[\x80-\xff]", lambda match: f"\\x{ord(match[0]):02X}", as_yaml(value)),
+        html.escape(value),
+        html.escape(value, quote=False),
+        re.sub(r"([^\w@%+=:,./-])", r"\\\1", value),
+        " ".join(value.split()),
+    }
+    if len(value) >= 6:
+        texts |= {re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-"), value.encode().hex()}
+        for ahead in range(3):  # the same bytes have three forms, by what stands before them
+            data = b"\0" * ahead + value.encode()
+            skip = (0, 2, 3)[ahead]
+            whole = base64.b64encode(data).decode().rstrip("=")
+            core = whole[skip : len(data) * 8 // 6]
+            texts |= {core, core.replace("+", "-").replace("/", "_")}
+    yield from (text.encode() for text in texts if len(text) >= 4)

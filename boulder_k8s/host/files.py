@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
 from .errors import Problem
 
+# For their user's eyes: what we remember has the test PKI's keys, and what the user's override file says.
+PRIVATE = 0o600
 # libyaml reads the rendered overlay in 20 ms, PyYAML's Python code in 300.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # writes the overlay's files in 20 ms, in place of 80
@@ -32,23 +37,57 @@ def below(directory: Path) -> dict[str, Path]:
     return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
-def write_whole(path: Path, data: str | bytes, mode: int | None = None) -> None:
-    """Writes a file next to `path`, then renames it, so that a reader sees the old content or the new, never a part.
-
-    mode: permissions, such as 0o600. Raises OSError; then `path` is unchanged.
+@contextmanager
+def whole(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Yields a file next to `path`, which takes its place after the block, so that a reader sees the old content or the new,
+    never a part. mode: permissions, whatever the umask. Raises OSError; then `path` is unchanged.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.touch(mode if mode is not None else 0o666)
-        partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False) as file:
+        try:
+            os.fchmod(file.fileno(), mode)
+            yield file
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def write_whole(path: Path, data: str | bytes, mode: int = PRIVATE) -> None:
+    """Writes a file whole or not at all, as `whole` does. mode: permissions, whatever the umask. Raises OSError."""
+    with whole(path, mode) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that nobody else may read, whatever the umask. Raises OSError."""
+    path.touch(PRIVATE)
+    path.chmod(PRIVATE)
+    path.write_text(text)
+
+
+def private_file(path: str, flags: int) -> int:
+    """Opens a file, as open()'s `opener`, which nobody else may read if it is new."""
+    return os.open(path, flags, PRIVATE)
+
+
+def private_directory(path: Path) -> Path:
+    """Makes a directory, and those above it, that nobody else may look into, whatever the umask and whichever command comes
+    first; returns it. Raises OSError.
+
+    What runs in the node is root, and reads it.
+    """
+    if not path.parent.exists():
+        private_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    if (found := path.stat()).st_mode & 0o077 and found.st_uid == os.geteuid():
+        path.chmod(0o700)
+    return path
 
 
 def own_directory(path: Path) -> Path:
-    """Makes a directory that git ignores, in whatever repository it is; returns it. Raises OSError."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Makes a private directory that git ignores, in whatever repository it is; returns it. Raises OSError."""
+    private_directory(path)
     ignore = path / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")

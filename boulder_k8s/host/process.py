@@ -151,7 +151,9 @@ def given(file: BinaryIO, text: str) -> BinaryIO:
     return file
 
 
-def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -> str:
+def feed(
+    command: Sequence[str | Path], source: BinaryIO, said: Said = silent, env: Mapping[str, str] | None = None
+) -> str:
     """Runs a program with everything in `source` as its stdin, however large; returns its output. said: gets the
     progress.
 
@@ -159,7 +161,7 @@ def feed(command: Sequence[str | Path], source: BinaryIO, said: Said = silent) -
     """
     with (
         tempfile.TemporaryFile() as words,
-        started(command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT) as child,
+        started(command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT, env=env) as child,
     ):
         sink = Sink(child.stdin.write, said)
         for hand_on in (lambda: shutil.copyfileobj(source, sink, PIECE), child.stdin.close):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -31,6 +32,10 @@ class Port:
         """As BOULDER_PORTS takes it."""
         address = "" if self.address == LOOPBACK else f"{bracketed(self.address)}:"
         return f"{address}{self.host}:{self.container}"
+
+    def checkout_note(self, checkout: Path) -> Path:
+        """Returns the file that says which command of this project uses a checkout."""
+        return self.root / ".state" / "checkouts" / hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
 
     @property
     def directory_url(self) -> str:
@@ -114,6 +119,10 @@ class Settings:
     def lock(self) -> Path:
         """The file that a command locks; beside the state directory, which `down` removes while it holds the lock."""
         return self.root / ".state" / "locks" / self.cluster
+
+    def checkout_note(self, checkout: Path) -> Path:
+        """Returns the file that says which command of this project uses a checkout."""
+        return self.root / ".state" / "checkouts" / hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
 
     @property
     def directory_url(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import write_whole
+from .files import private_directory, write_whole
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def write(path: Path, answer: Any, key: Any = None) -> None:
     """Keeps an answer, a JSON value, under a key. Another command may write the same file at the same time. Raises
     OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_directory(path.parent)
     write_whole(path, json.dumps({"key": key, "answer": answer}))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..host import process
+from ..host import git, process
 from ..host.errors import Problem, not_here
 from ..host.files import in_utf_8
+from ..host.owned import work_directory
 from ..host.progress import note, step
 from ..host.settings import Settings
 
@@ -47,21 +47,8 @@ class Checkout:
     def revision(self) -> str:
         """Returns the commit, with "-dirty" if tracked files differ, or "unknown" if git does not know it."""
         try:
-            return process.run(
-                [
-                    "git",
-                    "-C",
-                    str(self.path),
-                    "-c",
-                    "core.fsmonitor=false",
-                    "describe",
-                    "--always",
-                    "--abbrev=40",
-                    "--dirty",
-                    "--exclude=*",
-                ],
-                timeout=60,
-            ).strip()
+            words = ("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+            return git.run(self.path, *words, timeout=60).strip()
         except (OSError, process.Failed):
             return "unknown"
 
@@ -139,27 +126,39 @@ def find(
 
 
 def clone(path: Path) -> Checkout:
-    """Clones the pinned revision of Boulder to `path`, in place of what is there, and returns it. Raises Problem if
-    that fails.
+    """Clones the pinned revision of Boulder to `path`, and returns it. Raises Problem if that fails, or if something else
+    is there.
     """
+    free(path)
     note(f"no Boulder checkout here; cloning revision {REVISION[:9]} into {path.name}/ (BOULDER_DIR names another)")
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with step("cloning Boulder"):
-            process.run(["git", "init", "--quiet", partial])
-            process.run(["git", "-C", partial, "fetch", "--quiet", "--depth=1", REPOSITORY, REVISION])
-            process.run(["git", "-C", partial, "checkout", "--quiet", "--detach", "FETCH_HEAD"])
-    except (OSError, process.Failed) as error:
-        raise Problem(
-            "Boulder cannot be cloned.",
-            "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
-            getattr(error, "output", str(error)),
-            check="internet",
-        ) from error
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
+    with work_directory(path) as directory:
+        partial = directory / path.name
+        try:
+            with step("cloning Boulder"):
+                git.run(None, "init", "--quiet", partial)
+                git.run(partial, "fetch", "--quiet", "--depth=1", REPOSITORY, REVISION)
+                git.run(partial, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+        except (OSError, process.Failed) as error:
+            raise Problem(
+                "Boulder cannot be cloned.",
+                "Clone it yourself and set BOULDER_DIR to it, or run this in a Boulder checkout.",
+                getattr(error, "output", str(error)),
+                check="internet",
+            ) from error
+        partial.rename(path)
     return Checkout(path)
+
+
+def free(path: Path) -> None:
+    """Makes sure that nothing is at `path`, where a checkout is to be. Raises Problem if something is: it may be somebody's work."""
+    if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        path.rmdir()
+    if os.path.lexists(path):
+        raise Problem(
+            f"{path} is no Boulder checkout, and something is in it.",
+            f"Move it away (`mv {path} {path}.old`), or set BOULDER_DIR to a clone of Boulder.",
+            check="boulder-checkout",
+        )
 
 
 @contextmanager
@@ -168,29 +167,29 @@ def packed(checkout: Checkout, revision: str) -> Iterator[BinaryIO]:
 
     Raises process.Failed.
     """
-    git = ["git", "-C", checkout.path]
     with tempfile.TemporaryFile() as objects:
-        objects.write(process.run([*git, "rev-list", "--objects", "--no-walk", revision]).encode())
+        objects.write(git.run(checkout.path, "rev-list", "--objects", "--no-walk", revision).encode())
         objects.seek(0)
-        pack = [*git, "pack-objects", "--quiet", "--stdout", "--threads=1"]  # one: the result is the same each time
-        with process.started(pack, stdin=objects, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        pack = ("pack-objects", "--quiet", "--stdout", "--threads=1")  # one: the result is the same each time
+        pipe = subprocess.PIPE
+        with git.started(checkout.path, *pack, stdin=objects, stdout=pipe, stderr=pipe) as child:
             yield child.stdout
             if child.wait():
                 raise process.Failed(child.args, child.returncode, child.stderr.read().decode(errors="replace"))
 
 
 def unpack(path: Path, revision: str, pack: BinaryIO) -> Checkout:
-    """Makes a checkout from the pack that `packed` gave, in place of what is at `path`; returns it. Raises
-    process.Failed.
+    """Makes a checkout at `path` from the pack that `packed` gave; returns it. Raises process.Failed, or Problem if
+    something else is there.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    process.run(["git", "init", "--quiet", partial])
-    (partial / ".git/shallow").write_text(f"{revision}\n")  # as `git clone --depth=1` leaves it
-    process.feed(["git", "-C", partial, "index-pack", "--stdin"], pack)
-    process.run(["git", "-C", partial, "checkout", "--quiet", "--detach", revision])
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
+    free(path)
+    with work_directory(path) as directory:
+        partial = directory / path.name
+        git.run(None, "init", "--quiet", partial)
+        (partial / ".git/shallow").write_text(f"{revision}\n")  # as `git clone --depth=1` leaves it
+        git.feed(partial, "index-pack", "--stdin", source=pack)
+        git.run(partial, "checkout", "--quiet", "--detach", revision)
+        partial.rename(path)
     return Checkout(path)
 
 

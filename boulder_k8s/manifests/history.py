@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from ..host import process
+from ..host import git, process
 from ..host.errors import Problem
 from .staging import CONFIG_MAPS
 
@@ -50,13 +49,9 @@ class History:
             raise no_history(path, f"It is the directory {inside[0]} of another repository.")
         return found
 
-    def command(self, *arguments: str) -> list[str]:
-        """`git ARGUMENTS` for this checkout."""
-        return ["git", "-C", str(self.path), "-c", "core.fsmonitor=false", "-c", "tar.umask=0022", *arguments]
-
     def git(self, *arguments: str) -> str:
         """Returns what git says. Raises OSError, process.Failed."""
-        return process.run(self.command(*arguments), env=environment(), timeout=300)
+        return git.run(self.path, *arguments, timeout=300, also={"TZ": "UTC"})
 
     def is_shallow(self) -> bool:
         """Returns whether earlier commits were left out when it was cloned."""
@@ -97,16 +92,11 @@ class History:
         there = self.git("ls-tree", "-z", "--name-only", commit, "--", *sorted(paths)).split("\0")[:-1]
         if not there:
             return
-        archive = self.command("archive", "--format=tar", commit, "--", *there)
-        with process.started(archive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as child:
+        words = ("-c", "tar.umask=0022", "archive", "--format=tar", commit, "--", *there)
+        with git.started(self.path, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
             process.feed(["tar", "-x", "-f", "-", "-C", directory], child.stdout)
             if child.wait():
                 raise process.Failed(child.args, child.returncode, "git archive failed")
-
-
-def environment() -> dict[str, str]:
-    """Our environment without what would lead git to another repository, as a hook's has: GIT_DIR, GIT_WORK_TREE and so on."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"TZ": "UTC"}
 
 
 def no_history(path: Path, detail: str) -> Problem:

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from ..host import process, state
-from ..host.files import Dumper, Loader, identity
+from ..host.files import Dumper, Loader, identity, private_directory, write_private
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
 from . import compose, convert, follow, patches, reach
@@ -94,8 +94,9 @@ def render(settings: Settings, options: RenderOptions) -> Rendered:
     cannot carry.
     """
     directory = options.directory
+    private_directory(directory.parent)  # Secrets, and what an override file says
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    private_directory(directory)
     checkout, services = options.checkout, options.services
     followed = follow.of(settings.root / "k8s/base", services, options.place)
     config = configuration(options.overrides.files(checkout.path / "test" / options.overlay))
@@ -146,7 +147,7 @@ def write_manifests(ours: Path, directory: Path, options: RenderOptions, acme_cl
     """Writes the kustomization that gives the hand-written manifests (`ours`) their images. It is one below the run overlay, so that
     `images:`, which knows an image by its name, does not find those of converted services and of patches.
     """
-    directory.mkdir()
+    private_directory(directory)
     # The real path: kustomize resolves links in its own working directory, and not in this one.
     there = os.path.relpath(ours, directory.resolve())
     write_yaml(
@@ -239,4 +240,4 @@ def image_override(base: str, reference: str) -> dict:
 
 def write_yaml(path: Path, document: dict) -> None:
     """Writes one YAML document."""
-    path.write_text(yaml.dump(document, Dumper=Dumper, sort_keys=False))
+    write_private(path, yaml.dump(document, Dumper=Dumper, sort_keys=False))

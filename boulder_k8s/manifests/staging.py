@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..host.errors import Problem
-from ..host.files import in_utf_8
+from ..host.files import PRIVATE, in_utf_8, private_directory
 from .checkout import Checkout
 
 MAXIMUM = 1 << 20  # bytes in a ConfigMap or Secret: https://kubernetes.io/docs/concepts/configuration/configmap/
@@ -179,7 +179,7 @@ def beyond(config: list[tuple[str, Path, str]], checkout: Path) -> dict[str, str
 def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
     """Copies files to where kustomize may read them; returns generator entries. Raises Problem for what cannot be carried."""
     target = directory / name
-    target.mkdir()
+    private_directory(target)
     total = 0
     for key, path in files.items():
         if not there(path):
@@ -188,6 +188,7 @@ def stage(directory: Path, name: str, files: dict[str, Path]) -> list[str]:
                 "Use a checkout of this project's age, or run ./t.sh; for certificates: remove test/certs/ipki, they are made again.",
             )
         total += shutil.copyfile(path, target / key).stat().st_size
+        (target / key).chmod(PRIVATE)
     if total > MAXIMUM:
         largest = max(files.values(), key=lambda path: path.stat().st_size)
         raise Problem(

@@ -13,9 +13,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..host import state
 from ..host.decoration import decoration
 from ..host.errors import Problem
-from ..host.files import own_directory, write_whole
+from ..host.files import own_directory, private_directory, write_private, write_whole
 from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
 from . import record as records
@@ -47,7 +48,7 @@ class Run:
         with taken(settings.runs):
             while True:
                 try:
-                    path.mkdir()
+                    path.mkdir(mode=0o700)
                     break
                 except FileExistsError:
                     path, number = settings.runs / f"{stem}-{number}", number + 1
@@ -76,7 +77,7 @@ class Run:
         Raises OSError.
         """
         run = Run(self.path / name, {})
-        run.path.mkdir()
+        private_directory(run.path)
         run.prepare()
         return run
 
@@ -84,9 +85,9 @@ class Run:
         """Makes the files through which the wrapper and the pod's supervisor talk. We make them so that the user owns
         them. Raises OSError.
         """
-        (self.path / "signals").mkdir()
+        (self.path / "signals").mkdir(mode=0o700)
         for name in ("stdout", "stderr", "stdin"):
-            (self.path / name).touch()
+            write_private(self.path / name, "")
         self.copy_programs()
         self.begin()
 
@@ -183,7 +184,7 @@ def prune(runs: Path, newest: Path) -> None:
     """Removes the oldest run directories beyond KEEP, except `newest` and those whose run goes on (on
     another cluster).
     """
-    found = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != "."]
+    found = [path for path in runs.iterdir() if is_run(path)]
     for path in sorted(found, key=changed, reverse=True)[KEEP:]:
         if path != newest and not goes_on(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -206,6 +207,12 @@ def point_latest(path: Path) -> None:
         link.replace(path.with_name("latest"))
     finally:
         link.unlink(missing_ok=True)
+
+
+def is_run(path: Path) -> bool:
+    """Returns whether `Run.create` has made a directory, and not somebody who keeps something beside the runs."""
+    named = re.match(r"\d{8}T\d{6}Z-", path.name) and path.is_dir() and not path.is_symlink()
+    return bool(named) and ("cluster" in state.read_object(path / "run.json") or (path / "pod/supervisor.py").exists())
 
 
 def goes_on(path: Path) -> bool:

@@ -22,6 +22,7 @@ from ..cluster.kind import Cluster
 from ..cluster.watch import wait_until_gone, watching
 from ..host.decoration import decoration
 from ..host.errors import Problem
+from ..host.files import write_private
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
 from ..host.signals import Signals
 from ..manifests.overlay import Rendered
@@ -75,7 +76,7 @@ class Runner:
         run, name = order.run, order.name
         reads = name != SETUP and may_read_stdin()  # generate.sh's pod must not swallow what the tests are given
         on_terminal = reads and os.isatty(0) and os.isatty(1)
-        (run.path / "command.json").write_text(json.dumps({"commands": order.commands, "terminal": on_terminal}))
+        write_private(run.path / "command.json", json.dumps({"commands": order.commands, "terminal": on_terminal}))
         if name == SETUP:
             (run.path / "stdin.end").touch()
         if on_terminal:

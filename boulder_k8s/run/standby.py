@@ -22,7 +22,7 @@ from ..cluster.api import Api
 from ..cluster.errors import ApiError, Unanswered
 from ..cluster.kind import Cluster
 from ..cluster.watch import watching
-from ..host.files import own_directory
+from ..host.files import own_directory, private_directory, write_private
 from ..host.names import BOULDER, NAME
 from ..host.settings import Settings
 from .directory import Run
@@ -160,15 +160,16 @@ def prepare(settings: Settings, runs_mount: str, document: dict, made_from: str)
     path = settings.standby / secrets.token_hex(4)
     shutil.rmtree(path.parent, ignore_errors=True)
     own_directory(settings.runs)
-    path.mkdir(parents=True)
+    private_directory(path.parent)
+    private_directory(path)
     Run(path).prepare()
     pod = copy.deepcopy(document)
     pod["metadata"]["annotations"] = {DIGEST: made_from}
     pod["metadata"]["labels"][NAME] = STANDBY
     pod["spec"]["containers"][0]["command"].append("standby")
     mounted_run(pod)["path"] = str(PurePosixPath(runs_mount, path.relative_to(settings.runs)))
-    (path / "mounts.json").write_text(json.dumps(sources(pod["spec"])))
-    (path / "pod.json").write_text(json.dumps(pod, indent=2) + "\n")  # last: marks a complete directory
+    write_private(path / "mounts.json", json.dumps(sources(pod["spec"])))
+    write_private(path / "pod.json", json.dumps(pod, indent=2) + "\n")  # last: marks a complete directory
     return pod
 
 

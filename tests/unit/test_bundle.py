@@ -20,6 +20,7 @@ from boulder_k8s.cluster import snapshot
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.kubectl import Kubectl
 from boulder_k8s.diagnose import bundle, failure
+from boulder_k8s.diagnose.scrub import scrub
 from boulder_k8s.host import tools
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
@@ -42,9 +43,9 @@ def test_private_keys_are_left_out_whole_cut_or_on_one_line(kind: str) -> None:
     middle = len(text) // 2
     one_line = text.replace("\n", "\\n")  # as in JSON
     for said in (f"before {text} after", text[:middle], text[middle:], one_line, one_line[:middle]):
-        kept = bundle.scrub(said.encode()).decode()
+        kept = scrub(said.encode()).decode()
         assert not [line for line in inside if line in kept], said
-    assert bundle.scrub(f"before {text} after {text} end".encode()).decode().replace("(left out)", "") == (
+    assert scrub(f"before {text} after {text} end".encode()).decode().replace("(left out)", "") == (
         "before \n after \n end".replace("\n", "\n")
     )
 
@@ -59,9 +60,9 @@ def test_values_of_variables_that_look_secret_are_left_out() -> None:
         "- name: DB_PASSWD\n  value: hidden\n",
         "http://somebody:hidden@proxy:3128/",
     ):
-        assert b"hidden" not in bundle.scrub(text.encode()), text
+        assert b"hidden" not in scrub(text.encode()), text
     kept = b'"name": "BOULDER_CONFIG_DIR",\n"value": "test/config"\nFAKE_DNS: 10.77.77.77 http://boulder:4001/a@b'
-    assert bundle.scrub(kept) == kept
+    assert scrub(kept) == kept
 
 
 @pytest.fixture

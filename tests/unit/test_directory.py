@@ -55,6 +55,18 @@ def test_the_oldest_runs_are_removed_and_the_new_one_never(settings: Settings) -
     assert new.path.exists()
 
 
+@pytest.mark.parametrize("name", ["latest", "kept", "20260101T000000Z-notes", "bundle.d", "x.partial", "2026-01-01"])
+def test_what_somebody_keeps_beside_the_runs_stays(settings: Settings, name: str) -> None:
+    mine = settings.runs / name
+    mine.mkdir(parents=True)
+    (mine / "run.json").write_text('{"of": "another program"}')
+    os.utime(mine, (1, 1))
+    for number in range(KEEP + 2):
+        Run.create(settings, [f"{number}"], {"ended": 1})
+    assert (mine / "run.json").exists()
+    assert len([path for path in settings.runs.iterdir() if path.is_dir() and not path.is_symlink()]) == KEEP + 1
+
+
 def test_a_run_of_another_cluster_that_goes_on_is_kept(settings: Settings) -> None:
     """Run directories are shared by all clusters of the project: a long run must not lose its directory to twenty short ones."""
     long = Run.create(settings, ["long"], {})

@@ -244,6 +244,17 @@ def test_images_of_clusters_that_are_gone(machine: Machine, programs: Programs) 
     assert found(machine, "volumes").found == "no images of clusters that are gone"
 
 
+def test_volumes_of_another_clone_are_not_offered(machine: Machine, programs: Programs) -> None:
+    """A fake of Docker's own filter: another clone has a volume, an earlier version of this one has made a second."""
+    programs.answer("docker", "volume ls", "printf '%s\\n' theirs mine")
+    programs.answer("docker", f"label=boulder-k8s.project={machine.settings.root}", "true")
+    assert found(machine, "volumes").found == "no images of clusters that are gone"
+    noted = machine.settings.file("volume").with_name("mine.json")
+    noted.parent.mkdir(parents=True)
+    noted.write_text("{}")
+    assert "cluster mine (KIND_CLUSTER=mine invoke down --images drops them)" in found(machine, "volumes").found
+
+
 def test_a_message_points_only_at_lines_that_the_doctor_has() -> None:
     calls = [
         node

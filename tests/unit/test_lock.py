@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from boulder_k8s.cluster import volume
+from boulder_k8s.host import state
 from boulder_k8s.host.errors import Interrupted, Problem
-from boulder_k8s.host.lock import held, look
+from boulder_k8s.host.lock import checkout_held, held, look
 from boulder_k8s.host.settings import ROOT, Settings
 
 HOLDER = """
@@ -113,3 +116,92 @@ def test_a_command_that_was_killed_is(settings: Settings, hold) -> None:
     holder.wait()
     said, is_held = look(settings)
     assert said.startswith("`./tk8s.sh --unit` runs since") and not is_held
+
+
+@pytest.fixture
+def busy(checkout: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts another process that works with the checkout, on the cluster `other`, and has a child of its own."""
+    holders = []
+
+    def start(root: Path) -> subprocess.Popen:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", USER, root, checkout],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        holders.append((holder, int(holder.stdout.readline())))
+        return holder
+
+    yield start
+    for holder, child in holders:
+        holder.kill()
+        holder.wait()
+        holder.stdin.close()
+        holder.stdout.close()
+        subprocess.run(["kill", "-9", str(child)], stderr=subprocess.DEVNULL)
+
+
+USER = HOLDER.replace("import held", "import checkout_held").replace(
+    'with held(Settings(Path(sys.argv[1]), "unit", "node", ())',
+    'with checkout_held(Settings(Path(sys.argv[1]), "other", "node", ()), Path(sys.argv[2])',
+)
+
+
+def test_two_clusters_do_not_run_into_one_checkout(settings: Settings, checkout: Path, busy, tmp_path: Path) -> None:
+    """Nothing is written into the checkout for it."""
+    before = sorted(checkout.rglob("*"))
+    holder = busy(settings.root)
+    for _ in range(2):
+        with pytest.raises(Problem) as caught, checkout_held(settings, checkout, "./tk8s.sh"):
+            pass
+        assert f"{checkout} is in use: `./tk8s.sh --unit` runs on cluster other since" in caught.value.message
+        assert f"process {holder.pid}" in caught.value.message
+        assert "Wait for it to end, or use another checkout" in caught.value.fix
+    with checkout_held(settings, tmp_path, "another checkout"):
+        pass
+    holder.kill()
+    holder.wait()
+    with checkout_held(settings, checkout, "./tk8s.sh"):  # even if its children live on
+        assert sorted(checkout.rglob("*")) == before
+
+
+def test_another_clone_of_this_project_does_not_run_into_it_either(
+    settings: Settings, checkout: Path, busy, tmp_path: Path
+) -> None:
+    busy(tmp_path / "clone")
+    with pytest.raises(Problem, match="in use: a boulder-k8s in another directory runs with it"):
+        with checkout_held(settings, checkout, "./tk8s.sh"):
+            pass
+
+
+NAMES = (
+    "boulder",
+    "other",
+    "json",
+    "lock",
+    "moved",
+    "partial",
+    "overlay",
+    "locks",
+    "volumes",
+    "kubeconfig",
+    "control-plane",
+)
+
+
+def test_no_cluster_has_a_path_that_another_has_too(settings: Settings) -> None:
+    """Names that end or begin like one of our suffixes and directories: boulder.lock, boulder.json, boulder-control-plane."""
+    ends = (".lock", ".json", ".moved", ".partial", ".1", "-control-plane", "-next", ".", "..")
+    taken: dict[str, str] = {}
+    for cluster in [*NAMES, *(f"{name}{end}" for name in NAMES for end in ends)]:
+        one = Settings.from_environment({"KIND_CLUSTER": cluster, "KIND_NODE_IMAGE": "node"}, settings.root)
+        shared = {one.file("compose"), one.file("compose-next"), one.file("loaded"), one.file("versions")}
+        places = {one.state, one.standby, one.lock, one.kubeconfig, *(one.file(name) for name in state.FILES)} - shared
+        for place in [*map(str, places), one.node, one.context, volume.name(one)]:
+            assert taken.setdefault(place, cluster) == cluster
+        for place in places:  # none lies in what another command removes or writes
+            assert {taken.get(str(above), cluster) for above in place.parents} == {cluster}
+            assert place.is_relative_to(settings.root)
+            assert os.path.normpath(place) == str(place)

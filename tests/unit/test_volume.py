@@ -11,6 +11,7 @@ from support import volumes
 from support.programs import Programs
 
 from boulder_k8s.cluster import images, volume
+from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.lock import held
 from boulder_k8s.host.process import Failed
 from boulder_k8s.host.settings import Settings
@@ -78,6 +79,18 @@ def test_an_image_that_the_node_lost_is_forgotten_in_the_volume_too(engine: Prog
     volume.remember(settings, {"redis:7": "sha256:r"})
     images.forget(settings)
     assert volume.images(settings) == {}
+
+
+@pytest.mark.parametrize(
+    "labels", ["null", '{"somebody": "else"}', '{"boulder-k8s.cluster": "unit", "boulder-k8s.project": "/other"}']
+)
+def test_somebody_elses_volume_of_that_name_stays(engine: Programs, settings: Settings, labels: str) -> None:
+    inspected = f"""echo '[{{"Mountpoint": "/v", "CreatedAt": "then", "Labels": {labels}}}]'"""
+    engine.answer("docker", "volume inspect", inspected)
+    for change in (lambda: volume.ensure(settings, settings.node_image), lambda: volume.remove(settings)):
+        with pytest.raises(Problem, match=r"belongs to the boulder-k8s in /other|was not made by boulder-k8s"):
+            change()
+    assert engine.called("docker", "volume rm") == 0
 
 
 def test_it_is_dropped_when_asked_to(engine: Programs, settings: Settings) -> None:

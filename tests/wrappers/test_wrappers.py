@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -319,6 +322,31 @@ def test_render_prints_what_up_would_apply_without_a_cluster(machine: Machine) -
     assert "test/config-next" in result.stdout
     assert machine.calls("kind") == [["version"]]
     assert not [call for call in machine.calls("kubectl") if "kustomize" not in call and "version" not in call]
+
+
+def test_a_checkout_that_another_cluster_uses_is_not_run_into(machine: Machine) -> None:
+    directory = os.open(machine.checkout, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        refused(machine, machine.invoke("up"), f"The checkout {machine.checkout} is in use", "or use another checkout")
+    finally:
+        os.close(directory)
+
+
+def test_render_prints_the_secrets_only_if_it_is_told_to(machine: Machine) -> None:
+    """People paste what it prints, and the Secrets have the test PKI's keys."""
+    keys = set()
+    for path in machine.checkout.glob("test/certs/ipki/**/*.pem"):
+        path.write_text(f"the key {path}\n")
+        keys.add(path.read_bytes())
+    told = machine.invoke("render", "--secrets").stdout
+    secrets = [item for item in yaml.safe_load_all(told) if item["kind"] == "Secret"]
+    assert {base64.b64decode(value) for item in secrets for value in item["data"].values()} <= keys
+    bare = machine.invoke("render").stdout
+    assert not [key for key in keys if base64.b64encode(key).decode() in bare]
+    others = [item for item in yaml.safe_load_all(told) if item["kind"] != "Secret"]
+    assert [item for item in yaml.safe_load_all(bare) if item] == others
+    assert len(secrets) == 2 and all(f"# Secret {item['metadata']['name']} (" in bare for item in secrets)
 
 
 def boulder(text: str) -> dict:
