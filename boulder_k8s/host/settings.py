@@ -33,10 +33,6 @@ class Port:
         address = "" if self.address == LOOPBACK else f"{bracketed(self.address)}:"
         return f"{address}{self.host}:{self.container}"
 
-    def checkout_note(self, checkout: Path) -> Path:
-        """Returns the file that says which command of this project uses a checkout."""
-        return self.root / ".state" / "checkouts" / hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
-
     @property
     def directory_url(self) -> str:
         """The ACME directory, if this is the port 4001 of the pod."""

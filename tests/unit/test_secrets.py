@@ -134,7 +134,7 @@ def pod(name: str, container: dict) -> dict:
         "restartCount": 2,
         "image": container["image"],
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"}},
-        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z"}},
+        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2099-01-01T00:00:00Z"}},
     }
     return {
         "kind": "Pod",
