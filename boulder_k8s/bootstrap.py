@@ -1,6 +1,7 @@
 """Sets up .venv with the pinned dependencies (requirements.txt). Runs before anything is installed: standard library only.
 
-    python3 boulder_k8s/bootstrap.py [--dev] [--from FILE] [--then MODULE ARGUMENTS]
+    python3 boulder_k8s/bootstrap.py [--dev] [--from FILE]
+    python3 boulder_k8s/bootstrap.py --then MODULE ARGUMENTS
 
 FILE: what `invoke images save` wrote; the packages then come from it and not from an index. --then: becomes
 `start.py MODULE ARGUMENTS` afterwards.
@@ -30,32 +31,22 @@ exec "$here/python" -I -S "$here/{start}" commands.typed "$@"
 """
 
 
-class Stopped(BaseException):
-    """A signal has arrived; args[0] is its number."""
-
-
-def stop(number: int, frame: object) -> None:
-    """The signal handler."""
-    raise Stopped(number)
-
-
 def main(arguments: list[str]) -> int:
     """Makes .venv or brings it up to date; returns the exit code. If another process does the same, waits for it.
 
-    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index.
+    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index. A signal raises
+    SystemExit with 128 + its number.
     """
     if sys.version_info < (3, 11):
         return told(
             f"Python 3.11 or newer is needed; python3 is {sys.version.split()[0]}.",
             "Install a newer Python and let `python3` be it.",
         )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, stop)
         return prepare(arguments)
-    except Stopped as stopped:
-        return 128 + stopped.args[0]
     except OSError as error:
         return told(
             f"The Python environment .venv cannot be made: {error.filename or ROOT}: {error.strerror or error}.",
@@ -70,7 +61,7 @@ def told(message: str, advice: str) -> int:
 
 
 def prepare(arguments: list[str]) -> int:
-    """As `main`. Raises Stopped or OSError."""
+    """As `main`. Raises OSError."""
     if not arguments and fits("requirements.txt", "complete"):
         return 0  # also if the directory is another user's
     STORE.mkdir(exist_ok=True)
@@ -82,7 +73,7 @@ def prepare(arguments: list[str]) -> int:
                 return unpack(arguments[arguments.index("--from") + 1 :], wheels) or install(
                     ["--no-index", f"--find-links={wheels}"]
                 )
-        return install() or ("--dev" in arguments and install_more("requirements-dev.txt", "complete-dev"))
+        return install() or ("--dev" in arguments and install_more("requirements-dev.txt", "complete-dev")) or 0
 
 
 def unpack(names: list[str], directory: str) -> int:
@@ -124,10 +115,9 @@ def fits(requirements: str, mark: str) -> bool:
         return False
     look = "import os, sysconfig; print('packages:', os.path.isdir(sysconfig.get_path('purelib')))"
     try:
-        answer = subprocess.run([python, "-I", "-c", look], capture_output=True, text=True).stdout
+        if subprocess.run([python, "-I", "-c", look], capture_output=True, text=True).stdout != "packages: True\n":
+            return False
     except OSError:  # not there, or no program
-        return False
-    if answer != "packages: True\n":
         return False
     with contextlib.suppress(OSError):  # .venv belongs to root, and another user uses it
         settle(venv)
@@ -154,9 +144,7 @@ def settle(venv: Path) -> None:
     before = place.read_text().strip() if place.exists() else str(venv)
     if before != str(venv):
         for script in (venv / "bin").iterdir():
-            if script.is_symlink() or not script.is_file():
-                continue
-            content = script.read_bytes()
+            content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
             if before.encode() in content and b"\0" not in content:
                 rewrite(script, content.replace(before.encode(), bytes(venv)))
     invoke = INVOKE.format(start=os.path.relpath(ROOT / "boulder_k8s/start.py", venv / "bin")).encode()
@@ -191,7 +179,7 @@ def install(source: list[str] | None = None) -> int:
     venv = Path(tempfile.mkdtemp(prefix=f"{pins('requirements.txt')}-", dir=STORE))
     venv.chmod(0o755)
     try:
-        if code := pip(venv, "requirements.txt", [sys.executable, "-I", "-m", "venv", str(venv)], source or []):
+        if code := pip(venv, "requirements.txt", [sys.executable, "-I", "-m", "venv", str(venv)], source=source):
             return code
         (venv / ".gitignore").write_text("*\n")
         settle(venv)
@@ -222,8 +210,8 @@ def install_more(requirements: str, mark: str) -> int:
     return 0
 
 
-def pip(venv: Path, requirements: str, before: list[str] | None = None, source: list[str] = ()) -> int:
-    """Installs a file of pinned requirements into an environment; returns the exit code. before: a command to run
+def pip(venv: Path, requirements: str, *before: list[str], source: list[str] | None = None) -> int:
+    """Installs a file of pinned requirements into an environment; returns the exit code. before: commands to run
     first. source: options of pip.
 
     The user's PIP_... settings name the index and stay; those that lead the packages to another place do not.
@@ -235,8 +223,8 @@ def pip(venv: Path, requirements: str, before: list[str] | None = None, source: 
         for key, value in os.environ.items()
         if key not in elsewhere and not (key.startswith("PYTHON") and not key.startswith("PYTHON_"))
     }
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", *source, "-r", str(ROOT / requirements)]
-    for command in (*([before] if before else []), [venv / "bin/python", "-I", "-m", "pip", "install", *options]):
+    words = "-I -m pip install --quiet --disable-pip-version-check --require-hashes -r".split()
+    for command in (*before, [venv / "bin/python", *words, ROOT / requirements, *(source or [])]):
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environ) as child:
             try:
                 child.wait()
@@ -271,14 +259,12 @@ def become(words: list[str]) -> int:
     command = [python, "-I", "-S", start]
     if subprocess.run([*command, "--whole"], capture_output=True).stdout != b"whole\n":
         return told(f"{start} is not whole.", f"Look at `git status` in {ROOT}.")
-    os.execv(python, [*command, *words])
+    return os.execv(python, [*command, *words])
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    if words == ["--whole"]:  # wrapper.sh asks, before it becomes this
-        print("whole")
-        sys.exit(0)
-    then = words.index("--then") if "--then" in words else len(words)
-    code = main(words[:then])
-    sys.exit(code or (words[then:] and become(words[then + 1 :])))
+    if sys.argv[1:] == ["--whole"]:  # wrapper.sh asks, before it becomes this
+        sys.exit(print("whole"))
+    if sys.argv[1:2] == ["--then"]:
+        sys.exit(main([]) or become(sys.argv[2:]))
+    sys.exit(main(sys.argv[1:]))

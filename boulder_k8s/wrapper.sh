@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # tk8s.sh and tnk8s.sh source this with a verb of boulder_k8s/__main__.py and the user's arguments; it becomes Python.
-# If it returns, it is not whole, and they say so. Needs: here, the project's directory.
+# If it returns, it is not whole, and they say so.
+
+here=${BASH_SOURCE[0]%/boulder_k8s/*}
 
 # A signal is 128 + its number from the first line on; it waits for the command that runs, some milliseconds.
 trap 'exit 129' HUP
