@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,11 @@ def main(arguments: list[str]) -> int:
         )
 
 
+def pins() -> str:
+    """Returns what stands for the content of requirements.txt in the name of an environment."""
+    return hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()[:12]
+
+
 def told(message: str, advice: str) -> int:
     """Prints what is wrong and what to do; returns 2."""
     print(f"boulder-k8s: {message}\nboulder-k8s: {advice}", file=sys.stderr)
@@ -73,7 +79,10 @@ def prepare(arguments: list[str]) -> int:
                 return unpack(arguments[arguments.index("--from") + 1 :], wheels) or install(
                     ["--no-index", f"--find-links={wheels}"]
                 )
-        return install() or ("--dev" in arguments and install_more("requirements-dev.txt", "complete-dev")) or 0
+        code, more = install(), ("requirements-dev.txt", "complete-dev")
+        if not code and "--dev" in arguments and not fits(*more):
+            code = fill(LINK.resolve(), *more)
+        return code
 
 
 def unpack(names: list[str], directory: str) -> int:
@@ -95,11 +104,6 @@ def unpack(names: list[str], directory: str) -> int:
     )
 
 
-def pins(requirements: str) -> str:
-    """Returns what stands for the content of a file of requirements."""
-    return hashlib.sha256((ROOT / requirements).read_bytes()).hexdigest()[:12]
-
-
 def fits(requirements: str, mark: str) -> bool:
     """Returns whether .venv has what a file of requirements pins, for the Python to which it links: packages installed
     for another version would not be found.
@@ -108,16 +112,17 @@ def fits(requirements: str, mark: str) -> bool:
     """
     venv = LINK.resolve()
     python, complete = venv / "bin/python", venv / mark
-    if not complete.exists():
+    if not complete.exists() or venv.parent not in (ROOT, STORE):  # a link to another project's: not ours to change
         return False
-    same = venv.name.startswith(f"{pins('requirements.txt')}-") and mark == "complete"
+    same = venv.name.startswith(f"{pins()}-") and mark == "complete"
     if not same and complete.stat().st_mtime <= (ROOT / requirements).stat().st_mtime:
         return False
     look = "import os, sysconfig; print('packages:', os.path.isdir(sysconfig.get_path('purelib')))"
     try:
-        if subprocess.run([python, "-I", "-c", look], capture_output=True, text=True).stdout != "packages: True\n":
-            return False
-    except OSError:  # not there, or no program
+        answer = subprocess.run([python, "-I", "-c", look], capture_output=True).stdout
+    except OSError as error:  # not there, or no program
+        answer = error
+    if answer != b"packages: True\n":
         return False
     with contextlib.suppress(OSError):  # .venv belongs to root, and another user uses it
         settle(venv)
@@ -152,11 +157,11 @@ def settle(venv: Path) -> None:
         if not script.exists() or script.read_bytes() != invoke:
             rewrite(script, invoke)
     if before != str(venv) or not place.exists():
-        place.write_text(f"{venv}\n")
+        rewrite(place, f"{venv}\n".encode())
 
 
 def rewrite(program: Path, content: bytes) -> None:
-    """Replaces a program in one step: it may run, or be linked to another project's. Raises OSError."""
+    """Replaces a file in one step: it may run, or be a hard link to another project's. Raises OSError."""
     new = program.with_name(f".{program.name}.new")
     new.write_bytes(content)
     new.chmod(0o755)
@@ -176,14 +181,12 @@ def install(source: list[str] | None = None) -> int:
             "Run `python3 boulder_k8s/bootstrap.py --from FILE`; `invoke images save FILE` makes it (docs/airgapped.md).",
         )
     before = LINK.resolve()
-    venv = Path(tempfile.mkdtemp(prefix=f"{pins('requirements.txt')}-", dir=STORE))
+    venv = Path(tempfile.mkdtemp(prefix=f"{pins()}-", dir=STORE))
     venv.chmod(0o755)
     try:
-        if code := pip(venv, "requirements.txt", [sys.executable, "-I", "-m", "venv", str(venv)], source=source):
+        make = [sys.executable, "-I", "-m", "venv", venv]
+        if code := fill(venv, "requirements.txt", "complete", make, source=source):
             return code
-        (venv / ".gitignore").write_text("*\n")
-        settle(venv)
-        note(venv / "complete", venv / "bin/python", "requirements.txt")
         if LINK.is_dir() and not LINK.is_symlink():  # as earlier versions made it
             before = STORE / f"earlier-{venv.name}"
             LINK.rename(before)
@@ -198,31 +201,15 @@ def install(source: list[str] | None = None) -> int:
     return 0
 
 
-def install_more(requirements: str, mark: str) -> int:
-    """Adds a file of pinned requirements to .venv, unless it has them; returns the exit code. Raises OSError."""
-    venv = LINK.resolve()
-    if fits(requirements, mark):
-        return 0
-    if code := pip(venv, requirements):
-        return code
-    settle(venv)
-    note(venv / mark, venv / "bin/python", requirements)
-    return 0
-
-
-def pip(venv: Path, requirements: str, *before: list[str], source: list[str] | None = None) -> int:
+def fill(venv: Path, requirements: str, mark: str, *before: list[str], source: list[str] | None = None) -> int:
     """Installs a file of pinned requirements into an environment; returns the exit code. before: commands to run
-    first. source: options of pip.
+    first. source: options of pip. Raises OSError.
 
     The user's PIP_... settings name the index and stay; those that lead the packages to another place do not.
     """
     print(f"boulder-k8s: setting up .venv ({requirements})", file=sys.stderr, flush=True)
-    elsewhere = {"PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_DRY_RUN", "PIP_REQUIREMENT"}
-    environ = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in elsewhere and not (key.startswith("PYTHON") and not key.startswith("PYTHON_"))
-    }
+    ours = re.compile("PYTHON(?!_)|PIP_(TARGET|PREFIX|ROOT|USER|PYTHON|DRY_RUN|REQUIREMENT)$").match
+    environ = {key: value for key, value in os.environ.items() if not ours(key)}
     words = "-I -m pip install --quiet --disable-pip-version-check --require-hashes -r".split()
     for command in (*before, [venv / "bin/python", *words, ROOT / requirements, *(source or [])]):
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environ) as child:
@@ -236,6 +223,8 @@ def pip(venv: Path, requirements: str, *before: list[str], source: list[str] | N
                 "the Python environment .venv cannot be made; the lines above say why.",
                 "Check that Python has venv (package python3-venv) and that pip reaches a package index (without a network: docs/airgapped.md), then try again.",
             )
+    settle(venv)
+    note(venv / mark, venv / "bin/python", requirements)
     return 0
 
 
@@ -244,7 +233,7 @@ def prune(*kept: Path) -> None:
     may just be starting the Python.
     """
     for venv in STORE.iterdir():
-        if venv in kept or not venv.is_dir() or venv.is_symlink():
+        if venv in kept or venv.is_symlink():
             continue
         with contextlib.suppress(OSError), open(venv / "complete", "a") as use:
             fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # start.py, `hold`, has the other one
@@ -252,9 +241,7 @@ def prune(*kept: Path) -> None:
 
 
 def become(words: list[str]) -> int:
-    """Becomes the environment's Python, which runs `start.py WORDS`. Returns 2 if start.py is not whole: Python would
-    end with 0.
-    """
+    """Becomes `start.py WORDS`. Returns 2 if start.py is not whole: then Python would end with 0."""
     python, start = LINK.resolve() / "bin/python", ROOT / "boulder_k8s/start.py"
     command = [python, "-I", "-S", start]
     if subprocess.run([*command, "--whole"], capture_output=True).stdout != b"whole\n":
