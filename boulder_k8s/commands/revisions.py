@@ -57,7 +57,7 @@ def revisions(
 class Work:
     """The rendering of revisions, in one directory.
 
-    documents: what Compose made of the files of a revision, by git's ids of these files; it is the same for most revisions, as their
+    documents: what Compose made of the files of a revision, by all that decides it; it is the same for most revisions, as their
     directory has the same path. known: outcomes, by git's ids of everything that they depend on.
     """
 
@@ -123,8 +123,8 @@ class Work:
 
     def document(self, revision: Revision, config_next: bool) -> dict | Problem:
         """Returns what Compose makes of the tree's files, or why it refuses them."""
-        key = f"{config_next} {self.past.deciding(revision.commit)}"
-        if key not in self.documents or not compose_key.of(self.tree, config_next, self.environ):
+        key = compose_key.of(self.tree, config_next, self.environ)
+        if not key or key not in self.documents:
             try:
                 self.documents[key] = compose.resolved(self.tree, config_next, self.environ)
             except Problem as problem:

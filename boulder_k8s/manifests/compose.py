@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..host import docker_config, docker_problems, process, state
 from ..host.errors import Problem
 from ..host.names import BOULDER, SETUP
 from . import answer, compose_key, harness, written
 from .harness import Harness
+
+# Keys of the answer that have paths of this machine.
+PATHS = {"source", "context", "additional_contexts", "file", "path", "device"}
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,11 @@ def resolved(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
     """
     script = harness.read(checkout, config_next)
     command = script.compose("--profile", "*", "config", "--format", "json")
+    given = script.environment(environ)
     try:
-        return answer.checked(
-            process.run(command, env=script.environment(environ), cwd=checkout, timeout=60), checkout, config_next
-        )
+        said = process.run(command, env=given, cwd=checkout, timeout=60)
+        found = answer.checked(said, checkout, config_next)
+        return moved(found, process.working_directory(checkout, given), str(checkout))
     except FileNotFoundError as error:
         raise docker_problems.missing() from error
     except process.Failed as error:
@@ -139,6 +145,20 @@ def resolved(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.
             f"Run `{shown}` in {checkout} and mend what it names.",
             error.output,
         ) from error
+
+
+def moved(value: Any, directory: str, checkout: str, key: str = "") -> Any:
+    """The answer with the checkout's own path in place of the link by which the user has reached it: `directory`. Compose believes PWD, and
+    everything else here compares with the checkout's path. What containers get to see, such as ${PWD} in `environment`, stays.
+    """
+    if directory == checkout:
+        return value
+    if isinstance(value, dict):
+        return {name: moved(item, directory, checkout, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [moved(item, directory, checkout, key) for item in value]
+    inside = key in PATHS and isinstance(value, str) and f"{value}/".startswith(f"{directory}/")
+    return checkout + value.removeprefix(directory) if inside else value
 
 
 def services(document: dict) -> dict[str, Service]:
@@ -164,7 +184,11 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
     """
     if not (key := compose_key.of(checkout, config_next, environ)):
         return document(checkout, config_next, environ)
-    kept = state.remembered(path, key, lambda: resolved(checkout, config_next, environ))
+    if (kept := state.read(path, key)) is None:
+        kept = resolved(checkout, config_next, environ)
+        if compose_key.of(checkout, config_next, environ) == key:  # else something was changed while Compose read it
+            with suppress(OSError):  # a full disk: the next command asks again
+                state.write(path, kept, key)
     return for_tests(kept, harness.read(checkout, config_next), environ)
 
 

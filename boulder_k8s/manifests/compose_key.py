@@ -26,6 +26,14 @@ DECIDING = ("COMPOSE_", "DOCKER_")  # variables of these names tell Compose itse
 FILES = ("COMPOSE_FILE", "COMPOSE_ENV_FILES")
 ELSEWHERE = {"include", "extends", "env_file", "label_file"}
 WORDS = re.compile("|".join(ELSEWHERE))
+# A double-quoted string of YAML in which a variable's name is not written out.
+ESCAPE = re.compile(r"\\(?:[xuU]|\r?$)", re.MULTILINE)
+# An entry such as `- ${A}_B` of `environment`: a variable whose name only Compose puts together. `- $A` alone is one as well.
+PART = r"(?:\w|\$\{[^}\n]*\}|\$\w+)*"
+PUT_TOGETHER = re.compile(
+    rf"(?:^[ \t]*-[ \t]|[\[,]|\benvironment[\"']?[ \t]*:)\s*[\"']?{PART}\$(?:\{{[^}}\n]*\}}|\w+){PART}[\"']?\s*(?:$|[,\]#])",
+    re.MULTILINE,
+)
 # Where docker looks for its plugins: https://github.com/docker/cli/blob/master/cli-plugins/manager/manager_unix.go
 PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 
@@ -43,18 +51,25 @@ def of(checkout: Path, config_next: bool, environ: Mapping[str, str]) -> str:
     if "/" in "".join(script.files[:1]) or any("://" in name or name == "-" for name in script.files):
         return ""
     try:
-        texts = {
-            str(path): path.read_bytes().decode(errors="replace") for path in read_by_compose(checkout, script.files)
-        }
+        contents = {str(path): content(path) for path in read_by_compose(checkout, script.files)}
     except OSError:
         return ""
+    texts = {path: found.decode(errors="replace") for path, found in contents.items()}
+    sums = sorted([path, hashlib.sha256(found).hexdigest()] for path, found in contents.items())
     named = script.files or DEFAULTS
     if not any(str(checkout / name) in texts for name in named) or any(map(reads_others, texts, texts.values())):
         return ""  # without a file here, Compose looks in the directories above
     where = process.working_directory(checkout, given)
-    digest = hashlib.sha256(json.dumps([where, config_next, options, programs(given), sorted(texts.items())]).encode())
+    digest = hashlib.sha256(json.dumps([where, config_next, options, programs(given), sums]).encode())
     digest.update(json.dumps(sorted(mentioned({**given, "PWD": where}, texts.values()))).encode())
     return digest.hexdigest()
+
+
+def content(path: Path) -> bytes:
+    """Returns the content of a file. Raises OSError, also for a pipe: what is read from it is gone for Compose."""
+    if not path.is_file():
+        raise OSError(f"{path} is no file")
+    return path.read_bytes()
 
 
 def read_by_compose(checkout: Path, named: list[str]) -> list[Path]:
@@ -64,9 +79,11 @@ def read_by_compose(checkout: Path, named: list[str]) -> list[Path]:
 
 
 def reads_others(name: str, text: str) -> bool:
-    """Whether a Compose file, or .env, makes Compose read further files. name: its path."""
+    """Whether a Compose file, or .env, makes Compose read further files, or variables that it does not spell out. name: its path."""
     if name.endswith("/.env"):
         return any(variable in text for variable in FILES)
+    if ESCAPE.search(text) or PUT_TOGETHER.search(text):
+        return True
     if not WORDS.search(text) and "\\" not in text:  # YAML may spell a key with \u0069
         return False
     try:
@@ -94,12 +111,16 @@ def mentioned(environ: Mapping[str, str], texts: Any) -> Iterator[tuple[str, str
     """The variables that tell Compose what to do, and those whose name occurs in a text, in whatever way it is mentioned there: $NAME,
     ${NAME:-...}, a list's NAME, a mapping's `NAME:`, `environment: NAME`. One too many only means one more question.
     """
+    left, found = dict(environ), True
     everything = "\n".join(texts)
-    for name, value in environ.items():
-        if name == "HOME" or name.startswith(DECIDING):  # ~ is HOME
-            yield name, value
-        elif name in everything and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", everything):
-            yield name, value
+    while found:  # a value may be another variable's name: `environment: $NAME` of `configs`
+        # ASCII, as for Compose: $NAMEé is NAME.
+        found = {
+            name for name in left if name in everything and re.search(rf"\b{re.escape(name)}\b", everything, re.ASCII)
+        }
+        found |= {name for name in left if name == "HOME" or name.startswith(DECIDING)}  # ~ is HOME
+        yield from ((name, left[name]) for name in sorted(found))
+        everything = "\n".join(left.pop(name) for name in found)
 
 
 def programs(environ: Mapping[str, str]) -> list:

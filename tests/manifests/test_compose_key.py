@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from boulder_k8s.manifests import compose
+from boulder_k8s.manifests import compose, compose_key
 
 pytestmark = pytest.mark.usefixtures("docker_compose")
 BASE = "services:\n  boulder:\n    image: x\n    environment:\n      - A=${A:-}\n      - B=$PWD\n      - C=${DOTTED:-}\n      - some-name\n"
@@ -187,3 +187,81 @@ def test_another_compose_is_asked_anew(tmp_path: Path, monkeypatch: pytest.Monke
     plugin.chmod(0o755)
     found = compose.remembered(tmp_path, False, tmp_path / "kept", os.environ)
     assert found["services"]["boulder"]["image"] == "its own"
+
+
+# What is indirect: names that only Compose puts together, or that YAML spells in its own way.
+READ_INDIRECTLY: dict[str, tuple[Callable[[Place], None], Callable[[Place], None]]] = {
+    "a variable before a letter that is not ASCII": (
+        with_file("    hostname: 'a${X:-}$NAMEé'\n"),
+        variable("NAME", "two"),
+    ),
+    "a variable that a value names": (
+        both(with_file("      - $WHICH\n"), variable("WHICH", "NAME"), variable("NAME", "one")),
+        variable("NAME", "two"),
+    ),
+    "a variable of two parts": (
+        both(with_file("      - ${WHICH}_B\n"), variable("WHICH", "NAME"), variable("NAME_B", "one")),
+        variable("NAME_B", "two"),
+    ),
+    "a variable of two parts in a flow list": (
+        both(
+            file("docker-compose.override.yml", 'services: {boulder: {environment: ["${WHICH:-NAME}_B"]}}'),
+            variable("NAME_B", "one"),
+        ),
+        variable("NAME_B", "two"),
+    ),
+    "a variable that .env makes another's name": (
+        both(with_file("      - $WHICH\n"), file(".env", "WHICH=NAME\n"), variable("NAME", "one")),
+        variable("NAME", "two"),
+    ),
+    "a variable that YAML spells": (with_file('    hostname: "a${N\\x41ME:-}"\n'), variable("NAME", "two")),
+    "a variable that YAML breaks": (with_file('    hostname: "a${NA\\\n      ME:-}"\n'), variable("NAME", "two")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", READ_INDIRECTLY)
+def test_what_compose_reads_indirectly_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    before, change = READ_INDIRECTLY[what]
+    place = Place(tmp_path / "boulder", monkeypatch)
+    place.write("docker-compose.yml", BASE)
+    before(place)
+    first = compose.remembered(place.path, False, tmp_path / "kept", os.environ)
+    change(place)
+    fresh = compose.document(place.path, False, os.environ)
+    assert fresh != first
+    assert compose.remembered(place.path, False, tmp_path / "kept", os.environ) == fresh
+
+
+def test_what_can_be_read_only_once_is_left_to_compose(tmp_path: Path) -> None:
+    """A .env that is a pipe, as password managers make it."""
+    (tmp_path / "docker-compose.yml").write_text(BASE)
+    os.mkfifo(tmp_path / ".env")
+    assert compose_key.of(tmp_path, False, os.environ) == ""
+
+
+def test_an_answer_to_files_that_change_meanwhile_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docker-compose.yml").write_text(BASE)
+    resolved = compose.resolved
+
+    def slow(*arguments: object) -> dict:
+        (tmp_path / "docker-compose.yml").write_text(TWO)  # an editor saves after the key was made
+        return resolved(*arguments)
+
+    monkeypatch.setattr(compose, "resolved", slow)
+    compose.remembered(tmp_path, False, tmp_path / "kept", os.environ)
+    monkeypatch.undo()
+    (tmp_path / "docker-compose.yml").write_text(BASE)
+    assert compose.remembered(tmp_path, False, tmp_path / "kept", os.environ) == compose.document(tmp_path, False)
+
+
+def test_a_checkout_that_is_reached_by_a_link_mounts_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose resolves relative paths by PWD, which a shell sets to the link; what is mounted lies in the checkout all the same."""
+    place = Place(tmp_path / "boulder", monkeypatch)
+    place.write("docker-compose.yml", BASE + "    volumes: [./a:/a, '${PWD}:/b', /elsewhere:/c]\n    build: .\n")
+    (tmp_path / "link").symlink_to("boulder")
+    for name in ("boulder", "link"):
+        monkeypatch.setenv("PWD", str(tmp_path / name))
+        boulder = compose.resolved(place.path, False, os.environ)["services"]["boulder"]
+        assert [one["source"] for one in boulder["volumes"]] == [f"{place.path}/a", str(place.path), "/elsewhere"]
+        assert boulder["build"]["context"] == str(place.path)
+        assert boulder["environment"]["B"] == str(tmp_path / name)  # as under Compose
