@@ -234,15 +234,3 @@ def environment(given: dict[str, Any], public: Public, withhold: Callable[[str, 
 def as_list(given: dict[str, Any]) -> list[dict]:
     """Returns variables as Kubernetes lists them."""
     return [{"name": name, "value": word(value)} for name, value in given.items()]
-
-
-def arguments(words: Iterable[str], public: Public, withhold: Callable[[str, str], None]) -> list[str]:
-    """Returns the words of a command, with LEFT_OUT in place of the value of each NAME=VALUE that may not appear."""
-    found = []
-    for text in words:
-        name, equals, value = text.partition("=")
-        if equals and re.fullmatch(r"[A-Za-z_]\w*", name) and not public.has(name, value):
-            withhold(name, value)
-            text = f"{name}={LEFT_OUT}"
-        found.append(text)
-    return found
