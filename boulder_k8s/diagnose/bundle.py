@@ -42,7 +42,10 @@ def tail(path: Path, most: int = MOST) -> bytes:
     with open(path, "rb") as file:
         file.seek(max(0, size - most))
         data = file.read(most)
-    return data if size <= most else b"(%d bytes before this were left out)\n" % (size - most) + data
+    if size <= most:
+        return data
+    data = data.partition(b"\n")[2] or data  # half a line may be half a secret, which nobody would know
+    return b"(%d bytes before this were left out)\n" % (size - len(data)) + data
 
 
 def readable(path: Path) -> bytes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..host import docker_config, state
+from ..host.errors import Problem
 from ..host.settings import Settings
+from ..manifests import compose, compose_key
 from .leaves import documents, strings, word
 from .public import Public
 from .scrub import Scrubber
@@ -54,12 +57,24 @@ def scrubber(
             of_compose(found, public, answer, checkout)
     for checkout in checkouts:
         of_checkout(found, public, checkout)
+        of_compose(found, public, asked(settings, checkout, record.get("config_next") is True, environ), checkout)
     if given := environ.get("BOULDER_CONFIG_OVERLAY"):
         for path in files(Path(given)):
             found.learn(content(path))
     for item in state.read_object(settings.file("overlay")).get("answer", {}).get("objects", []):
         of_object(found, public, item)
     return found
+
+
+def asked(settings: Settings, checkout: Path, config_next: bool, environ: Mapping[str, str]) -> dict:
+    """Returns what Compose makes of its files, if no command has kept that: it reads files that only it finds. {} if it is kept, or if
+    Compose does not say it.
+    """
+    key = compose_key.of(checkout, config_next, environ)
+    if not key or state.read(settings.file("compose-next" if config_next else "compose"), key) is None:
+        with suppress(Problem, OSError, subprocess.TimeoutExpired):
+            return compose.resolved(checkout, config_next, environ)
+    return {}
 
 
 def of_environment(found: Scrubber, environ: Mapping[str, str]) -> None:

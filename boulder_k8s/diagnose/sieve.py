@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,16 @@ from ..host.errors import Problem
 from ..host.settings import Settings
 from ..manifests import checkout as checkouts
 from . import private
-from .public import LEFT_OUT, Public, arguments, environment, published
+from .patterns import NAME
+from .public import LEFT_OUT, Public, environment, published
 from .scrub import Scrubber
 
 STRUCTURED = ("objects.json", "run.json", "command.json", "describe.txt", "rendered.yaml")  # read whole, never a part
 ENTRY = re.compile(r"^( {6,})([A-Za-z_][\w.-]*):\s*(.*)$")
+# What a header or an address that somebody types authorises with: `curl -H "Authorization: Bearer ..."`.
+AUTHORISING = re.compile(
+    r"(?i)(?:\bauthorization:\s*(?:(?:bearer|basic|token)\s+)?|\b(?:bearer|basic)\s+|://[^/\s:@]*:)([^\s@]{4,})"
+)
 BLOCK = re.compile(r"^( +)(Command|Args|Environment|Environment Variables from):\s*(.*)$")
 
 
@@ -76,9 +81,12 @@ class Sieve:
         return data
 
     def record(self, record: dict) -> dict:
-        """Returns run.json with the values of variables only if they may appear."""
+        """Returns run.json with the values of variables, typed ones too, only if they may appear."""
         given = record.get("environment") or {}
-        return {**record, "environment": environment(given, self.public, self.scrubber.withhold)}
+        shown = {"environment": environment(given, self.public, self.scrubber.withhold)}
+        if isinstance(words := record.get("arguments"), list):
+            shown["arguments"] = arguments(words, self.public, self.scrubber.withhold)
+        return {**record, **shown}
 
     def command(self, command: dict) -> dict:
         """Returns command.json; of its words NAME=VALUE only if that may appear."""
@@ -106,6 +114,28 @@ class Sieve:
                 block = ""
             found.append(line)
         return "\n".join(found) + ("\n" if text.endswith("\n") else "")
+
+
+def arguments(words: Iterable[str], public: Public, withhold: Callable[[str, str], None]) -> list[str]:
+    """Returns the words of a command, with LEFT_OUT in place of what may not appear: the value of each NAME=VALUE, and the word after
+    --password and the like.
+    """
+    found, secretive = [], ""
+    for text in words:
+        name, equals, value = text.partition("=")
+        if secretive and not public.knows(text):
+            withhold(secretive, text)
+            text = LEFT_OUT
+        elif equals and re.fullmatch(r"[A-Za-z_]\w*", name) and not public.has(name, value):
+            withhold(name, value)
+            text = f"{name}={LEFT_OUT}"
+        for secret in AUTHORISING.findall(text):
+            withhold("authorization", secret)
+        secretive = (
+            name.lstrip("-") if name[:1] == "-" and not equals and NAME.fullmatch(name.lstrip("-").encode()) else ""
+        )
+        found.append(text)
+    return found
 
 
 def dumped(value: Any) -> bytes:

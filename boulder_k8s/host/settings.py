@@ -57,10 +57,10 @@ class Settings:
         KIND_CLUSTER=auto is resolved before (manifests/checkout.py). Raises Problem if a value is invalid.
         """
         cluster = environ.get("KIND_CLUSTER") or "boulder"
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", cluster):  # kind's own rule
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", cluster):  # kind's own rule; CLUSTER-control-plane is a host's name
             raise Problem(
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
-                "Use lower-case letters, digits and dashes.",
+                "Use up to 49 lower-case letters, digits and dashes.",
             )
         return cls(
             in_utf_8(root),

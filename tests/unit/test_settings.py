@@ -105,7 +105,7 @@ def test_the_directory_is_where_its_port_is_published() -> None:
     assert Settings.from_environment(environ).directory_url == "http://localhost:14001/directory"
 
 
-@pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "a b", "a/b", "../up", ".", "ü", "a\n"])
+@pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "a b", "a/b", "../up", ".", "ü", "a\n", "a" * 50])
 def test_a_cluster_name_that_kind_or_the_file_system_does_not_take_is_refused(name: str) -> None:
     with pytest.raises(Problem, match="KIND_CLUSTER"):
         Settings.from_environment({"KIND_CLUSTER": name})
