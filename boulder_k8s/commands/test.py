@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NoReturn
 
+from ..host import process
 from ..host.errors import Problem
 from ..host.settings import Settings
 from ..host.signals import Signals
@@ -36,7 +37,7 @@ def hand_over_to_compose(
     path = [part for part in environ.get("PYTHONPATH", "").split(":") if part and part != own]
     kept = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "BOULDER_K8S_WRAPPER")}
     try:
-        os.execve(script, [str(script), *arguments], {**kept, **({"PYTHONPATH": ":".join(path)} if path else {})})
+        process.become([script, *arguments], {**kept, **({"PYTHONPATH": ":".join(path)} if path else {})})
     except OSError as error:
         raise Problem(
             f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."
