@@ -11,11 +11,8 @@ from invoke import Context, task
 
 from boulder_k8s import bootstrap
 
-VENV = Path(__file__).resolve().parent / ".venv"
-if Path(sys.prefix).resolve() != VENV.resolve():  # an invoke of the user's own: it need not have what the tasks import
-    if code := bootstrap.main([]):
-        sys.exit(code)
-    os.execv(VENV / "bin/invoke", ["invoke", *sys.argv[1:]])
+if not sys.flags.isolated:  # an invoke of the user's own: it need not have what the tasks import
+    sys.exit(bootstrap.main([]) or bootstrap.become(["commands.typed", *sys.argv[1:]]))
 
 from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments

@@ -3,5 +3,11 @@
 # Outer wrapper for invoking Boulder's test.sh with config-next in a local kind cluster: ./tn.sh on Kubernetes.
 #
 
-# shellcheck source=boulder_k8s/wrapper.sh
-source "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/boulder_k8s/wrapper.sh" test-next "$@"
+if here=$(realpath -- "${BASH_SOURCE[0]}"); then
+  here=${here%/*}
+  # shellcheck source=boulder_k8s/wrapper.sh
+  source "$here/boulder_k8s/wrapper.sh" test-next "$@"
+fi
+echo "boulder-k8s: this copy of boulder-k8s is not whole${here:+ ($here)}." >&2
+echo "boulder-k8s: Look at \`git status\` there, and at PATH: bash and realpath are needed." >&2
+exit 2

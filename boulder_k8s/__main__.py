@@ -1,9 +1,8 @@
-"""`python -m boulder_k8s test|test-next|run|run-next ARGUMENTS`: what tk8s.sh, tnk8s.sh and `invoke parity` start."""
+"""What tk8s.sh, tnk8s.sh and `invoke parity` start: `start.py __main__ test|test-next|run|run-next ARGUMENTS`."""
 
 from __future__ import annotations
 
 import os
-import sys
 
 from .commands import arguments, cli
 from .commands.arguments import Options
@@ -29,9 +28,3 @@ def main(words: list[str]) -> int:
     return cli.guarded(
         lambda settings, signals: command(settings, signals, arguments_, Options(config_next, arguments.timeout()))
     )
-
-
-if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(code)  # not sys.exit: a thread may still wait for the user's keyboard

@@ -1,14 +1,22 @@
 """Sets up .venv with the pinned dependencies (requirements.txt). Runs before anything is installed: standard library only.
 
     python3 boulder_k8s/bootstrap.py [--dev] [--from FILE]
+    python3 boulder_k8s/bootstrap.py --then MODULE ARGUMENTS
 
-FILE: what `invoke images save` wrote; the packages then come from it and not from an index.
+FILE: what `invoke images save` wrote; the packages then come from it and not from an index. --then: becomes
+`start.py MODULE ARGUMENTS` afterwards.
+
+.venv is a link to a directory of .venvs/. A new environment is built beside the old one and the link is replaced in
+one step, so what runs keeps its own; one that nobody uses any more is removed with the next change.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -16,30 +24,65 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LINK, STORE = ROOT / ".venv", ROOT / ".venvs"
+# Our own, with a path of its own to us: it works wherever the directory is copied or moved to, and is isolated.
+INVOKE = """#!/bin/sh
+here=$(dirname "$(realpath -- "$0")")
+exec "$here/python" -I -S "$here/{start}" commands.typed "$@"
+"""
 
 
 def main(arguments: list[str]) -> int:
     """Makes .venv or brings it up to date; returns the exit code. If another process does the same, waits for it.
 
-    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index.
+    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index. A signal raises
+    SystemExit with 128 + its number.
     """
     if sys.version_info < (3, 11):
-        print(
-            f"boulder-k8s: Python 3.11 or newer is needed; python3 is {sys.version.split()[0]}.\n"
-            "boulder-k8s: Install a newer Python and let `python3` be it.",
-            file=sys.stderr,
+        return told(
+            f"Python 3.11 or newer is needed; python3 is {sys.version.split()[0]}.",
+            "Install a newer Python and let `python3` be it.",
         )
-        return 2
-    with open(ROOT / "requirements.txt") as lock:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    try:
+        return prepare(arguments)
+    except OSError as error:
+        return told(
+            f"The Python environment .venv cannot be made: {error.filename or ROOT}: {error.strerror or error}.",
+            "Make it writable, and room on the disk, then try again.",
+        )
+
+
+def pins() -> str:
+    """Returns what stands for the content of requirements.txt in the name of an environment."""
+    return hashlib.sha256((ROOT / "requirements.txt").read_bytes()).hexdigest()[:12]
+
+
+def told(message: str, advice: str) -> int:
+    """Prints what is wrong and what to do; returns 2."""
+    print(f"boulder-k8s: {message}\nboulder-k8s: {advice}", file=sys.stderr)
+    return 2
+
+
+def prepare(arguments: list[str]) -> int:
+    """As `main`. Raises OSError."""
+    if not arguments and fits("requirements.txt", "complete"):
+        return 0  # also if the directory is another user's
+    STORE.mkdir(exist_ok=True)
+    (STORE / ".gitignore").write_text("*\n")
+    with open(STORE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if "--from" in arguments:
             with tempfile.TemporaryDirectory() as wheels:
                 return unpack(arguments[arguments.index("--from") + 1 :], wheels) or install(
-                    "requirements.txt", "complete", ["--no-index", f"--find-links={wheels}"]
+                    ["--no-index", f"--find-links={wheels}"]
                 )
-        return install("requirements.txt", "complete") or (
-            "--dev" in arguments and install("requirements-dev.txt", "complete-dev")
-        )
+        code, more = install(), ("requirements-dev.txt", "complete-dev")
+        if not code and "--dev" in arguments and not fits(*more):
+            code = fill(LINK.resolve(), *more)
+        return code
 
 
 def unpack(names: list[str], directory: str) -> int:
@@ -55,79 +98,160 @@ def unpack(names: list[str], directory: str) -> int:
             why = "it has no wheels"
     except (IndexError, OSError, tarfile.TarError) as error:
         why = str(error) if names else "no file is named"
-    print(
-        f"boulder-k8s: {names[0] if names else '--from'} is not a whole file of `invoke images save`: {why}.\n"
-        "boulder-k8s: Name the file, or copy it again.",
-        file=sys.stderr,
+    return told(
+        f"{names[0] if names else '--from'} is not a whole file of `invoke images save`: {why}.",
+        "Name the file, or copy it again.",
     )
-    return 2
 
 
-def fits(python: Path, complete: Path) -> bool:
-    """Returns whether .venv belongs to the Python to which it links: packages installed for another version would not
-    be found.
+def fits(requirements: str, mark: str) -> bool:
+    """Returns whether .venv has what a file of requirements pins, for the Python to which it links: packages installed
+    for another version would not be found.
 
-    Notes that Python in `complete`, so that the wrappers can compare it without starting it.
+    Makes it fit if it was copied or moved here, and notes what start.py compares.
     """
-    program = os.path.realpath(python)
-    if os.path.exists(program) and complete.read_text().strip() != program:
-        look = "import os, sys, sysconfig; sys.exit(not os.path.isdir(sysconfig.get_path('purelib')))"
-        if subprocess.run([python, "-I", "-c", look]).returncode:
-            return False
-        with contextlib.suppress(OSError):  # .venv belongs to root, and another user uses it
-            complete.write_text(f"{program}\n")
-    return os.path.exists(program)
+    venv = LINK.resolve()
+    python, complete = venv / "bin/python", venv / mark
+    if not complete.exists() or venv.parent not in (ROOT, STORE):  # a link to another project's: not ours to change
+        return False
+    same = venv.name.startswith(f"{pins()}-") and mark == "complete"
+    if not same and complete.stat().st_mtime <= (ROOT / requirements).stat().st_mtime:
+        return False
+    look = "import os, sysconfig; print('packages:', os.path.isdir(sysconfig.get_path('purelib')))"
+    try:
+        answer = subprocess.run([python, "-I", "-c", look], capture_output=True).stdout
+    except OSError as error:  # not there, or no program
+        answer = error
+    if answer != b"packages: True\n":
+        return False
+    with contextlib.suppress(OSError):  # .venv belongs to root, and another user uses it
+        settle(venv)
+        note(complete, python, requirements)
+    return True
 
 
-def install(requirements: str, mark: str, source: list[str] | None = None) -> int:
-    """Installs a file of pinned requirements into .venv, unless the file `mark` in it is newer; returns the exit code.
-
-    source: pip's options that name where the packages come from; None means an index.
-    """
-    venv, pins, complete = ROOT / ".venv", ROOT / requirements, ROOT / ".venv" / mark
-    python = venv / "bin/python"
-    if complete.exists() and complete.stat().st_mtime > pins.stat().st_mtime and fits(python, complete):
-        return 0
-    if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
-        print(
-            "boulder-k8s: .venv is not set up or not up to date, and nothing is fetched offline.\n"
-            "boulder-k8s: Run `python3 boulder_k8s/bootstrap.py --from FILE`; "
-            "`invoke images save FILE` makes it (docs/airgapped.md).",
-            file=sys.stderr,
-        )
-        return 2
-    print(f"boulder-k8s: setting up .venv ({requirements})", file=sys.stderr, flush=True)
-    pip = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        *(source or []),
-        "-r",
-        pins,
-    ]
-    commands = [pip]
-    if mark == "complete":  # from nothing: a half-made or outdated one is not worth keeping
-        shutil.rmtree(venv, ignore_errors=True)
-        commands.insert(0, [sys.executable, "-m", "venv", venv])
-    for command in commands:
-        if subprocess.run(command, stdout=sys.stderr).returncode:
-            print(
-                "boulder-k8s: the Python environment .venv cannot be made; the lines above say why.\n"
-                "boulder-k8s: Check that Python has venv (package python3-venv) and that pip reaches a package index (without a network: docs/airgapped.md), then try again.",
-                file=sys.stderr,
-            )
-            return 2
-    (venv / ".gitignore").write_text("*\n")
-    complete.write_text(f"{os.path.realpath(python)}\n")
-    late = pins.stat().st_mtime + 1
+def note(complete: Path, python: Path, requirements: str) -> None:
+    """Writes the mark of a complete environment: the Python it belongs to, dated after the pins. Raises OSError."""
+    program = f"{os.path.realpath(python)}\n"
+    if not complete.exists() or complete.read_text() != program:
+        complete.write_text(program)
+    late = (ROOT / requirements).stat().st_mtime + 1
     if complete.stat().st_mtime < late:  # pins dated in the future, or within this second
         os.utime(complete, (late, late))
+
+
+def settle(venv: Path) -> None:
+    """Makes an environment's programs name the directory it is in, and invoke our own. Raises OSError.
+
+    pip writes the path of the environment into them: after a copy they would start another project's Python.
+    """
+    place = venv / "place"
+    before = place.read_text().strip() if place.exists() else str(venv)
+    if before != str(venv):
+        for script in (venv / "bin").iterdir():
+            content = script.read_bytes() if script.is_file() and not script.is_symlink() else b""
+            if before.encode() in content and b"\0" not in content:
+                rewrite(script, content.replace(before.encode(), bytes(venv)))
+    invoke = INVOKE.format(start=os.path.relpath(ROOT / "boulder_k8s/start.py", venv / "bin")).encode()
+    for script in (venv / "bin/invoke", venv / "bin/inv"):
+        if not script.exists() or script.read_bytes() != invoke:
+            rewrite(script, invoke)
+    if before != str(venv) or not place.exists():
+        rewrite(place, f"{venv}\n".encode())
+
+
+def rewrite(program: Path, content: bytes) -> None:
+    """Replaces a file in one step: it may run, or be a hard link to another project's. Raises OSError."""
+    new = program.with_name(f".{program.name}.new")
+    new.write_bytes(content)
+    new.chmod(0o755)
+    new.replace(program)
+
+
+def install(source: list[str] | None = None) -> int:
+    """Builds an environment of requirements.txt and lets .venv be it, unless it is; returns the exit code.
+
+    source: pip's options that name where the packages come from; None means an index. Raises OSError.
+    """
+    if fits("requirements.txt", "complete"):
+        return 0
+    if os.environ.get("BOULDER_K8S_OFFLINE") == "true" and not source:
+        return told(
+            ".venv is not set up or not up to date, and nothing is fetched offline.",
+            "Run `python3 boulder_k8s/bootstrap.py --from FILE`; `invoke images save FILE` makes it (docs/airgapped.md).",
+        )
+    before = LINK.resolve()
+    venv = Path(tempfile.mkdtemp(prefix=f"{pins()}-", dir=STORE))
+    venv.chmod(0o755)
+    try:
+        make = [sys.executable, "-I", "-m", "venv", venv]
+        if code := fill(venv, "requirements.txt", "complete", make, source=source):
+            return code
+        if LINK.is_dir() and not LINK.is_symlink():  # as earlier versions made it
+            before = STORE / f"earlier-{venv.name}"
+            LINK.rename(before)
+        link = STORE / "link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(venv.relative_to(ROOT))
+        link.replace(LINK)
+    finally:
+        if LINK.resolve() != venv:
+            shutil.rmtree(venv, ignore_errors=True)
+    prune(before, venv)
     return 0
 
 
+def fill(venv: Path, requirements: str, mark: str, *before: list[str], source: list[str] | None = None) -> int:
+    """Installs a file of pinned requirements into an environment; returns the exit code. before: commands to run
+    first. source: options of pip. Raises OSError.
+
+    The user's PIP_... settings name the index and stay; those that lead the packages to another place do not.
+    """
+    print(f"boulder-k8s: setting up .venv ({requirements})", file=sys.stderr, flush=True)
+    ours = re.compile("PYTHON(?!_)|PIP_(TARGET|PREFIX|ROOT|USER|PYTHON|DRY_RUN|REQUIREMENT)$").match
+    environ = {key: value for key, value in os.environ.items() if not ours(key)}
+    words = "-I -m pip install --quiet --disable-pip-version-check --require-hashes -r".split()
+    for command in (*before, [venv / "bin/python", *words, ROOT / requirements, *(source or [])]):
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environ) as child:
+            try:
+                child.wait()
+            except BaseException:
+                child.terminate()
+                raise
+        if child.returncode:
+            return told(
+                "the Python environment .venv cannot be made; the lines above say why.",
+                "Check that Python has venv (package python3-venv) and that pip reaches a package index (without a network: docs/airgapped.md), then try again.",
+            )
+    settle(venv)
+    note(venv / mark, venv / "bin/python", requirements)
+    return 0
+
+
+def prune(*kept: Path) -> None:
+    """Removes the environments that nobody uses, but for `kept`: of the one that the link named until now a wrapper
+    may just be starting the Python.
+    """
+    for venv in STORE.iterdir():
+        if venv in kept or venv.is_symlink():
+            continue
+        with contextlib.suppress(OSError), open(venv / "complete", "a") as use:
+            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # start.py, `hold`, has the other one
+            shutil.rmtree(venv, ignore_errors=True)
+
+
+def become(words: list[str]) -> int:
+    """Becomes `start.py WORDS`. Returns 2 if start.py is not whole: then Python would end with 0."""
+    python, start = LINK.resolve() / "bin/python", ROOT / "boulder_k8s/start.py"
+    command = [python, "-I", "-S", start]
+    if subprocess.run([*command, "--whole"], capture_output=True).stdout != b"whole\n":
+        return told(f"{start} is not whole.", f"Look at `git status` in {ROOT}.")
+    return os.execv(python, [*command, *words])
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--whole"]:  # wrapper.sh asks, before it becomes this
+        sys.exit(print("whole"))
+    if sys.argv[1:2] == ["--then"]:
+        sys.exit(main([]) or become(sys.argv[2:]))
     sys.exit(main(sys.argv[1:]))

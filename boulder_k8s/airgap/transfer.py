@@ -92,7 +92,7 @@ def wheels(directory: Path) -> list[Path]:
     """Downloads the packages that requirements.txt pins into `directory`; returns the files. Raises Problem if that
     fails.
     """
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     pip += ["--only-binary=:all:", f"--dest={directory}", f"--requirement={ROOT / 'requirements.txt'}"]
     with step("getting the Python packages"):
         for python in PYTHONS:

@@ -17,6 +17,7 @@ from ..manifests.checkout import Checkout
 DATA = "/var/local/boulder"  # on the node: k8s/base/*/*-persistentvolume.yaml, manifests/volumes.py
 MADE_FROM = f"{DATA}/.made-from"  # beside the data, a file for each service: the digest of what it was made from
 SCHEMAS = {"bmariadb": ("sa/db",), "bvitess": ("sa/db", "sa/vtschema")}  # read once, when the data is made
+READ = {".sql", ".sh", ".gz", ".xz", ".zst", ".json"}  # by MariaDB's image (staging.py), and vschemas
 ENDING = 60.0  # seconds that a service gets to end
 
 
@@ -29,10 +30,11 @@ def check(settings: Settings, node_id: str, checkout: Checkout, names: list[str]
         differ = state.remembered(settings.file("databases"), [node_id, wanted], lambda: different(settings, wanted))
     except (process.Failed, subprocess.TimeoutExpired):  # the next command asks again
         return
-    for name in differ:
-        places = " and ".join(place for place in SCHEMAS[name] if (checkout.path / place).exists())
+    if differ:
+        places = sorted({place for name in differ for place in SCHEMAS[name] if (checkout.path / place).exists()})
         note(
-            f"the databases of {name} were made from other files of {places} than the checkout has; `invoke up --fresh {name}` makes them anew"
+            f"the databases of {' and '.join(differ)} were made from other files of {' and '.join(places)} than the checkout has; "
+            f"`invoke up {' '.join(f'--fresh {name}' for name in differ)}` makes them anew"
         )
 
 
@@ -40,7 +42,9 @@ def digest(checkout: Checkout, name: str) -> str:
     """Returns what tells the files apart from which a service makes its databases."""
     found = hashlib.sha256()
     for place in SCHEMAS[name]:
-        for path in sorted(path for path in (checkout.path / place).rglob("*") if path.is_file()):
+        for path in sorted(
+            path for path in (checkout.path / place).rglob("*") if path.suffix in READ and path.is_file()
+        ):
             found.update(f"{path.relative_to(checkout.path)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return found.hexdigest()
 

@@ -32,11 +32,9 @@ def hand_over_to_compose(
     Raises Problem if it cannot be started.
     """
     script = checkout.of_command(settings, environ).path / ("tn.sh" if config_next else "t.sh")
-    own = str(settings.root)  # tk8s.sh has added it
-    path = [part for part in environ.get("PYTHONPATH", "").split(":") if part and part != own]
-    kept = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "BOULDER_K8S_WRAPPER")}
+    kept = {key: value for key, value in environ.items() if key != "BOULDER_K8S_WRAPPER"}
     try:
-        os.execve(script, [str(script), *arguments], {**kept, **({"PYTHONPATH": ":".join(path)} if path else {})})
+        os.execve(script, [str(script), *arguments], kept)
     except OSError as error:
         raise Problem(
             f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."

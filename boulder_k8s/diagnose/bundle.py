@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -245,5 +244,7 @@ def bundle(settings: Settings, output: Path | None = None) -> None:
     note(f"the bundle is {shown(path)}")
 
 
-if __name__ == "__main__":
-    pack_in_background(Path(sys.argv[1]), Settings.from_environment({**os.environ, "KIND_CLUSTER": sys.argv[2]}))
+def main(words: list[str]) -> int:
+    """What a run that failed leaves behind (failure.py). words: the run's directory, and the cluster's name."""
+    pack_in_background(Path(words[0]), Settings.from_environment({**os.environ, "KIND_CLUSTER": words[1]}))
+    return 0

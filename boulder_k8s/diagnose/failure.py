@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..host import process
+from ..host import process, python
 from ..host.decoration import decoration
 from ..host.errors import Interrupted
 from ..host.settings import Settings
@@ -32,7 +31,7 @@ def packed(settings: Settings, run: Run) -> Iterator[None]:
     if run.record.get("failure"):
         pack(settings, run)
     elif run.record.get("exit_code") and run.exit_code() == run.record["exit_code"]:  # the tests', not a signal's
-        words = [sys.executable, "-m", "boulder_k8s.diagnose.bundle", str(run.path), settings.cluster]
+        words = python.command("diagnose.bundle", str(run.path), settings.cluster)
         with decoration(NOT_WRITTEN):
             process.spawn_detached(words, cwd=settings.root)
 

@@ -60,6 +60,7 @@ HIDDEN = tuple(
             [b"authorization", b"cookie", b"x-"],
             rb"(?P<head>(?i:authorization|cookie|x-[\w-]{0,64}(?:key|token|auth))\\*\"?: *)(?P<value>[^\r\n\"]+)",
         ),
+        ([b"-u", b"--user"], rb"(?P<head>(?<!\S)(?:-u|--user)[ =]?[\w.@-]{1,64}:)(?P<value>\S+)"),
         # https://user:password@host, user:password@tcp(host:3306)/db
         (
             [b"://"],

@@ -15,7 +15,8 @@ from ..host import docker_config, state
 from ..host.errors import Problem
 from ..host.settings import Settings
 from ..manifests import compose, compose_key
-from .public import Public, documents, strings, word
+from .leaves import documents, strings, word
+from .public import Public
 from .scrub import Scrubber
 
 LARGEST = 1 << 18  # bytes: a larger file that is mounted is no password
@@ -28,6 +29,7 @@ FACTS = set(
     stop_signal stop_grace_period shm_size mem_limit cpus logging_driver context dockerfile required version
     """.split()
 )
+FREE = ("environment", "labels", "args", "annotations", "driver_opts", "options", "sysctls")
 # Variables of this machine that tell nothing, or that this project's own README names.
 KNOWN = re.compile(
     r"PATH|HOME|PWD|OLDPWD|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TERM\w*|HOSTNAME|DISPLAY|EDITOR|PAGER|TZ|CI|_|SHLVL|NO_COLOR"
@@ -103,6 +105,9 @@ def of_compose(found: Scrubber, public: Public, document: Any, checkout: Path) -
             for name, value in item.items():
                 if name in ("env_file", "label_file") or (name == "file" and key not in ("extends",)):
                     of_files(value)
+                if key in FREE:  # names of the user's own, whatever they mean elsewhere
+                    walk(value, str(name))
+                    continue
                 if name in FACTS or (name == "volumes" and not isinstance(value, dict)):
                     mounted(value if name == "volumes" else None)
                     continue

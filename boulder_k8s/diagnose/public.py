@@ -9,23 +9,19 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import shlex
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..host import git, process
-from ..host.files import Loader
 from ..host.names import RUN_DIRECTORY
 from ..manifests.history import DECIDING
 from ..manifests.staging import CONFIG_MAPS
+from .leaves import documents, parts, strings, word
 
 LEFT_OUT = "(left out)"
 COMMITTED = ("test/config", "test/config-next", "sa/db", *CONFIG_MAPS.values())
@@ -125,38 +121,6 @@ def committed(checkout: Path) -> dict[str, str]:
         return {}  # no git, no commit: nothing is known to be public
 
 
-def documents(text: str) -> list[Any]:
-    """Returns the YAML or JSON documents of a text; none if it is something else."""
-    try:
-        return list(yaml.load_all(text, Loader))
-    except yaml.YAMLError:
-        return []
-
-
-def strings(document: Any) -> Iterator[str]:
-    """Yields every string and number below a document, but no key."""
-    if isinstance(document, dict):
-        for value in document.values():
-            yield from strings(value)
-    elif isinstance(document, (list, tuple)):
-        for value in document:
-            yield from strings(value)
-    elif document is not None:
-        yield word(document)
-
-
-def parts(text: str) -> Iterator[str]:
-    """Yields a string, and the words that Compose makes of it where it is a command."""
-    yield text
-    with suppress(ValueError):
-        yield from shlex.split(text)
-
-
-def word(value: Any) -> str:
-    """Returns a scalar as an environment has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def variables(document: Any) -> Iterator[tuple[str, str]]:
     """Yields every environment variable below a document, as Compose and Kubernetes write them, with its value."""
     if isinstance(document, dict):
@@ -201,6 +165,11 @@ def published(document: Any, public: Public, withhold: Callable[[str, str], None
             return document
         if document.get("kind") == "ConfigMap":
             return {**document, **contents(document, public)}
+        if key == "annotations":
+            return {
+                name: value if name in FACTS and "/" in name else published(value, public, withhold, "an annotation")
+                for name, value in document.items()
+            }
         inherited = key if key in ("labels", "matchLabels", "selector") else ""
         return {name: published(value, public, withhold, inherited or name) for name, value in document.items()}
     if isinstance(document, list):

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, unquote
 
+from .leaves import documents, entries, strings
 from .patterns import HIDDEN, LEFT_OUT, NAME, scrub
-from .public import Public, documents, is_plain, strings
+from .public import Public, is_plain
 
 MANY = 100  # forms: with more, it is worth to look first which of them can be in a text
 
@@ -49,12 +50,13 @@ class Scrubber:
     def learn(self, text: str, name: str = "") -> None:
         """Learns that no value in a file is public: of YAML and JSON its strings, of others the words after = and :."""
         found = [document for document in documents(text) if isinstance(document, (dict, list))]
-        leaves = [leaf for document in found for leaf in strings(document)]
+        leaves = [entry for document in found for entry in entries(document, name)]
         if not found:
-            leaves = [text, *text.splitlines()]
-            leaves += [match[1] for match in re.finditer(r"(?m)[=:][ \t]*([^\r\n]+)$", text)]
-        for leaf in leaves:
-            self.withhold(name, leaf.strip().strip("\"'"))
+            leaves = [(name, line) for line in (text, *text.splitlines())]
+            leaves += re.findall(r"(?m)([\w.-]*)[ \t]*[=:][ \t]*([^\r\n]+)$", text)
+        for key, leaf in leaves:
+            for one in {key, name}:
+                self.withhold(one, leaf.strip().strip("\"'"))
 
     def likely(self, data: bytes) -> set[bytes]:
         """Returns the forms that may be in data: those all of whose parts of four bytes are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,23 +31,3 @@ def work_directory(target: Path) -> Iterator[Path]:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def is_ours(path: Path) -> bool:
-    """Returns whether we have made a directory; a link to one is not it."""
-    return not path.is_symlink() and (path / MARK).is_file()
-
-
-def make(path: Path) -> Path:
-    """Makes a directory of ours, for our eyes alone; marks it, and returns it. Raises OSError if something is there."""
-    path.mkdir(mode=0o700)
-    (path / MARK).touch(0o600)
-    return path
-
-
-def remove(path: Path) -> None:
-    """Removes a directory of ours. Leaves any other as it is, and raises FileExistsError."""
-    if is_ours(path):
-        shutil.rmtree(path, ignore_errors=True)
-    elif os.path.lexists(path):
-        raise FileExistsError(17, "it was not made by boulder-k8s", str(path))

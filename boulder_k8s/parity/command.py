@@ -52,7 +52,7 @@ def parity(settings: Settings, options: ParityOptions, environ: Mapping[str, str
         raise Problem(f"There is no part {', '.join(unknown)}.", f"The parts are {', '.join(PARTS)}.")
     cluster = Cluster(settings, tools.find(settings))
     checkout = checkouts.of_command(settings, environ)
-    both = environment(environ, checkout, settings.root)
+    both = environment(environ, checkout)
     sides = (
         Compose(checkout, config_next, both),
         Kubernetes(settings, cluster, checkout, config_next, both),

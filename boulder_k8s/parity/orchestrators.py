@@ -4,14 +4,12 @@ service.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..cluster.kind import Cluster
-from ..host import docker, process
+from ..host import docker, process, python
 from ..host.errors import Problem
 from ..host.names import NAME, TESTS
 from ..host.progress import step
@@ -108,7 +106,7 @@ class Kubernetes:
 
         terminal: its streams are a terminal, which the command sees by itself.
         """
-        return [sys.executable, "-m", "boulder_k8s", "run-next" if self.config_next else "run", *command]
+        return python.command("__main__", "run-next" if self.config_next else "run", *command)
 
     def tests(self, arguments: Sequence[str]) -> list[str]:
         """Returns the command line of tk8s.sh or tnk8s.sh."""
@@ -143,11 +141,7 @@ class Kubernetes:
 Orchestrator = Compose | Kubernetes
 
 
-def environment(environ: Mapping[str, str], checkout: Checkout, root: Path) -> dict[str, str]:
-    """Returns the environment for both: the user's, with the checkout as BOULDER_DIR and this package importable.
-
-    root: the directory of this project.
-    """
-    path = f"{root}:{environ['PYTHONPATH']}" if environ.get("PYTHONPATH") else str(root)
+def environment(environ: Mapping[str, str], checkout: Checkout) -> dict[str, str]:
+    """Returns the environment for both: the user's, with the checkout as BOULDER_DIR."""
     kept = {key: value for key, value in environ.items() if key != "BOULDER_CI_ORCH"}  # or tk8s.sh runs Compose
-    return {**kept, "BOULDER_DIR": str(checkout.path), "PYTHONPATH": path}
+    return {**kept, "BOULDER_DIR": str(checkout.path)}

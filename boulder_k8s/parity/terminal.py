@@ -45,7 +45,7 @@ def take(orchestrator: Orchestrator) -> dict[str, str]:
     output = b""
     try:
         with process.started(
-            [sys.executable, "-c", AS_A_SHELL, *command],
+            [sys.executable, "-I", "-c", AS_A_SHELL, *command],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

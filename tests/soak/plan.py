@@ -3,11 +3,15 @@
 plan.py --seed=SEED    is that test.sh, in the pod. It runs with the image's Python: standard library only.
 """
 
-import base64
-import os
-import random
-import sys
-import time
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once: Python's own handler would write a traceback to stderr
+
+import base64  # noqa: E402
+import os  # noqa: E402
+import random  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
 
 MOST = 5_000_000  # bytes a stream
 # Not those that the wrapper has for itself (2, 137 and 128 + a signal): they would not tell whose they are.

@@ -3,7 +3,8 @@
     .venv/bin/python tests/soak/soak.py --runs 1000 --seed 1
 
 It needs what tests/e2e needs. It prints a line a run and a report at the end, and ends with 1 if anything was wrong.
-The same seed makes the same runs with the same faults at the same moments; `--first N` begins with run N.
+The same seed makes the same runs with the same faults at the same moments; `--first N` begins with run N. SIGINT ends
+it after the run that goes on, with the report.
 
 What is wrong:
 
@@ -210,11 +211,12 @@ def main() -> int:
         full = faults.small_disk(ROOT / ".runs")
         soak = Soak(project, options.seed, {"disk_full": full} if full else {})
         soak.prepare()
+        stopped = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: stopped.set())  # ends after the run that goes on
         try:
             for number in range(options.first, options.first + options.runs):
-                print(soak.one(number), flush=True)
-        except KeyboardInterrupt:
-            pass
+                if not stopped.is_set():
+                    print(soak.one(number), flush=True)
         finally:
             print(soak.report(), flush=True)
             remove_all(project)

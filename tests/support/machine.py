@@ -12,6 +12,8 @@ from pathlib import Path
 
 from support.api_server import ApiServer
 
+from boulder_k8s import bootstrap
+
 FAKES = Path(__file__).parent / "fakes"
 
 
@@ -107,16 +109,17 @@ class Machine:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def borrow_environment(venv: Path) -> None:
+def borrow_environment(link: Path) -> None:
     """A complete .venv that borrows what the running one has installed, whichever that is, and never writes to it."""
+    venv = link.with_name(".venvs") / "borrowed"
     (venv / "bin").mkdir(parents=True)
+    link.symlink_to(".venvs/borrowed")
     for name in ("pyvenv.cfg", "lib", "lib64", "bin/python", "bin/python3", "bin/kubectl"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
-    # Its own: a borrowed one would start the borrowed environment's Python.
-    (venv / "bin/invoke").write_text(
-        f"#!{venv}/bin/python\nimport sys\nfrom invoke.main import program\nsys.exit(program.run())\n"
-    )
-    (venv / "bin/invoke").chmod(0o755)
+    for name in ("bin/invoke", "bin/inv"):
+        (venv / name).write_text(bootstrap.INVOKE.format(start="../../../boulder_k8s/start.py"))
+        (venv / name).chmod(0o755)
+    (venv / "place").write_text(f"{venv}\n")
     (venv / "complete").write_text(f"{os.path.realpath(venv / 'bin/python')}\n")
 
 

@@ -30,7 +30,7 @@ from boulder_k8s.run.directory import Run
 
 NAMES = (
     "DB_PASSWORD db_password dbPassword clientSecret CLIENT_ID tenant some.key x-api-thing REDIS_URL dsn licence pin LICENSE_KEY "
-    "apiToken bearer passphrase SIGNING_SEED account webhook MYSQL_PWD endpoint"
+    "apiToken bearer passphrase SIGNING_SEED account webhook MYSQL_PWD endpoint user version target name type image"
 ).split()
 RANDOM = random.Random(16)
 
@@ -138,7 +138,11 @@ def pod(name: str, container: dict) -> dict:
     }
     return {
         "kind": "Pod",
-        "metadata": {"name": f"{name}-x", "labels": {"app.kubernetes.io/name": name}},
+        "metadata": {
+            "name": f"{name}-x",
+            "annotations": {"reason": "of-the-user-4Qz8"},
+            "labels": {"app.kubernetes.io/name": name},
+        },
         "spec": {"containers": [{"name": name, **container}]},
         "status": {"phase": "Running", "podIP": "10.244.0.7", "containerStatuses": [status]},
     }
@@ -151,7 +155,10 @@ def test_a_bundle_shows_none_of_200_secrets_and_still_what_it_is_for(
 
     def plant(place: str, number: int) -> list[tuple[str, str]]:
         planted[place] = drawn(number)
-        return [(f"{NAMES[at % len(NAMES)]}_{at}", value) for at, value in enumerate(planted[place])]
+        return [
+            (NAMES[at] if at < len(NAMES) else f"{NAMES[at % len(NAMES)]}_{at}", value)
+            for at, value in enumerate(planted[place])
+        ]
 
     # What the user has given: none of it is committed.
     given = dict(plant("override", 40))
@@ -197,7 +204,8 @@ def test_a_bundle_shows_none_of_200_secrets_and_still_what_it_is_for(
         "proxies": {"default": {"httpProxy": proxy}},
     }
     (tmp_path / "docker/config.json").write_text(json.dumps(config))
-    changed = dict(plant("changed configuration", 12))
+    changed = {**dict(plant("changed configuration", 12)), "adminPassword": "swordfish"}
+    planted["words"] = ["swordfish"]
     secret = plant("Secret", 12)
     resolved = plant("resolved by Compose alone", 8)
     project.file("compose").parent.mkdir(parents=True)
@@ -222,6 +230,7 @@ def test_a_bundle_shows_none_of_200_secrets_and_still_what_it_is_for(
         "jwt": "cookie eyJhbGciOi{}.eyJzdWIiOiIx{}.c2ln",
         "aws": "https://bucket.example/key?X-Amz-Signature={}&X-Amz-Date=1",
         "sql": "CREATE USER x IDENTIFIED BY '{}'",
+        "curl": "+ curl -u me:{} https://host.example/",
         "inner": '"{{\\"password\\":\\"{}\\"}}"',
     }
     planted["loose"] = [some() for _ in loose]
@@ -309,6 +318,7 @@ def test_a_bundle_shows_none_of_200_secrets_and_still_what_it_is_for(
         "run/cluster/bminio-x.log": "bminio",
     }.items():
         assert fact in found[name], (name, found[name][:3000])
+    assert "4Qz8" not in everywhere
     assert "bminio-x (bminio) ended with 137 (OOMKilled)" in found["summary.txt"]
     assert "FAIL github.com/letsencrypt/boulder/va 0.1s" in found["run/stdout"]
     assert "dialing https://somebody:(left out)@host.example/path failed" in found["run/stdout"]

@@ -44,7 +44,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     (state / "bin").mkdir(parents=True)
     for tool in ("docker", "kind", "kubectl"):
         fake = state / "bin" / tool
-        fake.write_text(f"#!{sys.executable}\n" + (FAKES / f"{tool}.py").read_text())
+        fake.write_text(f"#!{sys.executable} -I\n" + (FAKES / f"{tool}.py").read_text())
         fake.chmod(0o755)
     (state / "kubectl-real").symlink_to(Path(sys.prefix) / "bin/kubectl")
     with ApiServer(namespaces=()) as api:
