@@ -27,16 +27,18 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK, STORE = ROOT / ".venv", ROOT / ".venvs"
 # Our own, with a path of its own to us: it works wherever the directory is copied or moved to, and is isolated.
 INVOKE = """#!/bin/sh
-here=$(dirname "$(realpath -- "$0")")
-exec "$here/python" -I -S "$here/{start}" commands.typed "$@"
+here=$(dirname "$(realpath -- "$0")") start=$here/{start}
+[ "$("$here/python" -I -S "$start" --whole 2>/dev/null)" != whole ] || exec "$here/python" -I -S "$start" --stderr commands.typed "$@" 9>&2 2>/dev/null
+echo "boulder-k8s: .venv does not work: its Python does not start, or $start is not whole." >&2
+echo "boulder-k8s: Run \\`python3 boulder_k8s/bootstrap.py\\`; it needs Python 3.11 or newer." >&2
+exit 2
 """
 
 
 def main(arguments: list[str]) -> int:
     """Makes .venv or brings it up to date; returns the exit code. If another process does the same, waits for it.
 
-    --dev: also what ./check needs. --from FILE: takes the packages from FILE and not from an index. A signal raises
-    SystemExit with 128 + its number.
+    --dev: also what ./check needs. --from FILE: takes the packages from FILE. A signal raises SystemExit.
     """
     if sys.version_info < (3, 11):
         return told(
@@ -47,7 +49,18 @@ def main(arguments: list[str]) -> int:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
-        return prepare(arguments)
+        if not arguments and fits("requirements.txt", "complete"):
+            return 0  # also if the directory is another user's
+        STORE.mkdir(exist_ok=True)
+        with open(STORE / "lock", "w") as lock, tempfile.TemporaryDirectory() as wheels:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if "--from" in arguments:
+                names = arguments[arguments.index("--from") + 1 :]
+                return unpack(names, wheels) or install(["--no-index", f"--find-links={wheels}"])
+            code, more = install(), ("requirements-dev.txt", "complete-dev")
+            if not code and "--dev" in arguments and not fits(*more):
+                code = fill(LINK.resolve(), *more)
+            return code
     except OSError as error:
         return told(
             f"The Python environment .venv cannot be made: {error.filename or ROOT}: {error.strerror or error}.",
@@ -64,25 +77,6 @@ def told(message: str, advice: str) -> int:
     """Prints what is wrong and what to do; returns 2."""
     print(f"boulder-k8s: {message}\nboulder-k8s: {advice}", file=sys.stderr)
     return 2
-
-
-def prepare(arguments: list[str]) -> int:
-    """As `main`. Raises OSError."""
-    if not arguments and fits("requirements.txt", "complete"):
-        return 0  # also if the directory is another user's
-    STORE.mkdir(exist_ok=True)
-    (STORE / ".gitignore").write_text("*\n")
-    with open(STORE / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if "--from" in arguments:
-            with tempfile.TemporaryDirectory() as wheels:
-                return unpack(arguments[arguments.index("--from") + 1 :], wheels) or install(
-                    ["--no-index", f"--find-links={wheels}"]
-                )
-        code, more = install(), ("requirements-dev.txt", "complete-dev")
-        if not code and "--dev" in arguments and not fits(*more):
-            code = fill(LINK.resolve(), *more)
-        return code
 
 
 def unpack(names: list[str], directory: str) -> int:
@@ -108,7 +102,7 @@ def fits(requirements: str, mark: str) -> bool:
     """Returns whether .venv has what a file of requirements pins, for the Python to which it links: packages installed
     for another version would not be found.
 
-    Makes it fit if it was copied or moved here, and notes what start.py compares.
+    Makes it fit if it was copied or moved here.
     """
     venv = LINK.resolve()
     python, complete = venv / "bin/python", venv / mark
@@ -229,9 +223,7 @@ def fill(venv: Path, requirements: str, mark: str, *before: list[str], source: l
 
 
 def prune(*kept: Path) -> None:
-    """Removes the environments that nobody uses, but for `kept`: of the one that the link named until now a wrapper
-    may just be starting the Python.
-    """
+    """Removes the environments that nobody uses, but for `kept`: a wrapper may just be starting the former one."""
     for venv in STORE.iterdir():
         if venv in kept or venv.is_symlink():
             continue
@@ -253,5 +245,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--whole"]:  # wrapper.sh asks, before it becomes this
         sys.exit(print("whole"))
     if sys.argv[1:2] == ["--then"]:
+        os.dup2(9, 2)  # wrapper.sh
         sys.exit(main([]) or become(sys.argv[2:]))
     sys.exit(main(sys.argv[1:]))

@@ -22,6 +22,19 @@ def ended(number, frame):
     os._exit(128 + number)
 
 
+def again(lost):
+    """Sends a signal once more whose exception (host/errors.py, Interrupted) came where Python drops exceptions, such as
+    in a callback of a fork: later and by a thread, because here it would be dropped as well.
+    """
+    number = getattr(lost.exc_value, "signum", None)
+    if number is None:
+        sys.__unraisablehook__(lost)
+        return
+    import threading
+
+    threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
+
+
 def read(path):
     """Returns what is in a file, or nothing if there is no such file."""
     try:
@@ -56,6 +69,7 @@ def run(words):
     from importlib import import_module
 
     hold()
+    sys.unraisablehook = again
     sys.path += [PACKAGES, ROOT]  # behind Python's own
     try:
         import_module("boulder_k8s")
@@ -109,9 +123,14 @@ if __name__ == "__main__":
     for each in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         if each != _signal.SIGHUP or _signal.getsignal(each) is not _signal.SIG_IGN:  # nohup's effect stays
             _signal.signal(each, ended)
-    if sys.argv[1:] == ["--whole"]:  # bootstrap.py asks
+    words = sys.argv[1:]
+    if words[:1] == ["--stderr"]:  # wrapper.sh and .venv/bin/invoke say that it is descriptor 9
+        os.dup2(9, 2)
+        os.close(9)
+        del words[0]
+    if words == ["--whole"]:  # bootstrap.py and .venv/bin/invoke ask
         print("whole")
-    elif sys.argv[1:]:
-        leave(guarded(sys.argv[1:]))
+    elif words:
+        leave(guarded(words))
     elif complete():
         os.write(1, os.fsencode(sys.executable))

@@ -20,15 +20,19 @@ export BOULDER_K8S_WRAPPER
 venv=$(cd -P -- "$here/.venv" 2>/dev/null && pwd -P)
 start=$here/boulder_k8s/start.py
 
+# Until Python catches signals, SIGINT makes it print a traceback: it gets stderr as descriptor 9 and takes it from there.
+{ : >&2; } 2>/dev/null || exec 2>/dev/null # a stderr that is closed
+shopt -s execfail                          # a Python that is gone now is no verdict, such as 127
+
 # What becomes the wrapper has shown before that it works: a Python that ends with 0 would look like tests that passed.
 if [ -n "$venv" ] && [ "$("$venv/bin/python" -I -S "$start" 2>/dev/null)" = "$venv/bin/python" ]; then
-  exec "$venv/bin/python" -I -S "$start" __main__ "$@"
+  exec "$venv/bin/python" -I -S "$start" --stderr __main__ "$@" 9>&2 2>/dev/null
 fi
 # The first call sets up .venv; so does the first one after requirements.txt, this machine's Python or the project's
 # place has changed.
 if [ "$(python3 -I -S -c 'print("works", 6 * 7)' 2>/dev/null)" = "works 42" ]; then
   if [ "$(python3 -I -S "$here/boulder_k8s/bootstrap.py" --whole 2>/dev/null)" = whole ]; then
-    exec python3 -I -S "$here/boulder_k8s/bootstrap.py" --then __main__ "$@"
+    exec python3 -I -S "$here/boulder_k8s/bootstrap.py" --then __main__ "$@" 9>&2 2>/dev/null
   fi
 else
   echo "boulder-k8s: python3 is not on PATH, or does not work." >&2

@@ -39,9 +39,22 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     defect of this project as its traceback.
     """
     signals = Signals()
+    try:
+        signals.watch()
+        code = reported(action, signals)
+        signals.close()
+    except Interrupted as interrupted:
+        signals.close()
+        note("interrupted; the next command cleans up")
+        code = 128 + interrupted.signum
+    return code
+
+
+def reported(action: Callable[[Settings, Signals], int | None], signals: Signals) -> int:
+    """As `guarded`, but raises Interrupted."""
     # Every kubectl inherits it. Otherwise the user's defaults, such as to ask before it deletes, would apply to ours.
     # https://kubernetes.io/docs/reference/kubectl/kuberc/
-    os.environ["KUBERC"] = "off"
+    process.set_for_children("KUBERC", "off")
     if sys.stdout:  # None if it is closed. What is not UTF-8, as a file's name may be, is shown nevertheless
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -98,9 +111,6 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
         )
     except Exception:
         return defect()
-    except Interrupted as interrupted:
-        note("interrupted; the next command cleans up")
-        return 128 + interrupted.signum
 
 
 def settings(environ: Mapping[str, str]) -> Settings:

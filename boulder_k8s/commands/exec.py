@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import NoReturn
 
@@ -11,7 +10,7 @@ from ..cluster import rollout
 from ..cluster.api import Api
 from ..cluster.kind import Cluster
 from ..cluster.watch import watching
-from ..host import tools
+from ..host import process, tools
 from ..host.errors import Problem
 from ..host.names import NAME, REPLICAS, TESTS, WORKLOAD_KINDS
 from ..host.progress import note, overdue, step
@@ -48,8 +47,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
     line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
-    sys.stdout.flush()
-    os.execv(line[0], line)
+    process.become(line)
 
 
 def runs(pod: dict, name: str) -> bool:

@@ -19,7 +19,8 @@ WORDS = (
     b" privatekey private_key private-key accesskey access_key access-key accountkey account_key signingkey signing_key"
     b" encryptionkey encryption_key encryption-key sharedkey shared_key authkey auth_key auth-key masterkey master_key"
 ).split()
-SECRETIVE = rb"(?i:" + b"|".join(re.escape(word) for word in WORDS) + rb")[\w-]{0,64}"
+# Not Kubernetes' secretName, which is the name of an object.
+SECRETIVE = rb"(?i:(?!secretname\b)(?:" + b"|".join(re.escape(word) for word in WORDS) + rb"))[\w-]{0,64}"
 NAMED = rb"[\w-]{0,64}?" + SECRETIVE
 NAME = re.compile(NAMED)
 QUOTED = rb"(?:(?P<q>[\"'])(?P<value>(?:\\.|(?!(?P=q)).)*)(?P=q)|(?P<e>\\+[\"'])(?P<inside>.*?)(?P=e))"

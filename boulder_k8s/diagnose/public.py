@@ -6,6 +6,7 @@ Public is what this project's manifests say, and what is committed in the checko
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import re
@@ -49,7 +50,8 @@ FACTS = set(
     matchLabels selector hostnames nameservers searches port targetPort updateStrategy podManagementPolicy topologyKey
     terminationMessagePath terminationMessagePolicy preemptionPolicy priorityClassName lastTransitionTime startTime serviceName
     accessModes storageClassName concurrencyPolicy policyTypes propagationPolicy mountPropagation recursiveReadOnly scheme level
-    add drop boulder-k8s/image-id boulder-k8s/source app.kubernetes.io/name app.kubernetes.io/part-of boulder-k8s/template
+    add drop secretName hostname boulder-k8s/request boulder-k8s/standby boulder-k8s/image-id boulder-k8s/source
+    app.kubernetes.io/name app.kubernetes.io/part-of boulder-k8s/template
     """.split()
 )
 
@@ -65,7 +67,7 @@ class Public:
     @classmethod
     def of(cls, root: Path, checkouts: Iterable[Path]) -> Public:
         """Returns what is public of this project (root) and of checkouts."""
-        own = [path.read_text(errors="replace") for path in sorted((root / "k8s").rglob("*.yaml"))]
+        own = [path.read_text(errors="replace") for path in sorted((root / "k8s").rglob("*")) if path.is_file()]
         texts = [*own, *(text for checkout in checkouts for text in committed(checkout).values())]
         pairs: set[tuple[str, str]] = set()
         leaves: set[str] = set()
@@ -176,7 +178,7 @@ def published(document: Any, public: Public, withhold: Callable[[str, str], None
         return [published(value, public, withhold, key) for value in document]
     if not isinstance(document, str) or key in FACTS or is_plain(document) or document in public.leaves:
         return document
-    if document.startswith(f"{RUN_DIRECTORY}/") or document in ("python3", "-B", "standby"):
+    if document.startswith(f"{RUN_DIRECTORY}/") or document in (RUN_DIRECTORY, "python3", "-B", "standby"):
         return document  # runner.pod
     withhold(key, document)
     return LEFT_OUT
@@ -187,12 +189,18 @@ def contents(item: dict, public: Public) -> dict:
     found = {}
     for part in ("data", "binaryData"):
         if part in item:
-            sums = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in item[part].items()}
+            texts = {key: text if part == "data" else unpacked(text) for key, text in item[part].items()}
+            sums = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()}
             found[part] = {
                 key: f"sha256:{digest}, as committed" if digest in public.digests else f"{LEFT_OUT}: not as committed"
                 for key, digest in sums.items()
             }
     return found
+
+
+def unpacked(encoded: str) -> str:
+    """Returns what binaryData holds, in the way in which `committed` reads files."""
+    return base64.b64decode(encoded).decode(errors="replace")
 
 
 def environment(given: dict[str, Any], public: Public, withhold: Callable[[str, str], None]) -> dict[str, Any]:

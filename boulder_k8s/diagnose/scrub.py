@@ -45,18 +45,18 @@ class Scrubber:
         if len(value) >= 4:
             self.forms |= set(forms(value))
         for part in set(inner(value)) - {value}:
-            self.withhold("password", part)
+            if not is_common(part):
+                self.withhold("", part)
 
     def learn(self, text: str, name: str = "") -> None:
         """Learns that no value in a file is public: of YAML and JSON its strings, of others the words after = and :."""
         found = [document for document in documents(text) if isinstance(document, (dict, list))]
         leaves = [entry for document in found for entry in entries(document, name)]
         if not found:
-            leaves = [(name, line) for line in (text, *text.splitlines())]
+            leaves = [("", line) for line in (text, *text.splitlines())]
             leaves += re.findall(r"(?m)([\w.-]*)[ \t]*[=:][ \t]*([^\r\n]+)$", text)
         for key, leaf in leaves:
-            for one in {key, name}:
-                self.withhold(one, leaf.strip().strip("\"'"))
+            self.withhold(key or ("" if "\n" in text.strip() else name), leaf.strip().strip("\"'"))
 
     def likely(self, data: bytes) -> set[bytes]:
         """Returns the forms that may be in data: those all of whose parts of four bytes are."""

@@ -13,10 +13,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
+
+from . import signals
 
 PIECE, GB = 2**20, 10**9
 Said = Callable[[str], None]  # what progress.step yields: shows a word about the progress
+OURS: dict[str, str | None] = {}  # variables that we have set, and the user's own values
 PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
@@ -45,10 +48,12 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
         environ = options.get("env") or os.environ
         options["env"] = {**environ, "PWD": working_directory(cwd, environ)}
     child = subprocess.Popen([str(word) for word in command], preexec_fn=end_with_parent, **options)
+    signals.CHILDREN.add(child)
     try:
         yield child
     finally:
         stop(child)
+        signals.CHILDREN.discard(child)
 
 
 def working_directory(directory: Path, environ: Mapping[str, str]) -> str:
@@ -66,6 +71,31 @@ def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> No
     null = subprocess.DEVNULL
     words = [str(word) for word in command]
     subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
+
+
+def set_for_children(name: str, value: str) -> None:
+    """Sets a variable for every program that we start, but not for one that this process becomes."""
+    OURS.setdefault(name, os.environ.get(name))
+    os.environ[name] = value
+
+
+def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Replaces this process by a program, which gets the environment and the signals that the user gave us: nothing of
+    ours, and what nohup has ignored stays ignored. The only way to do that.
+
+    environ: the environment; ours by default. Raises OSError if it cannot be started.
+    """
+    kept = {**environ, **{name: before for name, before in OURS.items() if before is not None}}
+    for name in [*os.environ]:
+        if name not in kept or OURS.get(name, "") is None:
+            del os.environ[name]
+    os.environ.update({name: value for name, value in kept.items() if OURS.get(name, "") is not None})
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    words = [str(word) for word in command]
+    with signals.given_back():
+        os.execv(words[0], words)
 
 
 def end_with_parent() -> None:

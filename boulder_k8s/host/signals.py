@@ -1,52 +1,175 @@
-"""SIGINT, SIGTERM and SIGHUP: they interrupt our work, but while tests run they are passed on to the tests."""
+"""Every signal that can be caught: it interrupts our work, but while tests run it is passed on to the tests."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import termios
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .errors import Interrupted
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # the first one decides the exit code
+# What `docker compose run` passes on besides (Docker's ForwardAllSignals: all that its daemon knows by name), without faults, which
+# are ours, without SIGWINCH (run/streams.py) and without SIGTTIN and SIGTTOU, with which the terminal means us.
+NAMES = "ABRT ALRM CONT IO PROF PWR STKFLT SYS TRAP TSTP USR1 USR2 VTALRM XCPU".split()
+OTHERS = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"SIG{name}")]
+REALTIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
+TWICE = 0.1  # seconds: timeout(1) sends a signal to its child and again to the child's process group
+GRACE = 1.0  # seconds from the second signal to the end, whatever we do then
+CHILDREN: set[subprocess.Popen] = set()  # what must not outlive us
+BEFORE = {number: signal.getsignal(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}}
 
 
 class Signals:
-    """Catches the signals. received: their numbers, in order. Except within `collecting`, a signal raises Interrupted
-    in the main thread.
+    """Catches the signals. received: their numbers, in order. Except within `collecting`, the first one raises
+    Interrupted in the main thread; a second one only makes `watch` end this process.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.arrived = threading.Event()
         self.collect = False
-        for number in CAUGHT:
-            # Keeps nohup's effect. Catches SIGINT even if a shell, which then ignores it, started us in the background.
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+        self.passing = False  # tests get the signals
+        self.raised = False
+        self.latest: tuple[int, float] = (0, 0.0)
+        for number in (*CAUGHT, *OTHERS, *REALTIME):
+            # Keeps nohup's effect. Catches SIGINT and SIGQUIT even if a shell, which then ignores them, started us in
+            # the background.
+            if number in (signal.SIGINT, signal.SIGQUIT) or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: object) -> None:
         """The signal handler. Raises Interrupted unless signals are collected."""
-        self.received.append(number)
-        self.arrived.set()
-        if not self.collect:
+        last, self.latest = self.latest, (number, time.monotonic())
+        if number in CAUGHT and last[0] == number and self.latest[1] - last[1] < TWICE:
+            return
+        if self.passing or number not in (signal.SIGCONT, signal.SIGTSTP):
+            self.received.append(number)
+            self.arrived.set()
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)  # as without us
+        elif number != signal.SIGCONT and not self.collect:
+            self.interrupt(number)
+
+    def interrupt(self, number: int) -> None:
+        """Raises Interrupted, but only once: what cleans up then is not disturbed."""
+        if not self.raised:
+            self.raised = True
             raise Interrupted(number)
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
         """While the block runs, adds signals to `received` and raises nothing."""
-        before, self.collect = self.collect, True
+        before, self.collect, self.passing = (self.collect, self.passing), True, True
         try:
             yield
         finally:
-            self.collect = before
+            self.collect, self.passing = before
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Lets the block run to its end: if a signal arrives in it, raises Interrupted after it."""
-        before = len(self.received)
-        with self.collecting():
+        before, collect, self.collect = len(self.received), self.collect, True
+        try:
             yield
+        finally:
+            self.collect = collect
         if not self.collect and len(self.received) > before:
-            raise Interrupted(self.received[before])
+            self.interrupt(self.received[before])
+
+    def close(self) -> None:
+        """The exit code is decided: from now on nothing is raised."""
+        self.collect = True
+
+    def watch(self) -> None:
+        """Ends this process GRACE seconds after a second signal, wherever it is then. A thread does it, because the main
+        thread may wait for something that never comes.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=self.count, args=(reading, modes()), daemon=True).start()
+
+    def count(self, reading: int, before: list | None) -> None:
+        """The thread. reading: brings a byte with every signal."""
+        first = latest = 0
+        at = 0.0
+        while True:
+            for number in os.read(reading, 64):
+                now = time.monotonic()
+                again = number == latest and now - at < TWICE
+                if number not in CAUGHT or again:
+                    continue
+                latest, at = number, now
+                if first:
+                    time.sleep(GRACE)
+                    end_at_once(128 + first, before)
+                first = number
+
+    def insist(self, number: int) -> None:
+        """As a second signal: ends this process within GRACE seconds. For a Ctrl-C that the terminal does not make a
+        signal of, and the tests do not hear.
+        """
+        self.received += [number, number]
+        self.arrived.set()
+        timer = threading.Timer(GRACE, end_at_once, [128 + number, None])
+        timer.daemon = True
+        timer.start()
+
+
+def decisive(received: list[int]) -> list[int]:
+    """Returns those of the received signals that end a run: the first is passed on to the tests, a second ends all."""
+    return [number for number in received if number in CAUGHT]
+
+
+def name_of(number: int) -> str:
+    """Returns what the pod's supervisor reads: "INT", "RTMIN+3". Numbers are not the same on every system."""
+    if number in REALTIME:
+        return f"RTMIN+{number - signal.SIGRTMIN}"
+    return signal.Signals(number).name.removeprefix("SIG")
+
+
+def modes() -> list | None:
+    """Returns the modes of the terminal that is our stdin, or None if it is none."""
+    try:
+        return termios.tcgetattr(0)
+    except (OSError, termios.error):
+        return None
+
+
+def end_at_once(code: int, terminal: list | None) -> None:
+    """Ends this process and its children without any cleaning up. terminal: the modes that it gets back, and its cursor."""
+    for child in [*CHILDREN]:
+        if child.returncode is None:
+            with suppress(OSError):
+                os.kill(child.pid, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])  # else it stops us if we are in the background
+    with suppress(OSError, termios.error):
+        if terminal:
+            termios.tcsetattr(0, termios.TCSANOW, terminal)
+    with suppress(OSError):
+        os.write(2, b"\x1b[?25h" * os.isatty(2) + b"boulder-k8s: ended at once; the next command cleans up\n")
+    os._exit(code)
+
+
+@contextmanager
+def given_back() -> Iterator[None]:
+    """Gives the signals back as we were started with them, while the block makes this process another program; ours
+    again if it cannot.
+
+    Python itself ignores SIGPIPE and SIGXFSZ; what they were before nobody knows, and they are seldom ignored.
+    """
+    ours = {number: signal.getsignal(number) for number in BEFORE}
+    try:
+        for number, handler in BEFORE.items():
+            ignored = handler is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ)
+            signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)

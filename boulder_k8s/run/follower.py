@@ -5,26 +5,33 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TypeVar
 
 from ..cluster.errors import ApiError
 from ..cluster.kind import Cluster
-from ..host import docker
-from ..host.errors import Problem
 from ..host.names import BOULDER, RUN_DIRECTORY
 from ..host.progress import note, shown
-from ..host.signals import Signals
+from ..host.signals import CAUGHT, Signals, decisive, name_of
 from . import result as results
 from .directory import Run
+from .fate import of_node, of_pod
 from .feeder import Feeder
 from .result import Result
 from .streams import Attachment, Outlet
 
+T = TypeVar("T")
 RECORD_PATIENCE = 1.0  # seconds in which a record that was just made must be whole
 STALL = 5.0  # if it delivers nothing for so many seconds although the record has more, it opens the stream again
 PATIENCE = 180.0  # seconds to wait for an API server that does not answer while the node runs
 UNDELIVERED = 2  # in place of 0, so that the reader does not take the output for complete
 NO_RESULT = 2  # the tests have decided nothing; 1 would say that they failed
 BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+class Left(Exception):
+    """A second signal, or a closed output, ends everything. args[0]: the exit code."""
 
 
 class Follower:
@@ -44,10 +51,56 @@ class Follower:
         self.reconnects = 0
 
     def follow(self) -> int:
+        """As `follow_to_the_end`; but after a second signal, or if nobody reads our output any more, it returns at once."""
+        try:
+            return self.follow_to_the_end()
+        except Left as left:
+            return left.args[0]
+
+    def beside(
+        self, attachment: Attachment, action: Callable[[Attachment], T], enough: Callable[[], bool] = lambda: False
+    ) -> T | None:
+        """Calls action(attachment) in a thread, so that signals are heeded while it waits, for the API server or for the reader of
+        our output. Returns its result, or None after `enough` returned True. Raises Left.
+        """
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(action(attachment))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        while not wait([future], 0.02).done:
+            self.heed_signals(attachment)
+            if enough():
+                return None
+        return future.result()
+
+    def heed_signals(self, attachment: Attachment) -> None:
+        """Passes signals on. Raises Left."""
+        if code := self.pass_on_signals():
+            attachment.kill()
+            raise Left(code)
+
+    def look(self, attachment: Attachment) -> tuple[str, str]:
+        """Ends the stream. Returns why the run cannot end any more, and what prevents that the API server tells; "" for
+        neither.
+        """
+        attachment.end()
+        if self.run.has_ended():
+            return "", ""
+        try:
+            return self.dead(), ""
+        except ApiError as error:
+            return of_node(self.node), str(error)
+
+    def follow_to_the_end(self) -> int:
         """Delivers everything that the run recorded, and returns the exit code for the user (`verdict`).
 
-        After a second signal, or if nobody reads our output any more, it returns at once. Never raises ApiError: an API
-        server that does not answer within PATIENCE seconds is a reason that `verdict` reports.
+        Raises Left, but never ApiError: an API server that does not answer within PATIENCE seconds is a reason that
+        `verdict` reports.
         """
         reason = ""
         stall = STALL
@@ -56,41 +109,27 @@ class Follower:
         while not self.run.has_ended():
             self.signals.arrived.wait(0.02)
             self.signals.arrived.clear()
-            if code := self.pass_on_signals():
-                attachment.kill()
-                return code
+            self.heed_signals(attachment)
             if reason := self.unrecordable():
                 break
             if not attachment.ended() and not any(outlet.stalled(stall) for outlet in self.outlets):
                 continue
             stall = min(60.0, stall * 2) if not attachment.ended() else STALL  # a slow machine gets longer each time
-            attachment.end()
-            if self.run.has_ended():
+            reason, unanswered = self.beside(attachment, self.look, self.run.has_ended) or ("", "")
+            unanswered_since = (unanswered_since or time.monotonic()) if unanswered else None
+            if unanswered_since and time.monotonic() - unanswered_since > PATIENCE:
+                reason = reason or "the API server does not answer"
+            if reason and unanswered:
+                note(unanswered)
+            if reason or self.run.has_ended():
                 break
-            try:
-                if reason := self.dead():
-                    break
-                unanswered_since = None
-            except ApiError as error:
-                unanswered_since = unanswered_since or time.monotonic()
-                if reason := self.node_down() or (
-                    "the API server does not answer" if time.monotonic() - unanswered_since > PATIENCE else ""
-                ):
-                    note(str(error))
-                    break
             if time.monotonic() - attachment.began < 0.5:
                 time.sleep(0.2)
             self.reconnects += 1
             attachment = Attachment(self.command, self.outlets)
         result, damage = self.result()
-        # In a thread, so that a second signal ends this even if the reader of our output has stopped reading.
-        rest = threading.Thread(target=self.deliver_rest, args=(attachment, result), daemon=True)
-        rest.start()
-        while rest.is_alive():
-            rest.join(0.02)
-            if code := self.pass_on_signals():
-                attachment.kill()
-                return code
+        # Beside, because the reader of our output may have stopped reading.
+        self.beside(attachment, lambda attachment: self.deliver_rest(attachment, result))
         self.run.record["reconnects"] = self.reconnects
         return self.verdict(result, damage or reason)
 
@@ -142,8 +181,8 @@ class Follower:
         """
         code = result.code if result else None
         self.run.record["streams"] = result.lengths if result else None
-        if self.signals.received:
-            return 128 + self.signals.received[0]
+        if ended_by := decisive(self.signals.received):
+            return 128 + ended_by[0]
         if any(outlet.closed for outlet in self.outlets):
             return BROKEN_PIPE
         for outlet in self.outlets:
@@ -166,22 +205,34 @@ class Follower:
         return 128 + signal.SIGKILL if reason.startswith(("killed", "deleted")) else NO_RESULT
 
     def pass_on_signals(self) -> int:
-        """Sends the first signal that arrived to the tests; returns 0, or the exit code if a second one, or a closed
+        """Sends the signals that arrived to the tests; returns 0, or the exit code if a second one that ends a run, or a closed
         output, ends everything.
         """
         if any(outlet.closed for outlet in self.outlets):
             return BROKEN_PIPE  # nobody reads any more: SIGPIPE would end a program that writes
         received = self.signals.received
-        if len(received) > 1:
-            return 128 + received[0]
-        if received and not self.sent:
-            self.sent = 1
-            name = signal.Signals(received[0]).name
-            note(f"{name}: passed on to the tests; a second one ends them at once")
-            partial = self.run.path / "signals" / ".1"
-            partial.write_text(name.removeprefix("SIG"))
-            partial.replace(self.run.path / "signals" / "1")
+        while self.sent < len(received):
+            number = received[self.sent]
+            if number in CAUGHT and decisive(received[: self.sent]):
+                self.tell("KILL")
+                return 128 + decisive(received)[0]
+            if not self.tell(name_of(number)):
+                break  # the disk is full: tries again
+            if number in CAUGHT:
+                note(f"SIG{name_of(number)}: passed on to the tests; a second one ends them at once")
         return 0
+
+    def tell(self, name: str) -> bool:
+        """Lets the supervisor send one more signal to the tests; returns whether the run directory takes it."""
+        number = self.sent + 1
+        partial = self.run.path / "signals" / f".{number}"
+        try:
+            partial.write_text(name)
+            partial.replace(self.run.path / "signals" / str(number))
+        except OSError:
+            return False
+        self.sent = number
+        return True
 
     def dead(self) -> str:
         """Returns why the run cannot end any more, or "" while its pod lives. Raises ApiError if the API server does
@@ -192,36 +243,4 @@ class Follower:
             return "deleted: its pod is gone"
         if self.run.has_ended():
             return ""
-        if "deletionTimestamp" in found["metadata"]:
-            return "deleted: its pod is being deleted"
-        for item in found["status"].get("containerStatuses", []):
-            if ended := item.get("state", {}).get("terminated"):
-                return ending(ended)
-        if found["status"].get("phase") == "Failed":
-            return f"killed: {found['status'].get('reason', '')} {found['status'].get('message', '')}".strip()
-        return ""
-
-    def node_down(self) -> str:
-        """Returns why the node cannot run the pod any more (Docker knows), or "" while the node runs."""
-        try:
-            node = docker.inspect_container(self.node)
-        except Problem as problem:
-            return f"killed: {problem.message}"
-        if node is None:
-            return "killed: the cluster is gone"
-        return "" if node["State"]["Running"] else "killed: the cluster's node has stopped"
-
-
-def ending(terminated: dict) -> str:
-    """Returns what it means that the container has ended without a record. terminated: the Kubernetes
-    ContainerStateTerminated.
-    """
-    code, reason = terminated.get("exitCode"), terminated.get("reason", "")
-    if reason == "OOMKilled":
-        return "killed: OOMKilled, the pod ran out of memory"
-    if code == 74:  # pod/supervisor.py's
-        why = " ".join((terminated.get("message") or "the disk is full").split())
-        return f"what the tests said could not be recorded: {why}"
-    if code in (137, 143, 255):
-        return f"killed: its container ended with {code} ({reason})"
-    return f"its container ended with {code} ({reason}) without a result"
+        return of_pod(found)

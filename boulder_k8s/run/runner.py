@@ -24,7 +24,7 @@ from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.files import write_private
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
-from ..host.signals import Signals
+from ..host.signals import Signals, decisive
 from ..manifests.overlay import Rendered
 from . import aftermath, standby
 from .directory import Run
@@ -101,7 +101,7 @@ class Runner:
                 aftermath.configuration(run)
                 with decoration("it is not known which dependencies ended while the tests ran"):
                     ended.report(run)
-            if code and not self.signals.received:  # a user who interrupts wants it to end, not to report
+            if code and not decisive(self.signals.received):  # a user who interrupts wants it to end, not to report
                 keep_cluster_state(self.cluster, run)
         except Problem:
             keep_cluster_state(self.cluster, run)
@@ -110,7 +110,7 @@ class Runner:
             with self.signals.deferred():
                 if (
                     run.exit_code() is None
-                    or self.signals.received
+                    or decisive(self.signals.received)
                     or not self.hand_over(run, document, uid, made_from)
                 ):
                     with decoration(f"the pod {name} was not deleted; the next command does it"):

@@ -18,6 +18,7 @@ from itertools import count as numbers
 from pathlib import Path
 
 from ..host.decoration import decoration
+from ..host.process import end_with_parent
 
 CHUNK = 1 << 16
 FRAME = struct.Struct(">BI")  # pod/follow.py's
@@ -139,6 +140,7 @@ class Attachment:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # kubectl's messages; Follower.dead finds out why a stream ended
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
         self.outlets = dict(enumerate(outlets, 1))
         for outlet in outlets:

@@ -24,7 +24,8 @@ from boulder_k8s.run import follower as module
 from boulder_k8s.run import result as results
 from boulder_k8s.run import streams
 from boulder_k8s.run.directory import Run
-from boulder_k8s.run.follower import Follower, ending
+from boulder_k8s.run.fate import ending
+from boulder_k8s.run.follower import Follower
 from boulder_k8s.run.streams import Attachment, Outlet, record_window
 
 # A kubectl whose exec runs the follower here and misbehaves as told.

@@ -347,6 +347,8 @@ def test_usual_words_and_public_values_stay_readable(project: Settings, checkout
     FAKE_DNS: 64.112.117.122
     bconsul uses hashicorp/consul:1.22.6 at http://10.77.77.10:8500/v1/status
     --- FAIL: TestTokenBucket (0.03s)
+    secretName: bconsul-tls-12ab
+    return the value of this kind, main.go says: a bridge there
     va_test.go:12: expected 4 tokens, got 3
     goroutine 12 [running]: main.main() /boulder/cmd/boulder/main.go:99 +0x1d
     sha256:0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9

@@ -107,6 +107,7 @@ def test_a_python_that_does_not_work_is_no_verdict(machine: Machine, program: st
     for wrapper in ("tk8s.sh", "tnk8s.sh"):
         result = machine.run("t", wrapper=wrapper, PATH=str(path))
         refused(machine, result, "python3", "Python 3.11 or newer")
+    refused(machine, machine.invoke("render"), ".venv does not work", "Python 3.11 or newer")
 
 
 def test_a_broken_python_of_the_environment_is_replaced_or_said(machine: Machine) -> None:
@@ -154,7 +155,7 @@ def test_a_signal_at_any_moment_of_the_start_is_its_number(machine: Machine, num
     ended, their recorded code.
     """
     machine.tell("exit-code", "42")
-    for step in range(25):
+    for step in range(30):
         child = machine.start("t")
         time.sleep(step * 0.02)
         child.send_signal(number)

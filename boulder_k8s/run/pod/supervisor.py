@@ -267,7 +267,7 @@ class Supervisor:
             if name == "KILL":
                 self.end_all()
             elif self.child and self.code is None:
-                self.signal(getattr(signal, "SIG" + name))
+                self.signal(number_of(name))
         if self.terminal:
             self.resize()
 
@@ -318,6 +318,12 @@ class Supervisor:
                     pass
             self.reap()
             time.sleep(0.005)
+
+
+def number_of(name):
+    """Returns the number of a signal: of "INT", of "RTMIN+3"; 0, which does nothing, if there is no such signal here."""
+    name, _, above = name.partition("+")
+    return getattr(signal, "SIG" + name, 0) + int(above or 0)
 
 
 def decorate(what, action, *arguments):
