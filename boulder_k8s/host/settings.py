@@ -57,7 +57,8 @@ class Settings:
         KIND_CLUSTER=auto is resolved before (manifests/checkout.py). Raises Problem if a value is invalid.
         """
         cluster = environ.get("KIND_CLUSTER") or "boulder"
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", cluster):  # kind's own rule; CLUSTER-control-plane is a host's name
+        # kind's own rule, and a host name's: the node's is CLUSTER-control-plane.
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,48}", cluster):
             raise Problem(
                 f"KIND_CLUSTER={cluster!r} is not a name that kind accepts.",
                 "Use up to 49 lower-case letters, digits and dashes.",

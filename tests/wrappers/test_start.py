@@ -181,3 +181,26 @@ def test_what_is_mistyped_is_named_with_what_was_meant(
     machine: Machine, words: list[str], message: str, advice: str
 ) -> None:
     refused(machine, machine.invoke(*words), message, advice)
+
+
+def test_a_copy_of_the_project_works_at_once_and_is_its_own(machine: Machine, tmp_path: Path) -> None:
+    """Its environment is repaired by the first command; .venv/bin/invoke needs no repair. The other project is gone."""
+    copy = tmp_path / "copy"
+    shutil.copytree(machine.project, copy, symlinks=True)
+    shutil.rmtree(machine.project)
+    machine.project = copy
+    machine.tell("runs", str(copy / ".runs"))
+    machine.tell("exit-code", "9")
+    assert machine.invoke("render").stdout.startswith("apiVersion")
+    for _ in range(2):
+        assert machine.run("t", BOULDER_K8S_OFFLINE="true").returncode == 9
+    assert (copy / ".venv/place").read_text().strip() == str((copy / ".venv").resolve())
+    result = subprocess.run(  # an invoke of the user's own, with its settings: tasks.py goes on isolated
+        [sys.executable, "-m", "invoke", "render"],
+        cwd=copy,
+        env=machine.environment(PYTHONWARNINGS="ignore"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout[:10]) == (0, "apiVersion"), result.stderr
