@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -47,13 +48,20 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
     if cwd := options.get("cwd"):
         environ = options.get("env") or os.environ
         options["env"] = {**environ, "PWD": working_directory(cwd, environ)}
-    child = subprocess.Popen([str(word) for word in command], preexec_fn=end_with_parent, **options)
-    signals.CHILDREN.add(child)
+    child = None
+    # Blocked until `child` is known, else a signal would leave a child that nobody ends.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.CAUGHT)
     try:
+        try:
+            child = subprocess.Popen([str(word) for word in command], preexec_fn=partial(prepare, mask), **options)
+            signals.CHILDREN.add(child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield child
     finally:
-        stop(child)
-        signals.CHILDREN.discard(child)
+        if child:
+            stop(child)
+            signals.CHILDREN.discard(child)
 
 
 def working_directory(directory: Path, environ: Mapping[str, str]) -> str:
@@ -96,6 +104,12 @@ def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.enviro
     words = [str(word) for word in command]
     with signals.given_back():
         os.execv(words[0], words)
+
+
+def prepare(mask: set[int]) -> None:
+    """Runs in the child before the program: as `end_with_parent`, and gives it the signals that are not in `mask`."""
+    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def end_with_parent() -> None:

@@ -29,7 +29,8 @@ def action(settings, signals):
 
 code = guarded(action)
 {after}
-sys.exit(code)
+sys.stdout.flush()
+os._exit(code)
 """
 Start = Callable[..., subprocess.Popen]
 
