@@ -22,19 +22,6 @@ def ended(number, frame):
     os._exit(128 + number)
 
 
-def again(lost):
-    """Sends a signal once more whose exception (host/errors.py, Interrupted) came where Python drops exceptions, such as
-    in a callback of a fork: later and by a thread, because here it would be dropped as well.
-    """
-    number = getattr(lost.exc_value, "signum", None)
-    if number is None:
-        sys.__unraisablehook__(lost)
-        return
-    import threading
-
-    threading.Timer(0.02, os.kill, (os.getpid(), number)).start()
-
-
 def read(path):
     """Returns what is in a file, or nothing if there is no such file."""
     try:
@@ -69,7 +56,6 @@ def run(words):
     from importlib import import_module
 
     hold()
-    sys.unraisablehook = again
     sys.path += [PACKAGES, ROOT]  # behind Python's own
     try:
         import_module("boulder_k8s")

@@ -150,3 +150,19 @@ def test_a_program_that_is_not_there_leaves_us_as_we_were(start: Start) -> None:
     child = start("try:\n    process.become(['/nowhere'])\nexcept OSError:\n    ready(); time.sleep(60)")
     send(child, signal.SIGTERM)
     assert child.wait(20) == 143
+
+
+def test_a_signal_is_not_lost_where_python_drops_exceptions(start: Start) -> None:
+    """Once the exception was dropped in a callback of a fork, and the wrapper was still there after 400 s."""
+    body = """
+class Dropping:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+Dropping()
+ready()
+time.sleep(60)
+"""
+    child = start(body)
+    _, err = child.communicate(timeout=30)
+    assert (child.returncode, "Traceback" in err) == (143, False), err
