@@ -3,29 +3,31 @@
     python3 boulder_k8s/bootstrap.py [--dev] [--from FILE]
     python3 boulder_k8s/bootstrap.py --then MODULE ARGUMENTS
 
-FILE: what `invoke images save` wrote; the packages then come from it and not from an index. --then: becomes
-`start.py MODULE ARGUMENTS` afterwards.
+FILE: what `invoke images save` wrote; the packages then come from it. --then: becomes `start.py MODULE ARGUMENTS`.
 
-.venv is a link to a directory of .venvs/. A new environment is built beside the old one and the link is replaced in
-one step, so what runs keeps its own; one that nobody uses any more is removed with the next change.
+.venv is a link to a directory of .venvs/. A new environment is built beside the old one, so what runs keeps its own.
 """
+
+import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated:  # typed by the user: nothing of PYTHONPATH and the like
+    os.execv(sys.executable, [sys.executable, "-I", *sys.argv])
 
 import contextlib
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK, STORE = ROOT / ".venv", ROOT / ".venvs"
-# Our own, with a path of its own to us: it works wherever the directory is copied or moved to, and is isolated.
 INVOKE = """#!/bin/sh
 here=$(dirname "$(realpath -- "$0")") start=$here/{start}
 [ "$("$here/python" -I -S "$start" --whole 2>/dev/null)" != whole ] || exec "$here/python" -I -S "$start" --stderr commands.typed "$@" 9>&2 2>/dev/null
@@ -129,9 +131,10 @@ def note(complete: Path, python: Path, requirements: str) -> None:
     program = f"{os.path.realpath(python)}\n"
     if not complete.exists() or complete.read_text() != program:
         complete.write_text(program)
-    late = (ROOT / requirements).stat().st_mtime + 1
-    if complete.stat().st_mtime < late:  # pins dated in the future, or within this second
-        os.utime(complete, (late, late))
+    late = max(
+        time.time(), (ROOT / requirements).stat().st_mtime + 1
+    )  # pins dated in the future, or within this second
+    os.utime(complete, (late, late))
 
 
 def settle(venv: Path) -> None:
@@ -184,8 +187,7 @@ def install(source: list[str] | None = None) -> int:
         if LINK.is_dir() and not LINK.is_symlink():  # as earlier versions made it
             before = STORE / f"earlier-{venv.name}"
             LINK.rename(before)
-        link = STORE / "link"
-        link.unlink(missing_ok=True)
+        link = STORE / f"link-{venv.name}"
         link.symlink_to(venv.relative_to(ROOT))
         link.replace(LINK)
     finally:
@@ -224,9 +226,7 @@ def fill(venv: Path, requirements: str, mark: str, *before: list[str], source: l
 
 def prune(*kept: Path) -> None:
     """Removes the environments that nobody uses, but for `kept`: a wrapper may just be starting the former one."""
-    for venv in STORE.iterdir():
-        if venv in kept or venv.is_symlink():
-            continue
+    for venv in set(STORE.iterdir()) - set(kept):
         with contextlib.suppress(OSError), open(venv / "complete", "a") as use:
             fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # start.py, `hold`, has the other one
             shutil.rmtree(venv, ignore_errors=True)

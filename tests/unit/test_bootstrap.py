@@ -193,6 +193,19 @@ def test_a_copied_project_is_repaired_without_a_network_and_leaves_the_other_alo
         assert (ready / ".venv/place").read_text() == f"{(ready / '.venv').resolve()}\n"
 
 
+def test_the_users_settings_of_python_do_not_count(ready: Path) -> None:
+    poison = ready / "poison"
+    poison.mkdir()
+    for name in ("json", "tempfile", "signal", "fcntl", "contextlib", "venv", "pip"):
+        (poison / f"{name}.py").write_text("raise SystemExit(0)\n")
+    changed(ready)
+    result = bootstrap(ready, BOULDER_K8S_OFFLINE="true", PYTHONPATH=str(poison))
+    assert (result.returncode, "not up to date" in result.stderr) == (2, True)
+    result = bootstrap(ready, "--from", ready / "file", PYTHONPATH=str(poison))
+    assert result.returncode == 0, result.stderr
+    assert len(environments(ready)) == 2
+
+
 def test_programs_of_a_copy_are_the_copys(ready: Path) -> None:
     shown = subprocess.run([ready / ".venv/bin/pip", "--version"], capture_output=True, text=True, check=True).stdout
     assert str(ready) in shown
