@@ -32,7 +32,6 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: list[int] = []
-        self.arrived = threading.Event()
         self.collect = False
         self.passing = False  # tests get the signals
         self.raised = False
@@ -44,13 +43,14 @@ class Signals:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: object) -> None:
-        """The signal handler. Raises Interrupted unless signals are collected."""
+        """The signal handler. Raises Interrupted unless signals are collected. It takes no lock, such as an Event's or a
+        file's: the main thread may hold it.
+        """
         last, self.latest = self.latest, (number, time.monotonic())
         if number in CAUGHT and last[0] == number and self.latest[1] - last[1] < TWICE:
             return
         if self.passing or number not in (signal.SIGCONT, signal.SIGTSTP):
             self.received.append(number)
-            self.arrived.set()
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)  # as without us
         elif number != signal.SIGCONT and not self.collect:
@@ -116,7 +116,6 @@ class Signals:
         signal of, and the tests do not hear.
         """
         self.received += [number, number]
-        self.arrived.set()
         timer = threading.Timer(GRACE, end_at_once, [128 + number, None])
         timer.daemon = True
         timer.start()

@@ -118,8 +118,8 @@ def test_a_signal_after_the_verdict_does_not_change_it(start: Start) -> None:
 
 
 def test_timeout_sends_it_to_the_child_and_to_its_group_and_means_one(start: Start) -> None:
-    body = "with signals.collecting():\n    signals.arrived.wait(60); time.sleep(0.5)\n    print(signals.received)\n    return 9"
-    child = start(body, wrapped=("timeout", "--signal=QUIT", "2"))
+    body = "with signals.collecting():\n    while not signals.received: time.sleep(0.01)\n    time.sleep(0.5)\n    print(signals.received)\n    return 9"
+    child = start(body, wrapped=("timeout", "--signal=QUIT", "5"))
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (124, f"[{signal.SIGQUIT:d}, {signal.SIGCONT:d}]\n"), err
 
