@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import termios
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .errors import Interrupted
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # the first one decides the exit code
 # What `docker compose run` passes on besides (Docker's ForwardAllSignals: all that its daemon knows by name), without faults, which
@@ -62,6 +67,17 @@ class Signals:
             self.raised = True
             raise Interrupted(number)
 
+    def lost(self, found: UnraisableHookArgs) -> None:
+        """Python's hook for exceptions that it drops, as in a callback of a fork. If it was Interrupted, raises it once more: later,
+        because here it would be dropped as well.
+        """
+        if not isinstance(found.exc_value, Interrupted):
+            sys.__unraisablehook__(found)
+            return
+        self.raised, self.latest = False, (0, 0.0)
+        self.received.remove(found.exc_value.signum)
+        threading.Timer(0.02, os.kill, [os.getpid(), found.exc_value.signum]).start()
+
     @contextmanager
     def collecting(self) -> Iterator[None]:
         """While the block runs, adds signals to `received` and raises nothing."""
@@ -92,6 +108,7 @@ class Signals:
         """
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
+        sys.unraisablehook = self.lost
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self.count, args=(reading, modes()), daemon=True).start()
 
