@@ -106,8 +106,8 @@ def leave(code):
 
 
 if __name__ == "__main__":
-    for each in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
-        if each != _signal.SIGHUP or _signal.getsignal(each) is not _signal.SIG_IGN:  # nohup's effect stays
+    for each in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT):
+        if _signal.getsignal(each) is not _signal.SIG_IGN:  # what the user has ignored stays so, for what we become
             _signal.signal(each, ended)
     words = sys.argv[1:]
     if words[:1] == ["--stderr"]:  # wrapper.sh and .venv/bin/invoke say that it is descriptor 9

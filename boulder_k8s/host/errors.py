@@ -35,7 +35,7 @@ def not_here(what: str) -> Problem:
 
 
 class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP arrived while no test was running; signum is its number.
+    """A signal arrived while no test was running; signum is its number.
 
     It is not an Exception, as KeyboardInterrupt is not, because only commands/cli.py may handle it.
     """

@@ -11,8 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .errors import Interrupted
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # the first one decides the exit code
 # What `docker compose run` passes on besides (Docker's ForwardAllSignals: all that its daemon knows by name), without faults, which
@@ -34,7 +38,6 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: list[int] = []
-        self.arrived = threading.Event()
         self.collect = False
         self.passing = False  # tests get the signals
         self.raised = False
@@ -57,13 +60,14 @@ class Signals:
         threading.Timer(SOON, os.kill, (os.getpid(), dropped.exc_value.signum)).start()
 
     def handle(self, number: int, frame: object) -> None:
-        """The signal handler. Raises Interrupted unless signals are collected."""
+        """The signal handler. Raises Interrupted unless signals are collected. It takes no lock, such as an Event's or a
+        file's: the main thread may hold it.
+        """
         last, self.latest = self.latest, (number, time.monotonic())
         if number in CAUGHT and last[0] == number and self.latest[1] - last[1] < TWICE:
             return
         if self.passing or number not in (signal.SIGCONT, signal.SIGTSTP):
             self.received.append(number)
-            self.arrived.set()
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)  # as without us
         elif number != signal.SIGCONT and not self.collect:
@@ -74,6 +78,17 @@ class Signals:
         if not self.raised:
             self.raised = True
             raise Interrupted(number)
+
+    def lost(self, found: UnraisableHookArgs) -> None:
+        """Python's hook for exceptions that it drops, as in a callback of a fork. If it was Interrupted, raises it once more: later,
+        because here it would be dropped as well.
+        """
+        if not isinstance(found.exc_value, Interrupted):
+            sys.__unraisablehook__(found)
+            return
+        self.raised, self.latest = False, (0, 0.0)
+        self.received.remove(found.exc_value.signum)
+        threading.Timer(0.02, os.kill, [os.getpid(), found.exc_value.signum]).start()
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -105,6 +120,7 @@ class Signals:
         """
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
+        sys.unraisablehook = self.lost
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self.count, args=(reading, modes()), daemon=True).start()
 
@@ -129,7 +145,6 @@ class Signals:
         signal of, and the tests do not hear.
         """
         self.received += [number, number]
-        self.arrived.set()
         timer = threading.Timer(GRACE, end_at_once, [128 + number, None])
         timer.daemon = True
         timer.start()

@@ -107,8 +107,7 @@ class Follower:
         attachment = Attachment(self.command, self.outlets)
         unanswered_since = None  # when the API server stopped answering
         while not self.run.has_ended():
-            self.signals.arrived.wait(0.02)
-            self.signals.arrived.clear()
+            time.sleep(0.02)
             self.heed_signals(attachment)
             if reason := self.unrecordable():
                 break

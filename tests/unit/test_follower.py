@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from support.pods import Pod, eventually
 
 from boulder_k8s.cluster.kubectl import Kubectl
+from boulder_k8s.host.signals import CAUGHT, OTHERS, Signals, name_of
 from boulder_k8s.run import follower as module
 from boulder_k8s.run import result as results
 from boulder_k8s.run import streams
@@ -71,7 +72,7 @@ class Following:
         kubectl.chmod(0o755)
         self.pod = pod
         self.set(mode, state)
-        self.signals = SimpleNamespace(received=[], arrived=threading.Event())
+        self.signals = SimpleNamespace(received=[])
         cluster = SimpleNamespace(
             api=SimpleNamespace(find=self.find),
             kubectl=Kubectl(kubectl, Path("/nonexistent"), "none"),
@@ -93,7 +94,6 @@ class Following:
 
     def send(self, number: int) -> None:
         self.signals.received.append(number)
-        self.signals.arrived.set()
 
     def later(self, action: Callable[[], object], after: bytes) -> None:
         """Does something once the tests have said `after`."""
@@ -378,7 +378,9 @@ def test_a_record_that_appears_while_the_pod_vanishes_counts(make_pod, monkeypat
     assert following.files[0].read_bytes() == b"done\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_is_passed_on_and_decides_the_code(make_pod, number: int, code: int) -> None:
     name = signal.Signals(number).name.removeprefix("SIG")
     following = Following(make_pod(), "works")
@@ -394,6 +396,66 @@ def test_a_second_signal_does_not_wait_for_the_tests(make_pod) -> None:
     following.later(lambda: following.send(signal.SIGINT), b"ready")
     following.later(lambda: following.send(signal.SIGTERM), b"ignored")
     assert following.follower.follow() == 130
+    assert following.pod.code() == 137  # and they are ended, whatever the API server does
+
+
+def test_every_other_signal_is_passed_on_and_the_tests_decide(make_pod) -> None:
+    following = Following(make_pod(), "works")
+    passed = [*OTHERS, *OTHERS, signal.SIGRTMIN + 3]
+    names = " ".join(name_of(number) for number in OTHERS)
+    following.pod.start(
+        ["bash", "-c", f"for name in {names}; do trap \"echo $name\" $name; done; trap 'exit 7' RTMIN+3; echo ready; "
+         "while :; do sleep 0.01; done"]
+    )  # fmt: skip
+
+    def send() -> None:
+        for count, number in enumerate(passed, 1):
+            following.send(number)
+            if number in OTHERS:
+                eventually(lambda count=count: following.pod.read("stdout").count(b"\n") > count, f"{number}")
+
+    following.later(send, b"ready")
+    assert following.follower.follow() == 7
+    assert sorted(following.files[0].read_text().split()[1:]) == sorted(names.split() * 2)
+
+
+def test_a_signal_is_passed_on_although_the_api_server_does_not_answer(make_pod) -> None:
+    following = Following(make_pod(), "fails at once")
+    never = threading.Event()
+    following.follower.api.find = lambda *_, **__: never.wait()
+    following.pod.start(["bash", "-c", "trap 'echo got it; exit 0' QUIT; echo ready; while :; do sleep 0.02; done"])
+    following.later(lambda: following.send(signal.SIGQUIT), b"ready")
+    assert following.follower.follow() == 131
+    assert following.files[0].read_bytes() == b"ready\ngot it\n"
+    never.set()
+
+
+def test_a_signal_that_the_run_directory_does_not_take_decides_the_code(make_pod) -> None:
+    following = Following(make_pod().start(["bash", "-c", "echo ready; sleep 1"]), "works")
+    shutil.rmtree(following.pod.path / "signals")
+    following.later(lambda: following.send(signal.SIGTERM), b"ready")
+    assert following.follower.follow() == 143
+
+
+def test_a_signal_never_meets_a_lock_of_the_main_thread(make_pod) -> None:
+    """As threading.Event would: its `set` in the handler waits for ever for what `wait` holds."""
+    before = {number: signal.getsignal(number) for number in (*CAUGHT, *OTHERS)}
+    following = Following(make_pod().start(["bash", "-c", "trap '' USR1; echo ready; sleep 3; exit 7"]), "works")
+    following.follower.signals = signals = Signals()
+    over = threading.Event()
+
+    def storm() -> None:
+        while not over.wait(0.0005):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    try:
+        with signals.collecting():
+            threading.Thread(target=storm, daemon=True).start()
+            assert following.follower.follow() == 7
+    finally:
+        over.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_reader_that_leaves_ends_the_run(make_pod) -> None:

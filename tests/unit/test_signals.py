@@ -75,6 +75,15 @@ def test_whatever_interrupts_a_command_is_its_code(start: Start, number: int) ->
     assert "Traceback" not in err
 
 
+def test_an_interruption_that_python_drops_comes_again(start: Start) -> None:
+    child = start(
+        "class Dropped:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGTERM)\n        time.sleep(0.01)\n"
+        "Dropped()\ntime.sleep(60)"
+    )
+    assert child.wait(20) == 143
+    assert "Traceback" not in child.stderr.read()
+
+
 def test_a_command_can_be_stopped_and_goes_on(start: Start) -> None:
     child = start("ready(); sys.stdin.read(); time.sleep(0.3)\nreturn 42")
     send(child, signal.SIGTSTP)
@@ -87,7 +96,7 @@ WAITING = {
     "a read of a server that does not answer": "one, two = socket.socketpair()\nready(); one.recv(1)",
     "cleaning up": "try:\n    ready(); time.sleep(60)\nfinally:\n    ready(); time.sleep(60)",
     "cleaning up that is not to be disturbed": "with signals.deferred():\n    ready(); ready(); time.sleep(60)",
-    "a thread": "with ThreadPoolExecutor(1) as pool:\n    pool.submit(time.sleep, 60)\n    ready(); ready()",
+    "a thread": "with ThreadPoolExecutor(1) as pool:\n    pool.submit(time.sleep, 60)\n    print('ready\\nready', flush=True)",
     "a child that ignores it": (
         "with process.started(['sh', '-c', 'trap \"\" INT TERM; echo ready; echo ready; exec sleep 60']):\n"
         "    time.sleep(60)"
@@ -118,8 +127,8 @@ def test_a_signal_after_the_verdict_does_not_change_it(start: Start) -> None:
 
 
 def test_timeout_sends_it_to_the_child_and_to_its_group_and_means_one(start: Start) -> None:
-    body = "with signals.collecting():\n    signals.arrived.wait(60); time.sleep(0.5)\n    print(signals.received)\n    return 9"
-    child = start(body, wrapped=("timeout", "--signal=QUIT", "2"))
+    body = "with signals.collecting():\n    while not signals.received: time.sleep(0.01)\n    time.sleep(0.5)\n    print(signals.received)\n    return 9"
+    child = start(body, wrapped=("timeout", "--signal=QUIT", "5"))
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (124, f"[{signal.SIGQUIT:d}, {signal.SIGCONT:d}]\n"), err
 
