@@ -94,16 +94,13 @@ def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.enviro
     environ: the environment; ours by default. Raises OSError if it cannot be started.
     """
     kept = {**environ, **{name: before for name, before in OURS.items() if before is not None}}
-    for name in [*os.environ]:
-        if name not in kept or OURS.get(name, "") is None:
-            del os.environ[name]
-    os.environ.update({name: value for name, value in kept.items() if OURS.get(name, "") is not None})
+    given = {name: value for name, value in kept.items() if OURS.get(name, "") is not None}
     for stream in (sys.stdout, sys.stderr):
         if stream:
             stream.flush()
     words = [str(word) for word in command]
     with signals.given_back():
-        os.execv(words[0], words)
+        os.execve(words[0], words, given)
 
 
 def prepare(mask: set[int]) -> None:

@@ -25,7 +25,6 @@ NAMES = "ABRT ALRM CONT IO PROF PWR STKFLT SYS TRAP TSTP USR1 USR2 VTALRM XCPU".
 OTHERS = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"SIG{name}")]
 REALTIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
 TWICE = 0.1  # seconds: timeout(1) sends a signal to its child and again to the child's process group
-SOON = 0.02  # seconds
 GRACE = 1.0  # seconds from the second signal to the end, whatever we do then
 CHILDREN: set[subprocess.Popen] = set()  # what must not outlive us
 BEFORE = {number: signal.getsignal(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}}
@@ -47,17 +46,6 @@ class Signals:
             # the background.
             if number in (signal.SIGINT, signal.SIGQUIT) or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.handle)
-        self.hook, sys.unraisablehook = sys.unraisablehook, self.lost
-
-    def lost(self, dropped: sys.UnraisableHookArgs) -> None:
-        """Raises Interrupted once more if it came where Python drops exceptions, such as in a destructor: soon and by a
-        signal, because here it would be dropped as well.
-        """
-        if not isinstance(dropped.exc_value, Interrupted):
-            self.hook(dropped)
-            return
-        self.raised, self.latest = False, (0, 0.0)
-        threading.Timer(SOON, os.kill, (os.getpid(), dropped.exc_value.signum)).start()
 
     def handle(self, number: int, frame: object) -> None:
         """The signal handler. Raises Interrupted unless signals are collected. It takes no lock, such as an Event's or a
@@ -192,9 +180,11 @@ def given_back() -> Iterator[None]:
 
     Python itself ignores SIGPIPE and SIGXFSZ; what they were before nobody knows, and they are seldom ignored.
     """
-    ours = {number: signal.getsignal(number) for number in BEFORE}
+    # None: not Python's, such as faulthandler's, and nobody can give it back.
+    ours = {number: handler for number in BEFORE if (handler := signal.getsignal(number)) is not None}
     try:
-        for number, handler in BEFORE.items():
+        for number in ours:
+            handler = BEFORE[number]
             ignored = handler is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ)
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         yield
