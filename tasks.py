@@ -11,7 +11,9 @@ from invoke import Context, task
 
 from boulder_k8s import bootstrap
 
-if not sys.flags.isolated:  # an invoke of the user's own: it need not have what the tasks import
+started = Path(sys.argv[0])
+if not sys.flags.isolated and (started.stem in ("invoke", "inv") or started.parent.name == "invoke"):
+    # An invoke of the user's own: it need not have what the tasks import.
     sys.exit(bootstrap.main([]) or bootstrap.become(["commands.typed", *sys.argv[1:]]))
 
 from boulder_k8s import commands, diagnose

@@ -248,3 +248,18 @@ def test_a_signal_while_packages_are_fetched_ends_it_with_its_number(project: Pa
             _, err = child.communicate(timeout=30)
     assert (child.returncode, "Traceback" in err) == (128 + number, False), err
     assert environments(project) == set()
+
+
+@pytest.mark.parametrize("words", [[], ["nowhere"]])
+def test_a_file_that_is_none_of_ours_is_two_lines(project: Path, words: list[str]) -> None:
+    result = bootstrap(project, "--from", *words)
+    assert result.returncode == 2
+    assert " is not a whole file of `invoke images save`: " in result.stderr
+    assert "Name the file, or copy it again." in result.stderr
+
+
+def test_a_start_that_is_cut_off_is_no_verdict(ready: Path) -> None:
+    (ready / "boulder_k8s/start.py").write_text("")
+    result = bootstrap(ready, "--then", "__main__")
+    assert result.returncode == 2
+    assert "boulder_k8s/start.py is not whole." in result.stderr

@@ -37,6 +37,7 @@ NOT_YET = {
     "airgap/transfer.py: The Python packages for Python",
     "airgap/transfer.py: The engine loaded the images, but",
     "cluster/pull.py: cannot be built.",
+    "cluster/repair.py: is gone, which the node of cluster",
     "commands/exec.py: has run to its end.",
     "commands/revisions.py: There is no revision that touches what the manifests depend",
     "host/fitness.py: : it runs on another or a virtual machine.",
