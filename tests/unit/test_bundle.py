@@ -21,7 +21,7 @@ from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.kubectl import Kubectl
 from boulder_k8s.diagnose import bundle, failure
 from boulder_k8s.diagnose.scrub import scrub
-from boulder_k8s.host import tools
+from boulder_k8s.host import python, tools
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
 from boulder_k8s.run.directory import Run, goes_on, last_run
@@ -152,7 +152,7 @@ def test_tests_that_fail_are_packed_behind_the_wrapper(settings: Settings, run: 
     with failure.packed(settings, run):
         (run.path / "exitcode").write_text("1\n")
         keep_cluster_state(SimpleNamespace(api=None, kubectl=None), run)
-    assert left[0][1:] == ["-m", "boulder_k8s.diagnose.bundle", str(run.path), "unit"]
+    assert left == [python.command("diagnose.bundle", str(run.path), "unit")]
     assert not (run.path / bundle.NAME).exists()
     assert not (run.path / "cluster").exists()
     run.record["exit_code"] = 130  # interrupted

@@ -29,10 +29,10 @@ def settings(settings: Settings, server: ApiServer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module.Cluster, "is_running", lambda _: True)
     monkeypatch.setenv("BOULDER_DIR", "/nowhere")
 
-    def become(_: str, words: list[str]) -> None:
+    def become(_: str, words: list[str], __: dict[str, str]) -> None:
         raise Became(words)
 
-    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr(os, "execve", become)
     return settings
 
 
