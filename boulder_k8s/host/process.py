@@ -93,14 +93,24 @@ def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.enviro
 
     environ: the environment; ours by default. Raises OSError if it cannot be started.
     """
-    kept = {**environ, **{name: before for name, before in OURS.items() if before is not None}}
-    given = {name: value for name, value in kept.items() if OURS.get(name, "") is not None}
+    given = {name: value for name, value in {**environ, **OURS}.items() if value is not None}
+    if is_coerced():
+        given.pop("LC_CTYPE", None)
     for stream in (sys.stdout, sys.stderr):
         if stream:
             stream.flush()
     words = [str(word) for word in command]
     with signals.given_back():
         os.execve(words[0], words, given)
+
+
+def is_coerced() -> bool:
+    """Returns whether Python itself has set LC_CTYPE, as it does in the locale C (PEP 538). Only Linux tells."""
+    try:
+        ours = Path("/proc/self/environ").read_bytes()  # as this process was started
+    except OSError:
+        return False
+    return not any(item.startswith(b"LC_CTYPE=") for item in ours.split(b"\0"))
 
 
 def prepare(mask: set[int]) -> None:
