@@ -40,6 +40,7 @@ class Signals:
         self.collect = False
         self.passing = False  # tests get the signals
         self.raised = False
+        self.terminal: list | None = None  # its modes before we set any
         self.latest: tuple[int, float] = (0, 0.0)
         for number in (*CAUGHT, *OTHERS, *REALTIME):
             # Keeps nohup's effect. Catches SIGINT and SIGQUIT even if a shell, which then ignores them, started us in
@@ -109,10 +110,11 @@ class Signals:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         sys.unraisablehook = self.lost
+        self.terminal = modes()
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        threading.Thread(target=self.count, args=(reading, modes()), daemon=True).start()
+        threading.Thread(target=self.count, args=(reading,), daemon=True).start()
 
-    def count(self, reading: int, before: list | None) -> None:
+    def count(self, reading: int) -> None:
         """The thread. reading: brings a byte with every signal."""
         first = latest = 0
         at = 0.0
@@ -125,7 +127,7 @@ class Signals:
                 latest, at = number, now
                 if first:
                     time.sleep(GRACE)
-                    end_at_once(128 + first, before)
+                    end_at_once(128 + first, self.terminal)
                 first = number
 
     def insist(self, number: int) -> None:
@@ -133,7 +135,7 @@ class Signals:
         signal of, and the tests do not hear.
         """
         self.received += [number, number]
-        timer = threading.Timer(GRACE, end_at_once, [128 + number, None])
+        timer = threading.Timer(GRACE, end_at_once, [128 + number, self.terminal])
         timer.daemon = True
         timer.start()
 

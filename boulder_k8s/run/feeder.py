@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,15 +13,20 @@ from typing import Any
 
 CHUNK = 1 << 16
 AHEAD = 1 << 20  # bytes of stdin that we copy before the tests have read them; after that we wait
+KEYS = {0x03: signal.SIGINT, 0x1C: signal.SIGQUIT}  # Ctrl-C and Ctrl-\\
+UNHEARD = 0.6  # seconds in which the supervisor takes what is typed, if it works
 NO_SPACE_PATIENCE = 10.0  # seconds that a full disk may stay full before stdin is given up; pod/recording.py's
 
 
 class Feeder(threading.Thread):
     """Copies our stdin to the file `stdin` of the run directory, from which the supervisor gives it to the tests."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, insist: Callable[[int], None] | None = None) -> None:
+        """insist: called with the signal that a key means on a terminal, if it is pressed again and the first was not heard."""
         super().__init__(daemon=True)
         self.directory = directory
+        self.insist = insist
+        self.pressed = 0  # where such a key ends in stdin
         self.failure = ""  # why the tests do not get all of it; then they must not decide anything
 
     def run(self) -> None:
@@ -45,12 +51,31 @@ class Feeder(threading.Thread):
                     data = b""  # there is no stdin, or the terminal is gone
                 if not data:
                     break
+                left = data
+                while left:
+                    left = left[patiently(file.write, left) :]
+                if self.insist and os.isatty(0):
+                    self.look_for_keys(data, total)
                 total += len(data)
-                while data:
-                    data = data[patiently(file.write, data) :]
                 while total - self.taken() > AHEAD:
                     time.sleep(0.05)
         patiently((self.directory / "stdin.end").touch)
+
+    def look_for_keys(self, data: bytes, before: int) -> None:
+        """Calls `insist` if the user has pressed a key of KEYS again and the tests have not been given the one before:
+        the terminal is raw, so only their pod could make a signal of it, and that does not work. before: bytes of stdin
+        before `data`.
+        """
+        for place, byte in enumerate(data, before + 1):
+            if byte not in KEYS:
+                continue
+            deadline = time.monotonic() + UNHEARD
+            while self.pressed > self.taken():
+                if time.monotonic() > deadline:
+                    self.insist(KEYS[byte])
+                    return
+                time.sleep(0.02)
+            self.pressed = place
 
     def taken(self) -> int:
         """Returns how many bytes of stdin the supervisor has given to the tests."""

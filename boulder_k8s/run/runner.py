@@ -93,7 +93,7 @@ class Runner:
                 self.wait_for_start(run, name, uid, order.timeout)
             ended = Restarts(self.cluster.api) if name != SETUP else None
             with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
-                feeder = Feeder(run.path) if reads else None
+                feeder = Feeder(run.path, self.signals.insist) if reads else None
                 if feeder:
                     feeder.start()
                 code = Follower(self.cluster, self.signals, run, name, feeder).follow()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,45 @@ def fill(directory: Path) -> Path:
             except OSError:
                 continue
     return filler
+
+
+@pytest.fixture
+def keyboard() -> Iterator[int]:
+    """Descriptor 0 is a raw terminal; yields its other side."""
+    before = os.dup(0)
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    os.dup2(theirs, 0)
+    yield ours
+    os.dup2(before, 0)
+    for descriptor in (before, ours, theirs):
+        os.close(descriptor)
+
+
+def test_a_key_that_nobody_hears_is_a_signal_if_it_is_pressed_again(tmp_path: Path, keyboard: int) -> None:
+    insisted: list[int] = []
+    feeder = Feeder(Pod(tmp_path / "run").path, insisted.append)  # without a supervisor, as on a node that is paused
+    feeder.start()
+    os.write(keyboard, b"words\x03")
+    time.sleep(1)
+    assert insisted == []
+    begun = time.monotonic()
+    os.write(keyboard, b"\x03")
+    eventually(lambda: insisted == [signal.SIGINT], "the signal")
+    assert time.monotonic() - begun < 1
+    assert (feeder.directory / "stdin").read_bytes() == b"words\x03\x03"
+
+
+def test_keys_that_the_tests_get_are_theirs(tmp_path: Path, keyboard: int) -> None:
+    insisted: list[int] = []
+    pod = Pod(tmp_path / "run").start(["bash", "-c", "trap 'echo int' INT; while :; do read; done"], terminal=True)
+    eventually(lambda: (pod.path / "started").exists(), "the tests")
+    Feeder(pod.path, insisted.append).start()
+    for count in range(1, 6):
+        os.write(keyboard, b"\x03\n")
+        eventually(lambda count=count: pod.read("stdout").count(b"int") >= count, "the tests' own trap")
+    assert insisted == []
+    pod.end()
 
 
 def test_stdin_on_a_disk_that_gets_room_again_arrives_whole(small: Path, typed: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def test_a_signal_reaches_the_tests_and_leaves_nothing_behind(machine: Machine, 
     eventually(lambda: not left_behind(machine), "the end of all that it started")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 def test_a_signal_at_any_moment_is_its_number_or_the_tests_code(machine: Machine) -> None:
     """The tests fail, so that the bundle is made as well."""
     machine.tell("exit-code", "42")
@@ -50,7 +52,7 @@ def test_a_signal_at_any_moment_is_its_number_or_the_tests_code(machine: Machine
     assert machine.run("t").returncode == 42
     chance = random.Random(SEED)
     longest = min(5.0, time.monotonic() - begun)
-    for count in range(100):
+    for count in range(25):
         numbers = [chance.choice([*CAUGHT, signal.SIGUSR1]) for _ in range(chance.choice([1, 1, 2]))]
         child = machine.start("t")
         waits = [chance.uniform(0, longest), 0.2]
@@ -88,6 +90,43 @@ def test_a_second_ctrl_c_ends_it_although_the_api_server_does_not_answer(machine
     machine.api.heal()
     machine.tell("exit-code", "0")
     assert machine.run("t").returncode == 0  # the next command cleans up
+
+
+def test_two_ctrl_c_on_a_terminal_end_it_although_neither_the_pod_nor_the_api_server_does_anything(
+    machine: Machine,
+) -> None:
+    """The tests' terminal is raw, so Ctrl-C is a byte; the pod of the fakes takes none. As on a node that is paused."""
+    (machine.state / "exit-code").unlink()
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+
+    def on_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    child = subprocess.Popen(
+        [machine.project / "tk8s.sh", "t"],
+        env=machine.environment(TERM="dumb"),
+        cwd=machine.state,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=on_terminal,
+    )
+    eventually(lambda: any("exec" in call for call in machine.calls("kubectl")), "the tests")
+    for method in ("DELETE", "POST", "PATCH", "GET"):
+        machine.api.hang(method, "")
+    os.write(ours, b"\x03")
+    time.sleep(0.7)
+    assert child.poll() is None
+    begun = time.monotonic()
+    os.write(ours, b"\x03")
+    assert child.wait(30) == 130
+    assert time.monotonic() - begun < 2
+    assert b"Traceback" not in child.stderr.read()
+    assert termios.tcgetattr(theirs) == before
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
 
 
 def test_a_kubectl_that_is_gone_at_the_end_changes_no_verdict(machine: Machine) -> None:
