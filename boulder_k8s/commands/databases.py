@@ -34,7 +34,7 @@ def check(settings: Settings, node_id: str, checkout: Checkout, names: list[str]
         places = sorted({place for name in differ for place in SCHEMAS[name] if (checkout.path / place).exists()})
         note(
             f"the databases of {' and '.join(differ)} were made from other files of {' and '.join(places)} than the checkout has; "
-            f"`invoke up {' '.join(f'--fresh {name}' for name in differ)}` makes them anew"
+            f"`invoke up --fresh {' --fresh '.join(differ)}` makes them anew"
         )
 
 
