@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -235,7 +236,7 @@ def test_compose_that_is_missing_is_the_machines_fault_and_no_revisions(
 ) -> None:
     programs.answer("docker", "compose", "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1")
     with pytest.raises(Problem, match="Docker has no Compose plugin"):
-        revisions(project, environ={"BOULDER_DIR": str(clone.path)})
+        revisions(project, environ={"PATH": os.environ["PATH"], "BOULDER_DIR": str(clone.path)})
 
 
 def test_dates_are_taken_as_gits_own() -> None:

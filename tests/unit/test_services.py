@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +42,7 @@ def cluster(settings: Settings, server: ApiServer, api: Api) -> SimpleNamespace:
 @pytest.fixture
 def environ(checkout: Path, programs: Programs) -> dict[str, str]:
     programs.answer("docker", "config --format json", f"echo '{json.dumps(COMPOSE)}'")
-    return {"BOULDER_DIR": str(checkout)}
+    return {"PATH": os.environ["PATH"], "BOULDER_DIR": str(checkout)}
 
 
 def test_a_name_of_the_base_asks_nobody(settings: Settings, cluster, environ, server: ApiServer, programs) -> None:

@@ -11,23 +11,6 @@ import pytest
 
 from boulder_k8s.host.settings import ROOT
 
-RAISES = """
-import os, signal
-from boulder_k8s.host.errors import Interrupted
-def handle(number, frame):
-    raise Interrupted(number)
-class Dropped:
-    def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
-        for _ in range(1000):
-            pass
-def main(words):
-    signal.signal(signal.SIGTERM, handle)
-    Dropped()
-    signal.pause()
-    return 0
-"""
-
 
 @pytest.mark.parametrize(
     ("module", "code"),
@@ -38,7 +21,6 @@ def main(words):
         ("def main(words): raise SystemExit(0)\n", 2),
         ("no Python\n", 2),
         ("", 2),
-        (RAISES, 143),
     ],
 )
 def test_only_a_modules_number_is_its_exit_code(tmp_path: Path, module: str, code: int) -> None:

@@ -52,7 +52,7 @@ def machine(programs: Programs, settings: Settings, checkout: Path, monkeypatch:
     programs.answer("kubectl", "version", "echo 'Client Version: v1.37.0'")
     monkeypatch.setenv("KUBECTL", str(programs.directory / "kubectl"))
     monkeypatch.setenv("BOULDER_DIR", str(checkout))
-    programs.answer("python", "pip download", 'touch "${8#--dest=}/p-1-${10#--python-version=}.whl"')
+    programs.answer("python", "pip download", 'touch "${9#--dest=}/p-1-${11#--python-version=}.whl"')
     monkeypatch.setattr(sys, "executable", str(programs.directory / "python"))
     monkeypatch.setattr(
         transfer.compose, "services", lambda _: {"bredis_1": Service("bredis_1", "redis:7", {}, False, {})}
