@@ -39,6 +39,5 @@ class Kubectl:
             f"--context={self.context}",
             f"--cache-dir={self.kubeconfig.parent / 'cache'}",  # not the user's ~/.kube
             f"--namespace={NAMESPACE}",
-            "--kuberc=/dev/null",  # the user's preferences for kubectl do not apply to ours
             *arguments,
         ]

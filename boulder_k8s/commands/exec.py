@@ -47,7 +47,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
     line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
-    process.become(line)
+    process.become(line, also={"KUBERC": "off"})  # of the user, nothing but the preferences for kubectl is left out
 
 
 def runs(pod: dict, name: str) -> bool:

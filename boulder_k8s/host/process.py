@@ -87,7 +87,9 @@ def set_for_children(name: str, value: str) -> None:
     os.environ[name] = value
 
 
-def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.environ) -> NoReturn:
+def become(
+    command: Sequence[str | Path], environ: Mapping[str, str] = os.environ, also: Mapping[str, str] | None = None
+) -> NoReturn:
     """Replaces this process by a program, which gets the environment and the signals that the user gave us: nothing of
     ours, and what nohup has ignored stays ignored. The only way to do that.
 
