@@ -103,7 +103,7 @@ def become(
             stream.flush()
     words = [str(word) for word in command]
     with signals.given_back():
-        os.execve(words[0], words, given)
+        os.execve(words[0], words, {**given, **(also or {})})
 
 
 def is_coerced() -> bool:
