@@ -177,7 +177,7 @@ def dependencies(service: dict, rendered: Manifests) -> Iterator[Fact]:
 
 def setup(service: dict, boulder: dict) -> Iterator[Fact]:
     """bsetup runs in a pod made from Boulder's, with the command and the environment that Compose gives it (compose.setup_command)."""
-    yield "image", (service["image"], boulder["image"])
+    yield "image", (service.get("image", ABSENT), boulder.get("image", ABSENT))
     yield "working_dir", (service.get("working_dir"), boulder.get("working_dir"))
     there = {(volume.get("source"), volume["target"]) for volume in boulder.get("volumes") or []}
     for volume in service.get("volumes") or []:
