@@ -53,8 +53,9 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.CAUGHT)
     try:
         try:
-            child = subprocess.Popen([str(word) for word in command], preexec_fn=partial(prepare, mask), **options)
-            signals.CHILDREN.add(child)
+            with signals.undisturbed():
+                child = subprocess.Popen([str(word) for word in command], preexec_fn=partial(prepare, mask), **options)
+                signals.CHILDREN.add(child)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield child

@@ -26,6 +26,8 @@ OTHERS = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"S
 REALTIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
 TWICE = 0.05  # seconds: timeout(1) sends a signal to its child and again to the child's process group
 GRACE = 1.0  # seconds from the second signal to the end, whatever we do then
+FORKING: list[bool] = []  # not empty while the main thread forks
+LATER: list[tuple[Signals, int]] = []  # what interrupts it after that
 CHILDREN: set[subprocess.Popen] = set()  # what must not outlive us
 BEFORE = {number: signal.getsignal(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}}
 
@@ -63,8 +65,10 @@ class Signals:
             self.interrupt(number)
 
     def interrupt(self, number: int) -> None:
-        """Raises Interrupted, but only once: what cleans up then is not disturbed."""
-        if not self.raised:
+        """Raises Interrupted, but only once: what cleans up then is not disturbed. Within `undisturbed`, after that."""
+        if FORKING:
+            LATER.append((self, number))
+        elif not self.raised:
             self.raised = True
             raise Interrupted(number)
 
@@ -138,6 +142,25 @@ class Signals:
         timer = threading.Timer(GRACE, end_at_once, [128 + number, self.terminal])
         timer.daemon = True
         timer.start()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Lets the main thread fork: an exception in one of Python's callbacks around it is dropped, and a lock of `logging` stays held,
+    for which another thread then waits for ever. To block signals is not enough: another thread gets them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    FORKING.append(True)
+    try:
+        yield
+    finally:
+        FORKING.pop()
+        if LATER and not FORKING:
+            owner, number = LATER[0]
+            LATER.clear()
+            owner.interrupt(number)
 
 
 def decisive(received: list[int]) -> list[int]:

@@ -175,3 +175,28 @@ time.sleep(60)
     child = start(body)
     _, err = child.communicate(timeout=30)
     assert (child.returncode, "Traceback" in err) == (143, False), err
+
+
+def test_a_signal_in_a_callback_of_a_fork_leaves_no_lock_held(start: Start) -> None:
+    """Seen: `logging` never got its lock back, and the thread that imports the client waited for ever."""
+    body = """
+import logging
+hook = sys.unraisablehook
+sys.unraisablehook = lambda found: (print("dropped", flush=True), hook(found))
+def between():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.05)
+os.register_at_fork(before=between)
+try:
+    process.run(["true"])
+    time.sleep(60)
+finally:
+    free = []
+    other = threading.Thread(target=lambda: (logging.getLogger("new"), free.append(True)), daemon=True)
+    other.start()
+    other.join(5)
+    print(free)
+"""
+    child = start(body)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (143, "[True]\n"), err
