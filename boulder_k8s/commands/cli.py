@@ -42,11 +42,11 @@ def guarded(action: Callable[[Settings, Signals], int | None]) -> int:
     try:
         signals.watch()
         code = reported(action, signals)
-        signals.close()
     except Interrupted as interrupted:
-        signals.close()
         note("interrupted; the next command cleans up")
         code = 128 + interrupted.signum
+    finally:
+        signals.close()
     return code
 
 

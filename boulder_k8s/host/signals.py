@@ -41,7 +41,8 @@ class Signals:
         self.received: list[int] = []
         self.collect = False
         self.passing = False  # tests get the signals
-        self.raised = False
+        self.raised = self.closed = False
+        self.wake = 0  # gets a byte with every signal, once `watch` was called
         self.terminal: list | None = None  # its modes before we set any
         self.latest: tuple[int, float] = (0, 0.0)
         for number in (*CAUGHT, *OTHERS, *REALTIME):
@@ -104,26 +105,31 @@ class Signals:
             self.interrupt(self.received[before])
 
     def close(self) -> None:
-        """The exit code is decided: from now on nothing is raised."""
-        self.collect = True
+        """The exit code is decided: from now on nothing is raised, and nobody watches."""
+        self.collect = self.closed = True
+        if self.wake:
+            signal.set_wakeup_fd(-1)
+            os.close(self.wake)
+            self.wake = 0
+            sys.unraisablehook = sys.__unraisablehook__
 
     def watch(self) -> None:
         """Ends this process GRACE seconds after a second signal, wherever it is then. A thread does it, because the main
         thread may wait for something that never comes.
         """
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
+        reading, self.wake = os.pipe()
+        os.set_blocking(self.wake, False)
         sys.unraisablehook = self.lost
         self.terminal = modes()
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         threading.Thread(target=self.count, args=(reading,), daemon=True).start()
 
     def count(self, reading: int) -> None:
         """The thread. reading: brings a byte with every signal."""
         first = latest = 0
         at = 0.0
-        while True:
-            for number in os.read(reading, 64):
+        while found := os.read(reading, 64):
+            for number in found:
                 now = time.monotonic()
                 again = number == latest and now - at < TWICE
                 if number not in CAUGHT or again:
@@ -131,17 +137,36 @@ class Signals:
                 latest, at = number, now
                 if first:
                     time.sleep(GRACE)
-                    end_at_once(128 + first, self.terminal)
+                    self.end_at_once(128 + first)
                 first = number
+        os.close(reading)
 
     def insist(self, number: int) -> None:
         """As a second signal: ends this process within GRACE seconds. For a Ctrl-C that the terminal does not make a
         signal of, and the tests do not hear.
         """
         self.received += [number, number]
-        timer = threading.Timer(GRACE, end_at_once, [128 + number, self.terminal])
+        timer = threading.Timer(GRACE, self.end_at_once, [128 + number])
         timer.daemon = True
         timer.start()
+
+    def end_at_once(self, code: int) -> None:
+        """Ends this process and its children without any cleaning up, unless it is about to end by itself. Its terminal gets back its
+        modes and its cursor.
+        """
+        if self.closed:
+            return
+        for child in [*CHILDREN]:
+            if child.returncode is None:
+                with suppress(OSError):
+                    os.kill(child.pid, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])  # else it stops us if we are in the background
+        with suppress(OSError, termios.error):
+            if self.terminal:
+                termios.tcsetattr(0, termios.TCSANOW, self.terminal)
+        with suppress(OSError):
+            os.write(2, b"\x1b[?25h" * os.isatty(2) + b"boulder-k8s: ended at once; the next command cleans up\n")
+        os._exit(code)
 
 
 @contextmanager
@@ -181,21 +206,6 @@ def modes() -> list | None:
         return termios.tcgetattr(0)
     except (OSError, termios.error):
         return None
-
-
-def end_at_once(code: int, terminal: list | None) -> None:
-    """Ends this process and its children without any cleaning up. terminal: the modes that it gets back, and its cursor."""
-    for child in [*CHILDREN]:
-        if child.returncode is None:
-            with suppress(OSError):
-                os.kill(child.pid, signal.SIGKILL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])  # else it stops us if we are in the background
-    with suppress(OSError, termios.error):
-        if terminal:
-            termios.tcsetattr(0, termios.TCSANOW, terminal)
-    with suppress(OSError):
-        os.write(2, b"\x1b[?25h" * os.isatty(2) + b"boulder-k8s: ended at once; the next command cleans up\n")
-    os._exit(code)
 
 
 @contextmanager
