@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.e2e import CLUSTER, ROOT, Project, eventually, finish, seen
+from support.e2e import CLUSTER, LIMIT, ROOT, Project, eventually, finish, seen
 
 TICKS = 400  # of 20 ms and a little, each a line on stdout and one on stderr
 TICKING = (f"--ticks={TICKS}", "--exit=42")
@@ -152,7 +152,9 @@ def test_a_stopped_node_is_a_failure_and_the_next_run_starts_it(stack: Project) 
     assert stack.run("--exit=4").returncode == 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_reaches_the_tests_and_gives_its_code(stack: Project, number: signal.Signals, code: int) -> None:
     name = number.name.removeprefix("SIG")
     child = stack.start(f"--trap={name}")
@@ -172,6 +174,24 @@ def test_a_second_signal_ends_tests_that_ignore_the_first(stack: Project) -> Non
     child.send_signal(signal.SIGTERM)
     result = finish(child)
     assert result.returncode == 130
+    nothing_left(stack)
+
+
+def test_a_second_signal_ends_it_within_2_seconds_although_the_node_is_paused(stack: Project) -> None:
+    child = stack.start("--ignore=")
+    seen(child, stack, b"ignoring")
+    subprocess.run(["docker", "pause", NODE], check=True)
+    try:
+        child.send_signal(signal.SIGINT)
+        time.sleep(8)  # long enough to have noticed that nobody answers
+        assert child.poll() is None
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(LIMIT) == 130
+        assert time.monotonic() - begun < 2
+    finally:
+        subprocess.run(["docker", "unpause", NODE], check=True)
+    expect_all_ticks(stack.run(*TICKING))
     nothing_left(stack)
 
 
