@@ -448,12 +448,14 @@ def test_a_signal_never_meets_a_lock_of_the_main_thread(make_pod) -> None:
         while not over.wait(0.0005):
             os.kill(os.getpid(), signal.SIGUSR1)
 
+    sender = threading.Thread(target=storm, daemon=True)
     try:
         with signals.collecting():
-            threading.Thread(target=storm, daemon=True).start()
+            sender.start()
             assert following.follower.follow() == 7
     finally:
         over.set()
+        sender.join()  # before its signal has its default effect again
         for number, handler in before.items():
             signal.signal(number, handler)
 
