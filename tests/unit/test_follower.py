@@ -452,10 +452,13 @@ def test_a_signal_never_meets_a_lock_of_the_main_thread(make_pod) -> None:
     try:
         with signals.collecting():
             sender.start()
-            assert following.follower.follow() == 7
+            code = following.follower.follow()
+            over.set()
+            sender.join()  # before its signals have another effect
+        assert code == 7
     finally:
         over.set()
-        sender.join()  # before its signal has its default effect again
+        sender.join()
         for number, handler in before.items():
             signal.signal(number, handler)
 
