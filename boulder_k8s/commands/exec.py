@@ -47,7 +47,11 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
     line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
-    process.become(line, also={"KUBERC": "off"})  # of the user, nothing but the preferences for kubectl is left out
+    if process.users("KUBERC") != "off":  # kubectl refuses both
+        line.insert(
+            1, "--kuberc=/dev/null"
+        )  # the user's preferences for kubectl do not apply to ours; the variable is his
+    process.become(line)
 
 
 def runs(pod: dict, name: str) -> bool:

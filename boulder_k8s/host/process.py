@@ -88,9 +88,12 @@ def set_for_children(name: str, value: str) -> None:
     os.environ[name] = value
 
 
-def become(
-    command: Sequence[str | Path], environ: Mapping[str, str] = os.environ, also: Mapping[str, str] | None = None
-) -> NoReturn:
+def users(name: str) -> str | None:
+    """Returns a variable as the user has set it, or None."""
+    return OURS[name] if name in OURS else os.environ.get(name)
+
+
+def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.environ) -> NoReturn:
     """Replaces this process by a program, which gets the environment and the signals that the user gave us: nothing of
     ours, and what nohup has ignored stays ignored. The only way to do that.
 
@@ -104,7 +107,7 @@ def become(
             stream.flush()
     words = [str(word) for word in command]
     with signals.given_back():
-        os.execve(words[0], words, {**given, **(also or {})})
+        os.execve(words[0], words, given)
 
 
 def is_coerced() -> bool:

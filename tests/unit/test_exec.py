@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from support.api_server import ApiServer
 from support.pods import eventually
 
 from boulder_k8s.commands import exec as module
+from boulder_k8s.host import process
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
@@ -29,8 +33,8 @@ def settings(settings: Settings, server: ApiServer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module.Cluster, "is_running", lambda _: True)
     monkeypatch.setenv("BOULDER_DIR", "/nowhere")
 
-    def become(_: str, words: list[str], __: dict[str, str]) -> None:
-        raise Became(words)
+    def become(_: str, words: list[str], environment: dict[str, str]) -> None:
+        raise Became(words, environment)
 
     monkeypatch.setattr(os, "execve", become)
     return settings
@@ -57,6 +61,32 @@ def test_the_command_runs_in_the_services_container(settings: Settings, server: 
     assert found[found.index("exec") :] == [
         *("exec", "bredis-1-0", "--container=bredis-1", "--stdin", "--", "redis-cli", "a b"),
     ]
+
+
+@pytest.mark.parametrize("kuberc", [None, "off", "on"])
+def test_kubectl_takes_what_it_is_given_and_none_of_the_users_preferences(
+    settings: Settings, server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kuberc: str | None
+) -> None:
+    """The user prefers what kubectl would refuse, in a file that it reads of itself."""
+    (tmp_path / ".kube").mkdir()
+    prefers = {"command": "exec", "options": [{"name": "container", "default": "other"}, {"name": "v", "default": "x"}]}
+    file = {"apiVersion": "kubectl.config.k8s.io/v1beta1", "kind": "Preference", "defaults": [prefers]}
+    (tmp_path / ".kube/kuberc").write_text(json.dumps(file))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBERC", raising=False)
+    if kuberc:
+        monkeypatch.setenv("KUBERC", kuberc)
+    monkeypatch.setattr(process, "OURS", {})
+    process.set_for_children("KUBERC", "off")  # as commands/cli.py does
+    add(server, "bconsul-x", "bconsul")
+    with pytest.raises(Became) as caught:
+        module.execute(settings, "bconsul", ["true"])
+    command, environment = caught.value.args
+    assert environment.get("KUBERC") == kuberc
+    kubectl = Path(sys.prefix) / "bin/kubectl"
+    done = subprocess.run([kubectl, *command[1:]], env=environment, capture_output=True, text=True, timeout=60)
+    assert "kuberc" not in done.stderr and "invalid" not in done.stderr
+    assert server.asked("GET", "/pods/bconsul-x"), done.stderr
 
 
 def test_while_tests_run_boulder_is_their_pod(settings: Settings, server: ApiServer, capsys) -> None:
