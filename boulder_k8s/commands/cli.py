@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..cluster.errors import ApiError, Rejected
-from ..host import process, variables
+from ..host import become, process, variables
 from ..host.errors import Interrupted, Problem
 from ..host.progress import note, quote, shown
 from ..host.settings import ROOT, Settings
@@ -54,7 +54,7 @@ def reported(action: Callable[[Settings, Signals], int | None], signals: Signals
     """As `guarded`, but raises Interrupted."""
     # Every kubectl inherits it. Otherwise the user's defaults, such as to ask before it deletes, would apply to ours.
     # https://kubernetes.io/docs/reference/kubectl/kuberc/
-    process.set_for_children("KUBERC", "off")
+    become.set_for_children("KUBERC", "off")
     if sys.stdout:  # None if it is closed. What is not UTF-8, as a file's name may be, is shown nevertheless
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

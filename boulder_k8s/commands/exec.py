@@ -10,7 +10,7 @@ from ..cluster import rollout
 from ..cluster.api import Api
 from ..cluster.kind import Cluster
 from ..cluster.watch import watching
-from ..host import process, tools
+from ..host import become, tools
 from ..host.errors import Problem
 from ..host.names import NAME, REPLICAS, TESTS, WORKLOAD_KINDS
 from ..host.progress import note, overdue, step
@@ -47,11 +47,11 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
     line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
-    if process.users("KUBERC") != "off":  # kubectl refuses both
+    if become.users("KUBERC") != "off":  # kubectl refuses both
         line.insert(
             1, "--kuberc=/dev/null"
         )  # the user's preferences for kubectl do not apply to ours; the variable is his
-    process.become(line)
+    become.become(line)
 
 
 def runs(pod: dict, name: str) -> bool:

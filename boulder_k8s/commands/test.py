@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NoReturn
 
-from ..host import process
+from ..host import become
 from ..host.errors import Problem
 from ..host.settings import Settings
 from ..host.signals import Signals
@@ -35,7 +35,7 @@ def hand_over_to_compose(
     script = checkout.of_command(settings, environ).path / ("tn.sh" if config_next else "t.sh")
     kept = {key: value for key, value in environ.items() if key != "BOULDER_K8S_WRAPPER"}
     try:
-        process.become([script, *arguments], kept)
+        become.become([script, *arguments], kept)
     except OSError as error:
         raise Problem(
             f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."

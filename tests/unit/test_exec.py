@@ -13,7 +13,7 @@ from support.api_server import ApiServer
 from support.pods import eventually
 
 from boulder_k8s.commands import exec as module
-from boulder_k8s.host import process
+from boulder_k8s.host import become as become_module
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
@@ -76,8 +76,8 @@ def test_kubectl_takes_what_it_is_given_and_none_of_the_users_preferences(
     monkeypatch.delenv("KUBERC", raising=False)
     if kuberc:
         monkeypatch.setenv("KUBERC", kuberc)
-    monkeypatch.setattr(process, "OURS", {})
-    process.set_for_children("KUBERC", "off")  # as commands/cli.py does
+    monkeypatch.setattr(become_module, "OURS", {})
+    become_module.set_for_children("KUBERC", "off")  # as commands/cli.py does
     add(server, "bconsul-x", "bconsul")
     with pytest.raises(Became) as caught:
         module.execute(settings, "bconsul", ["true"])

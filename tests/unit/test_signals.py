@@ -19,7 +19,7 @@ PROGRAM = """
 import os, signal, socket, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.host import process
+from boulder_k8s.host import become, process
 
 def ready(times=1):
     os.write(1, b"ready\\n" * times)
@@ -149,14 +149,14 @@ def test_another_program_gets_what_the_user_gave_us(
     shown.write_text("#!/bin/sh\ngrep -E 'SigBlk|SigIgn' /proc/self/status; env | grep -v ^PYTHONPATH= | sort\n")
     shown.chmod(0o755)
     options = {"env": environment, "preexec_fn": before}
-    child = start(f"process.become([{str(shown)!r}])", **options)
+    child = start(f"become.become([{str(shown)!r}])", **options)
     ours = child.communicate(timeout=20)
     direct = subprocess.run([shown], capture_output=True, text=True, **options)
     assert ours == (direct.stdout, direct.stderr)
 
 
 def test_a_program_that_is_not_there_leaves_us_as_we_were(start: Start) -> None:
-    child = start("try:\n    process.become(['/nowhere'])\nexcept OSError:\n    ready(); time.sleep(60)")
+    child = start("try:\n    become.become(['/nowhere'])\nexcept OSError:\n    ready(); time.sleep(60)")
     send(child, signal.SIGTERM)
     assert child.wait(20) == 143
 
