@@ -80,7 +80,7 @@ def asked(settings: Settings, checkout: Path, config_next: bool, environ: Mappin
 def of_environment(found: Scrubber, environ: Mapping[str, str]) -> None:
     """Learns the values of this process's environment, but of those that everybody has and of directories here."""
     for name, value in environ.items():
-        here = value.startswith("/") and all(Path(part or "/").exists() for part in value.split(":"))
+        here = value.startswith("/") and all(os.path.exists(part or "/") for part in value.split(":"))
         if not KNOWN.fullmatch(name) and not here and not (len(value) < 8 and not re.search(r"\d", value)):
             found.withhold(name, value)
 
@@ -121,9 +121,8 @@ def of_compose(found: Scrubber, public: Public, document: Any, checkout: Path) -
 
     def of_files(value: Any) -> None:
         for name in strings(value):
-            path = checkout / name
-            if path.is_file():
-                found.learn(content(path), "password")
+            if os.path.isfile(checkout / name):
+                found.learn(content(checkout / name), "password")
 
     def mounted(volumes: Any) -> None:
         for volume in volumes if isinstance(volumes, list) else ():

@@ -44,7 +44,8 @@ class Sieve:
             places |= {settings.known_checkout or checkouts.path_of_command(settings, environ)}
         except Problem:  # the current directory is gone
             pass
-        there = sorted(place for place in places if place.is_dir())
+        # Not is_dir(): it raises if another user owns what is above.
+        there = sorted(place for place in places if os.path.isdir(place))
         public = Public.of(settings.root, there)
         return cls(public, private.scrubber(settings, public, there, record, environ))
 

@@ -365,6 +365,26 @@ def test_without_git_no_value_is_known_to_be_public(project: Settings, checkout:
     assert "9Xq2" not in sieve.text("it says my-own-9Xq2-value")
 
 
+def test_what_another_user_keeps_to_himself_does_not_stop_a_bundle(
+    project: Settings, checkout: Path, monkeypatch
+) -> None:
+    """As sudo leaves it: PATH names directories below /root, and Path.exists() raises for them before Python 3.14."""
+    stat = os.stat
+
+    def refused(path, *arguments, **named):
+        if str(path).startswith("/closed/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(PermissionError):
+        os.stat("/closed/bin")
+    (checkout / "compose.override.yml").write_text("services: {boulder: {env_file: /closed/bin/a.env}}")
+    environ = {"TOOLS": "/closed/bin:/usr/bin", "BOULDER_CONFIG_OVERLAY": "/closed/x", "BOULDER_DIR": str(checkout)}
+    for checked in ("/closed/boulder", str(checkout)):
+        assert Sieve.of(project, {"checkout": checked}, environ).text("plain words") == "plain words"
+
+
 def test_an_object_that_is_cut_short_is_left_out(project: Settings) -> None:
     sieve = Sieve.of(project, {})
     cut = b'[{"kind": "Pod", "spec": {"containers": [{"env": [{"name": "A", "value": "swordfish'

@@ -124,7 +124,7 @@ EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGCHLD})
 
 
 def test_whatever_the_tests_send_to_the_first_process_they_decide(make_pod: MakePod) -> None:
-    script = f"import os, time\nfor n in {[int(n) for n in EVERY_SIGNAL]}:\n    os.kill(1, n)\n    time.sleep(0.02)\nprint('done')"
+    script = f"import os, time\nfor n in {[int(n) for n in EVERY_SIGNAL]}:\n    os.kill(1, n)\n    time.sleep(0.02)\nprint('done', flush=True)"
     pod = make_pod().start([sys.executable, "-c", script + "; os._exit(42)"])
     assert (pod.code(), pod.read("stdout")) == (42, b"done\n")
 
