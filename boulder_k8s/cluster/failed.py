@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..host import process
 from ..host.errors import Problem
+from ..host.files import private_directory, write_private
 from ..host.settings import Settings
 
 
@@ -19,9 +20,9 @@ class NodeFailed(Problem):
     def keep(self, directory: Path) -> None:
         """Writes the logs into a directory; a full disk takes none."""
         with suppress(OSError):
-            directory.mkdir(exist_ok=True)
+            private_directory(directory)
             for name, text in self.logs.items():
-                (directory / name).write_text(text)
+                write_private(directory / name, text)
 
 
 def logs(settings: Settings) -> dict[str, str]:

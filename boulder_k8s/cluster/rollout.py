@@ -9,7 +9,7 @@ from ..host.names import NAME, WORKLOAD_KINDS
 from ..host.progress import step
 from . import logs
 from .api import PATIENCE, Api
-from .culprit import IMAGE_LOST, Culprit, culprit, is_broken, of_newest_template, owner, ready, restarts
+from .culprit import IMAGE_LOST, Culprit, culprit, is_broken, of_newest_template, owner, ready, restarts, statuses
 from .errors import ApiError
 from .watch import watching
 
@@ -142,9 +142,7 @@ def late(api: Api, missing: dict[str, list[dict]], timeout: float) -> Problem:
     for pod in (pod for pods in missing.values() for pod in pods if not ready(pod)):
         status = pod["status"]
         reasons = [
-            item["state"]["waiting"].get("reason", "")
-            for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
-            if item.get("state", {}).get("waiting")
+            item["state"]["waiting"].get("reason", "") for item in statuses(pod) if item.get("state", {}).get("waiting")
         ]
         reasons += [
             item.get("message", "")

@@ -13,6 +13,7 @@ from ..host.files import private_directory, write_private
 from ..host.names import PART_OF
 from . import logs
 from .api import Api
+from .culprit import statuses
 from .errors import ApiError
 from .kubectl import Kubectl
 from .logs import Position, Target
@@ -74,8 +75,7 @@ def containers(items: list[dict]) -> Iterator[tuple[str, str]]:
     label, _, value = PART_OF.partition("=")
     for item in items:
         if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(label) == value:
-            status = item.get("status", {})
-            for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+            for container in statuses(item):
                 if logs.started(container):
                     yield item["metadata"]["name"], container["name"]
 

@@ -50,7 +50,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     if become.users("KUBERC") != "off":  # kubectl refuses both
         line.insert(
             1, "--kuberc=/dev/null"
-        )  # the user's preferences for kubectl do not apply to ours; the variable is his
+        )  # the user's preferences for kubectl are not about ours; the variable stays the user's
     become.become(line)
 
 

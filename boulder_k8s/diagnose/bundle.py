@@ -25,7 +25,7 @@ from ..host.progress import note, shown, step
 from ..host.settings import Settings
 from ..run import record
 from ..run.directory import Run, last_run
-from . import cause, doctor
+from . import cause, doctor, private
 from .sieve import STRUCTURED, Sieve
 
 NAME = "bundle.tar.gz"
@@ -73,11 +73,9 @@ def allowed(parts: tuple[str, ...]) -> bool:
     return parts[0] != "bsetup" or parts[1] in KEPT
 
 
-def manifests(overlay: Path) -> Iterator[tuple[str, bytes]]:
+def manifests(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """Yields rendered.yaml, the objects that were applied last, without Secrets."""
-    answer = state.read_object(overlay).get("answer") or {}
-    kept = [item for item in answer.get("objects", []) if item.get("kind") != "Secret"]
-    if kept:
+    if kept := [item for item in private.applied(settings) if item.get("kind") != "Secret"]:
         yield "rendered.yaml", yaml.safe_dump_all(kept, sort_keys=False).encode()
 
 
@@ -111,7 +109,7 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
         yield from of_run(run)
     if cluster:
         yield from ((f"cluster/{path.name}", readable(path)) for path in sorted(cluster.iterdir()))
-    yield from manifests(settings.file("overlay"))
+    yield from manifests(settings)
     for name in ("kind.yaml", "cluster.json", "images.json"):
         if (path := settings.state / name).exists():
             yield f"state/{name}", readable(path)
@@ -154,12 +152,7 @@ def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = No
 
 def objects(path: Path) -> list[dict]:
     """Returns the cluster's objects as snapshot.take wrote them; none if the file is missing or ends early."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return []
-    listed = found if isinstance(found, list) else []
-    return [item for item in listed if isinstance(item, dict) and isinstance(item.get("metadata"), dict)]
+    return [item for item in state.read_list(path) if isinstance(item, dict) and isinstance(item.get("metadata"), dict)]
 
 
 def node(settings: Settings) -> Iterator[tuple[str, bytes]]:

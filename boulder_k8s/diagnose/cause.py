@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from ..cluster.culprit import statuses
 
 PHASES = (
     "cluster",
@@ -93,7 +94,7 @@ def summary(facts: Facts) -> str:
             f"phase     {name}: {record['phases'][name]} s" for name in PHASES if name in record.get("phases", {})
         ]
         lines += [f"version   {name}: {version}" for name, version in record.get("versions", {}).items()]
-    seen = [*containers(facts.recent), *events(facts.recent, record.get("began", 0)), *scarce(facts.free)]
+    seen = [*containers(facts.recent), *events(facts.recent), *scarce(facts.free)]
     lines += [
         "",
         "Seen on the cluster and its disks:",
@@ -159,7 +160,7 @@ def containers(objects: list[dict]) -> list[str]:
         name, status = pod["metadata"]["name"], pod.get("status", {})
         if status.get("reason"):
             found.append((0, f"{name}: {status['reason']}, {status.get('message', '')}".rstrip(", ")))
-        for item in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        for item in statuses(pod):
             found += [(rank, f"{name} ({item['name']}) {text}") for rank, text in trouble(item)]
     return [text for _, text in sorted(found)]
 
@@ -182,18 +183,17 @@ def trouble(status: dict) -> Iterator[tuple[int, str]]:
         yield 2, f"restarted {status['restartCount']} times"
 
 
-def events(objects: list[dict], began: float = 0) -> list[str]:
-    """Returns the cluster's last warnings, at most 20: one for each reason and object. began: when the run began, as Unix time;
-    earlier warnings are about something else, and so is one about the start of a pod that has started since.
+def events(objects: list[dict]) -> list[str]:
+    """Returns the cluster's last warnings, at most 20: one for each reason and object, but none about the start of a pod that has
+    started since.
     """
     well = {item["metadata"].get("name") for item in objects if item.get("kind") == "Pod" and is_ready(item)}
     found = {}
     for item in objects:
         if item.get("kind") == "Event" and item.get("type") == "Warning" and item.get("reason") in TELLING:
             about = item.get("involvedObject", {}).get("name", "")
-            if last_seen(item) < began or (item["reason"] in OF_A_START and about in well):
-                continue
-            found[(item["reason"], about)] = f"{item['reason']} {about}: {item.get('message', '')}"
+            if item["reason"] not in OF_A_START or about not in well:
+                found[(item["reason"], about)] = f"{item['reason']} {about}: {item.get('message', '')}"
     return list(found.values())[-20:]
 
 
@@ -202,16 +202,6 @@ def is_ready(pod: dict) -> bool:
     status = pod.get("status", {})
     ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions", []))
     return ready or status.get("phase") == "Succeeded"
-
-
-def last_seen(event: dict) -> float:
-    """Returns when an event happened last, as Unix time; for ever if it does not say."""
-    series = event.get("series") or {}
-    text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError):
-        return math.inf
 
 
 def scarce(free: dict[str, int]) -> list[str]:

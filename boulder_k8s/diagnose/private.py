@@ -61,9 +61,15 @@ def scrubber(
     if given := environ.get("BOULDER_CONFIG_OVERLAY"):
         for path in files(Path(given)):
             found.learn(content(path))
-    for item in state.read_object(settings.file("overlay")).get("answer", {}).get("objects", []):
+    for item in applied(settings):
         of_object(found, public, item)
     return found
+
+
+def applied(settings: Settings) -> list[dict]:
+    """Returns the objects that were rendered last, as the cluster has them; none if that is not known."""
+    answer = state.read_object(settings.file("overlay")).get("answer") or {}
+    return answer.get("objects") or []
 
 
 def asked(settings: Settings, checkout: Path, config_next: bool, environ: Mapping[str, str]) -> dict:
@@ -167,13 +173,13 @@ def of_object(found: Scrubber, public: Public, item: dict) -> None:
         values = [word(value) for value in (item.get("stringData") or {}).values()]
         for encoded in (item.get("data") or {}).values():
             with suppress(ValueError):
-                found.forms |= {part for part in (encoded.encode(),) if len(part) >= 8}
+                if len(encoded) >= 8:
+                    found.forms.add(encoded.encode())
                 values.append(base64.b64decode(encoded).decode(errors="replace"))
         for value in values:
-            lines = value.split()
             if "-----BEGIN" in value:  # a key or a certificate: its lines, as they are
                 found.forms |= {line.encode() for line in value.splitlines() if len(line) > 16 and "-----" not in line}
-            elif lines:
+            elif value.split():
                 found.withhold("password", value)
     elif item.get("kind") == "ConfigMap":
         for text in (item.get("data") or {}).values():

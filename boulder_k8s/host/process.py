@@ -48,7 +48,7 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
         environ = options.get("env") or os.environ
         options["env"] = {**environ, "PWD": working_directory(cwd, environ)}
     child = None
-    # Blocked until `child` is known, else a signal would leave a child that nobody ends.
+    # The child has them blocked until `prepare` has told Linux to end it with us. We ourselves wait by `undisturbed`.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.CAUGHT)
     try:
         try:
@@ -78,7 +78,8 @@ def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> No
     """Starts a program that continues after we have ended; nobody reads its output or its exit code. Raises OSError."""
     null = subprocess.DEVNULL
     words = [str(word) for word in command]
-    subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
+    with signals.undisturbed():
+        subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
 
 
 def prepare(mask: set[int]) -> None:

@@ -71,16 +71,17 @@ def write(path: Path, answer: Any, key: Any = None) -> None:
     write_whole(path, json.dumps({"key": key, "answer": answer}))
 
 
-def remembered(path: Path, key: Any, ask: Callable[[], Any]) -> Any:
-    """Returns the answer that was kept under this key; if there is none, calls `ask`, keeps its answer and returns
-    that.
+def remembered(path: Path, key: Any, ask: Callable[[], Any], holds: Callable[[], bool] = lambda: True) -> Any:
+    """Returns the answer that was kept under this key; if there is none, calls `ask`, keeps its answer if `holds` says that it is the
+    answer to this key, and returns it.
     """
     known = read(path, key)
     if known is not None:
         return known
     answer = ask()
-    with suppress(OSError):  # a full disk: the next command asks again
-        write(path, answer, key)
+    if holds():
+        with suppress(OSError):  # a full disk: the next command asks again
+            write(path, answer, key)
     return answer
 
 

@@ -138,7 +138,6 @@ def below(key: str, faults: Iterator[Fault]) -> Iterator[Fault]:
 
 TEXT, FLAG, ANY = kind("a text", str), kind("true or false", bool), kind("a value", object)
 SCALAR = kind("a text or a number", str, int, float, bool)
-NUMBER = read_by(int, "a number")
 WORDS, OBJECT = each(TEXT), kind("an object", dict)
 ADDRESS = read_by(IPv4Address, "an IPv4 address")
 RANGE = read_by(lambda text: ip_network(text, strict=False), "a range of addresses such as 10.77.77.0/24")

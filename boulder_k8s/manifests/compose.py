@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,11 +183,14 @@ def remembered(checkout: Path, config_next: bool, path: Path, environ: Mapping[s
     """
     if not (key := compose_key.of(checkout, config_next, environ)):
         return document(checkout, config_next, environ)
-    if (kept := state.read(path, key)) is None:
-        kept = resolved(checkout, config_next, environ)
-        if compose_key.of(checkout, config_next, environ) == key:  # else something was changed while Compose read it
-            with suppress(OSError):  # a full disk: the next command asks again
-                state.write(path, kept, key)
+    kept = state.remembered(
+        path,
+        key,
+        lambda: resolved(checkout, config_next, environ),
+        lambda: (
+            compose_key.of(checkout, config_next, environ) == key
+        ),  # else something was changed while Compose read it
+    )
     return for_tests(kept, harness.read(checkout, config_next), environ)
 
 

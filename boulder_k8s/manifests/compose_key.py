@@ -9,10 +9,9 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -107,7 +106,7 @@ def keys(node: yaml.Node | None) -> Iterator[str]:
             left += node.value
 
 
-def mentioned(environ: Mapping[str, str], texts: Any) -> Iterator[tuple[str, str]]:
+def mentioned(environ: Mapping[str, str], texts: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The variables that tell Compose what to do, and those whose name occurs in a text, in whatever way it is mentioned there: $NAME,
     ${NAME:-...}, a list's NAME, a mapping's `NAME:`, `environment: NAME`. One too many only means one more question.
     """
@@ -126,13 +125,14 @@ def mentioned(environ: Mapping[str, str], texts: Any) -> Iterator[tuple[str, str
 def programs(environ: Mapping[str, str]) -> list:
     """Which docker and which Compose answer: their files as they are now, and Docker's configuration, which names directories of plugins."""
     settings = docker_config.directory(environ)
+    extra = docker_config.read(settings / "config.json").get("cliPluginsExtraDirs")
     candidates = [
         shutil.which("docker", path=environ.get("PATH")),
-        *(f"{path}/docker/cli-plugins/docker-compose" for path in (*PLUGINS,)),
+        *(f"{path}/docker/cli-plugins/docker-compose" for path in PLUGINS),
+        f"{settings}/cli-plugins/docker-compose",
+        *(f"{path}/docker-compose" for path in extra or () if isinstance(path, str)),
     ]
-    candidates.append(str(settings / "cli-plugins/docker-compose"))
-    found: list = [docker_config.read(settings / "config.json").get("cliPluginsExtraDirs")]
-    candidates += [f"{path}/docker-compose" for path in found[0] or () if isinstance(path, str)]
+    found: list = [extra]
     for path in filter(None, candidates):
         with suppress(OSError):
             found.append(identity(path))

@@ -41,15 +41,11 @@ def followed(
     if not refused:
         return document
     if not drift.goes_on(environ):
-        lines = [
-            f"{file}: the service {name} has `{key}`, which has no counterpart in Kubernetes here"
-            for file, name, key, _ in refused
+        faults = [
+            (f"{file}: the service {name} has `{key}`, which has no counterpart in Kubernetes here", advice)
+            for file, name, key, advice in refused
         ]
-        raise Problem(
-            f"{lines[0]}.",
-            f"Correct it ({refused[0][3]}); ./t.sh runs this checkout meanwhile, {drift.VARIABLE}=note goes on without it.",
-            "\n".join(f"{line}: {item[3]}" for line, item in zip(lines[1:], refused[1:], strict=True)),
-        )
+        raise written.refusal(faults, f", {drift.VARIABLE}=note goes on without it")
     for file, name, key, advice in refused:
         say(f"{file}: the service {name} goes on without its `{key}`, which has no counterpart here ({advice})")
     return {**document, "services": {**document["services"], **kept}}

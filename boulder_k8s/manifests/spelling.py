@@ -10,30 +10,25 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
-from ..host.errors import Problem
 from . import compose, written
 from .compose import Service
+from .overrides import HOST as GATEWAY
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")  # of a Service, and of all that is named after it
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 VARIABLE = re.compile(r"[ -<>-~]+")  # every printable character of ASCII but =
-GATEWAY = "host-gateway"  # drift.py names it
 
 
 def check(services: dict[str, Service], checkout: Path, config_next: bool) -> None:
     """Raises Problem naming each name that Kubernetes does not take, and the file that has it."""
-    found = [(service, *fault) for service in services.values() for fault in refused(service, services)]
-    if not found:
-        return
-    lines = [
-        f"{written.source(checkout, config_next, service.name, key)[0]}: the service {service.name} {what}"
-        for service, key, what, _ in found
-    ]
-    raise Problem(
-        f"{lines[0]}.",
-        f"Correct it ({found[0][3]}); ./t.sh runs this checkout meanwhile.",
-        "\n".join(f"{line}: {item[3]}" for line, item in zip(lines[1:], found[1:], strict=True)),
-    )
+    found = [(service.name, *fault) for service in services.values() for fault in refused(service, services)]
+    if found:
+        raise written.refusal(
+            [
+                (f"{written.source(checkout, config_next, name, key)[0]}: the service {name} {what}", advice)
+                for name, key, what, advice in found
+            ]
+        )
 
 
 def refused(service: Service, services: dict[str, Service]) -> Iterator[tuple[str, str, str]]:

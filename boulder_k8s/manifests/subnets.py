@@ -9,7 +9,6 @@ from ipaddress import IPv4Network, ip_address, ip_network
 from itertools import combinations
 from pathlib import Path
 
-from ..host.errors import Problem
 from ..host.files import load_yaml
 from ..host.names import BOULDER, SETUP
 from ..host.settings import ROOT
@@ -115,15 +114,8 @@ def cluster_ranges(root: Path = ROOT) -> tuple[IPv4Network, IPv4Network]:
 def check(document: Mapping, checkout: Path, config_next: bool) -> None:
     """Raises Problem naming each network that the cluster cannot follow. checkout, config_next: where the file stands."""
     if found := list(refused(document)):
-        lines = [
-            f"{written.source(checkout, config_next, name, '', section='networks')[0]}: the network {name} {what}"
-            for name, what, _ in found
-        ]
-        raise Problem(
-            f"{lines[0]}.",
-            f"Correct it ({found[0][2]}); ./t.sh runs this checkout meanwhile.",
-            "\n".join(f"{line}: {item[2]}" for line, item in zip(lines[1:], found[1:], strict=True)),
-        )
+        files = {name: written.source(checkout, config_next, name, "", section="networks")[0] for name, _, _ in found}
+        raise written.refusal([(f"{files[name]}: the network {name} {what}", advice) for name, what, advice in found])
 
 
 def refused(document: Mapping) -> Iterator[tuple[str, str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..host.errors import Problem
 from ..host.files import load_yaml
-from . import harness
+from . import compose_key, harness
 
 USUAL = "docker-compose.yml"
 
@@ -38,13 +39,25 @@ def finder(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.en
 
 def files(checkout: Path, config_next: bool, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Returns the names of the Compose files that are there, in the order in which they count, the last most."""
-    names = ["compose.yaml", "compose.yml", USUAL, "docker-compose.yaml"]
+    names = list(compose_key.DEFAULTS)
     names += [name.replace("compose.", "compose.override.") for name in names]
     if named := harness.read(checkout, config_next).files:
         names = named
     elif environ.get("COMPOSE_FILE"):
         names = environ["COMPOSE_FILE"].split(os.pathsep)
     return [name for name in names if (checkout / name).is_file()] or [USUAL]
+
+
+def refusal(faults: Sequence[tuple[str, str]], otherwise: str = "") -> Problem:
+    """Returns the Problem for a checkout that cannot be followed. faults: what is wrong, with the file that says it, and what to do,
+    the one to begin with first. otherwise: what else the user can do.
+    """
+    (first, advice), *others = faults
+    return Problem(
+        f"{first}.",
+        f"Correct it ({advice}); ./t.sh runs this checkout meanwhile{otherwise}.",
+        "\n".join(f"{what}: {advice}" for what, advice in others),
+    )
 
 
 def read(path: Path) -> Any:

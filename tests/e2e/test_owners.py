@@ -14,7 +14,7 @@ from support.e2e import Project
 def test_owner_group_and_permissions_are_the_checkouts(stack: Project, wrapper: str) -> None:
     """As of an ordinary user with umask 002, one file of another owner among them."""
     if os.geteuid():
-        pytest.skip("only root can give files to another user")
+        pytest.skip("only root can give files to another user. As root: pytest tests/e2e -m root")
     directory = stack.checkout / "test" / wrapper
     before = {path: path.stat() for path in (directory, *directory.rglob("*"))}
     try:

@@ -206,7 +206,10 @@ def test_a_summary_names_no_warnings_of_the_clusters_first_minute() -> None:
         event("SystemOOM", "node", "2025-12-31T00:00:00Z"),
         event("OOMKilling", "here", None),
     ]
-    assert cause.events(objects, 1767225600.0) == ["FailedScheduling waits: ", "OOMKilling here: "]
+    assert cause.events(cause.Facts({"began": 1767225600.0}, objects=objects).recent) == [
+        "FailedScheduling waits: ",
+        "OOMKilling here: ",
+    ]
 
 
 def test_a_bundle_of_nothing_is_refused(settings: Settings, programs: Programs, monkeypatch, capsys) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,21 @@ with held(Settings(Path(sys.argv[1]), "unit", "node", ()), "./tk8s.sh --unit"):
 """
 
 
+USER = HOLDER.replace("import held", "import checkout_held").replace(
+    'with held(Settings(Path(sys.argv[1]), "unit", "node", ())',
+    'with checkout_held(Settings(Path(sys.argv[1]), "other", "node", ()), Path(sys.argv[2])',
+)
+Start = Callable[..., subprocess.Popen]
+
+
 @pytest.fixture
-def hold(settings: Settings) -> Iterator[Callable[[], subprocess.Popen]]:
-    """Starts another process that holds the lock and has a child of its own."""
+def start() -> Iterator[Start]:
+    """Starts another process that runs HOLDER or USER, which have a child of their own."""
     holders = []
 
-    def start() -> subprocess.Popen:
+    def start(program: str, *words: Path) -> subprocess.Popen:
         holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, settings.root],
+            [sys.executable, "-c", program, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -53,6 +61,18 @@ def hold(settings: Settings) -> Iterator[Callable[[], subprocess.Popen]]:
         holder.stdin.close()
         holder.stdout.close()
         subprocess.run(["kill", "-9", str(child)], stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def hold(start: Start, settings: Settings) -> Start:
+    """Starts another process that holds the lock."""
+    return partial(start, HOLDER, settings.root)
+
+
+@pytest.fixture
+def busy(start: Start, checkout: Path) -> Start:
+    """Starts another process that works with the checkout, on the cluster `other`, for the project whose directory it is given."""
+    return lambda root: start(USER, root, checkout)
 
 
 def test_a_second_holder_is_told_who_and_changes_nothing(settings: Settings, hold) -> None:
@@ -116,37 +136,6 @@ def test_a_command_that_was_killed_is(settings: Settings, hold) -> None:
     holder.wait()
     said, is_held = look(settings)
     assert said.startswith("`./tk8s.sh --unit` runs since") and not is_held
-
-
-@pytest.fixture
-def busy(checkout: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts another process that works with the checkout, on the cluster `other`, and has a child of its own."""
-    holders = []
-
-    def start(root: Path) -> subprocess.Popen:
-        holder = subprocess.Popen(
-            [sys.executable, "-c", USER, root, checkout],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        holders.append((holder, int(holder.stdout.readline())))
-        return holder
-
-    yield start
-    for holder, child in holders:
-        holder.kill()
-        holder.wait()
-        holder.stdin.close()
-        holder.stdout.close()
-        subprocess.run(["kill", "-9", str(child)], stderr=subprocess.DEVNULL)
-
-
-USER = HOLDER.replace("import held", "import checkout_held").replace(
-    'with held(Settings(Path(sys.argv[1]), "unit", "node", ())',
-    'with checkout_held(Settings(Path(sys.argv[1]), "other", "node", ()), Path(sys.argv[2])',
-)
 
 
 def test_two_clusters_do_not_run_into_one_checkout(settings: Settings, checkout: Path, busy, tmp_path: Path) -> None:
