@@ -70,6 +70,20 @@ def test_the_users_settings_of_python_change_nothing_and_reach_the_tests(machine
     assert machine.invoke("--list", **theirs).returncode == 0
 
 
+FUNCTIONS = ("realpath", "source", "exec", "cd", "pwd", "trap", "command", "echo", "python3", "shopt", "[", "bash")
+
+
+def test_the_users_settings_of_bash_change_nothing(machine: Machine) -> None:
+    """Each of them could end the wrapper with 0 before its first line, or in its middle."""
+    (machine.state / "bash_env").write_text("echo poison; exit 0\n")
+    functions = {f"BASH_FUNC_{name}%%": "() { echo poison; builtin exit 0; }" for name in FUNCTIONS}
+    elsewhere = {"CDPATH": f"/:{machine.state}", "GLOBIGNORE": "*", "BASHOPTS": "extdebug", "POSIXLY_CORRECT": "1"}
+    machine.tell("exit-code", "9")
+    for theirs in ({"BASH_ENV": f"{machine.state}/bash_env"}, {"ENV": f"{machine.state}/bash_env"}, functions, elsewhere):
+        result = machine.run("t", **theirs)
+        assert (result.returncode, "poison" in result.stdout + result.stderr) == (9, False), (theirs, result.stderr)
+
+
 def test_compose_gets_the_environment_as_it_is(machine: Machine) -> None:
     (machine.checkout / "t.sh").write_text(
         '#!/bin/sh\necho "$PYTHONPATH" "$PYTHONHOME" "$@"\nenv | grep -c BOULDER_K8S\nexit 7\n'
