@@ -110,7 +110,7 @@ def test_a_service_that_the_base_does_not_know_is_reached_too(settings: Settings
     assert "--container=bredis-3" in words(settings, "bredis_3", "redis-cli")
     add(server, "bminio-init-x", "bconsul")
     server.change("Pod", "bminio-init-x", {"status": {"phase": "Succeeded"}})
-    with pytest.raises(Problem, match="bconsul has run to its end"):
+    with pytest.raises(Problem, match="bconsul has run to its end."):
         module.execute(settings, "bconsul", ["true"])
 
 

@@ -59,6 +59,13 @@ def test_a_container_whose_files_the_engine_does_not_see(
     assert "the very paths that they have on the host" in caught.value.fix
 
 
+def test_a_machine_whose_files_the_engine_does_not_see(programs: Programs, settings: Settings, checkout: Path) -> None:
+    sees(programs, False)
+    with pytest.raises(Problem, match=": it runs on another or a virtual machine.") as caught:
+        fitness.check_place(settings, checkout, checkout)
+    assert "docker context ls" in caught.value.fix
+
+
 def test_a_container_that_has_an_engine_inside_is_a_machine(
     programs: Programs, settings: Settings, container: Path, checkout: Path
 ) -> None:

@@ -469,6 +469,20 @@ def test_what_a_node_said_that_kind_could_not_make_is_kept(cluster, checkout, ma
     assert cluster.node() is None
 
 
+def test_a_file_that_an_older_version_mounted_and_that_is_gone_is_named(
+    made: Cluster, checkout, machine, settings
+) -> None:
+    lost = settings.root / ".state/mounts/of-old.json"
+    describe(machine, "node", settings, checkout, State={"Running": False})
+    node = json.loads((machine.directory / "node").read_text())
+    node[0]["Config"] = {"Image": "node:test"}
+    node[0]["Mounts"].append({"Source": str(lost), "Destination": "/old", "Type": "bind"})
+    (machine.directory / "node").write_text(json.dumps(node))
+    with pytest.raises(Problem, match="of-old.json is gone, which the node of cluster unit mounts.") as caught:
+        made.ensure(Checkout(checkout), made.node())
+    assert "`invoke down`" in caught.value.fix
+
+
 def test_a_directory_that_docker_made_in_place_of_a_file_is_removed(cluster: Cluster, checkout: Path) -> None:
     """`docker cp` of a stopped node whose files below .state are gone makes such directories."""
     cluster.ensure(Checkout(checkout), None)

@@ -46,6 +46,20 @@ def test_two_lines_have_the_image_the_registrys_words_and_the_file(checkout: Che
     assert programs.called("docker", "pull") == 1  # what is not there is not asked for again
 
 
+def test_a_build_that_fails_has_the_builders_words_and_the_file(checkout: Checkout, programs: Programs) -> None:
+    programs.answer("docker", " build ", "echo step 1; echo unknown instruction: FORM; exit 1")
+    mine = {"bmine": Service("bmine", "boulder-bmine", {}, True, {})}
+    (checkout.path / "docker-compose.override.yml").write_text("services: {bmine: {build: mine}}")
+    with pytest.raises(Problem) as caught:
+        pull.build(mine, checkout, config_next=False)
+    problem = caught.value
+    assert problem.message == "Image boulder-bmine cannot be built."
+    assert problem.fix.startswith(
+        "It is the build of bmine in docker-compose.override.yml. Run `docker compose build bmine`"
+    )
+    assert problem.detail.endswith("unknown instruction: FORM")
+
+
 def test_the_variable_that_decides_the_tag_is_named(checkout: Checkout, programs: Programs) -> None:
     programs.answer("docker", " pull", "echo denied; exit 1")
     assert "boulder in docker-compose.yml, which takes TOOLS_TAG." in refused(checkout, TOOLS).fix

@@ -216,7 +216,9 @@ def test_bad_input_is_two_lines(project: Settings, clone: Clone) -> None:
 
     for date in ("yesterdays", "2026-13-45", "14 days", "-1", "now()"):
         assert problem(since=date) == f"--since {date} is not a date."
-    assert "no revision that touches what the manifests depend on since 2026-06-01" in problem(since="2026-06-01")
+    assert "There is no revision that touches what the manifests depend on since 2026-06-01." == problem(
+        since="2026-06-01"
+    )
 
 
 @pytest.mark.parametrize("outer", [False, True])

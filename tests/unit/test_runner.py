@@ -228,7 +228,7 @@ def test_what_comes_after_the_verdict_does_not_change_it(
 def test_a_pod_that_does_not_go_is_named(runner: Runner, server: ApiServer) -> None:
     server.add(DOCUMENT)
     server.fail("DELETE", "/pods/boulder-tests", 422, times=None)
-    with pytest.raises(Problem, match="The pod boulder-tests of an earlier run cannot be deleted"):
+    with pytest.raises(Problem, match="The pod boulder-tests of an earlier run cannot be deleted."):
         runner.delete("boulder-tests")
 
 

@@ -216,7 +216,7 @@ def test_a_damaged_file_changes_nothing(file: Path, other: Settings, machine: Pr
 
 def test_an_image_that_is_not_the_saved_one_is_refused(file: Path, other: Settings, machine: Programs) -> None:
     have(machine, "redis:7", "sha256:x", layers=("other",))
-    with pytest.raises(Problem, match="redis:7 is not the one that was saved"):
+    with pytest.raises(Problem, match="The engine loaded the images, but redis:7 is not the one that was saved"):
         transfer.load(other, file, {})
     assert images.brought(other) == {}
 
@@ -248,7 +248,7 @@ def test_images_that_cannot_be_saved_leave_no_file(machine: Programs, settings: 
 
 def test_packages_that_cannot_be_had_are_a_problem(machine: Programs, settings: Settings, tmp_path: Path) -> None:
     machine.answer("python", "--python-version=3.12", "echo no matching distribution >&2; exit 1")
-    with pytest.raises(Problem, match=r"packages for Python 3\.12 cannot be downloaded"):
+    with pytest.raises(Problem, match=r"The Python packages for Python 3\.12 cannot be downloaded"):
         transfer.save(settings, tmp_path / "file")
     with pytest.raises(Problem, match="Offline nothing is saved"):
         transfer.save(replace(settings, offline=True), tmp_path / "file")

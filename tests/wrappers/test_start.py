@@ -79,7 +79,12 @@ def test_the_users_settings_of_bash_change_nothing(machine: Machine) -> None:
     functions = {f"BASH_FUNC_{name}%%": "() { echo poison; builtin exit 0; }" for name in FUNCTIONS}
     elsewhere = {"CDPATH": f"/:{machine.state}", "GLOBIGNORE": "*", "BASHOPTS": "extdebug", "POSIXLY_CORRECT": "1"}
     machine.tell("exit-code", "9")
-    for theirs in ({"BASH_ENV": f"{machine.state}/bash_env"}, {"ENV": f"{machine.state}/bash_env"}, functions, elsewhere):
+    for theirs in (
+        {"BASH_ENV": f"{machine.state}/bash_env"},
+        {"ENV": f"{machine.state}/bash_env"},
+        functions,
+        elsewhere,
+    ):
         result = machine.run("t", **theirs)
         assert (result.returncode, "poison" in result.stdout + result.stderr) == (9, False), (theirs, result.stderr)
 
