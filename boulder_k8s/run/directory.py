@@ -218,7 +218,8 @@ def is_run(path: Path) -> bool:
 def goes_on(path: Path) -> bool:
     """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
     record = records.read(path)
-    return "ended" not in record and time.time() - record.get("began", 0) < 86400
+    began = record.get("began", changed(path))  # one that is being made has no record yet
+    return "ended" not in record and time.time() - began < 86400
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:

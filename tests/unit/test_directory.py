@@ -137,6 +137,20 @@ for number in range(25):
     assert not list(settings.runs.glob(".latest.*"))
 
 
+def test_a_directory_that_another_command_makes_at_this_moment_stays(settings: Settings) -> None:
+    """Its name may have belonged to an old one in the same second."""
+    for number in range(KEEP):
+        with Run.create(settings, [f"old {number}"], {}).recorded():
+            pass
+    made = settings.runs / "20260101T000000Z-t"
+    (made / "pod").mkdir(parents=True)
+    (made / "pod/supervisor.py").touch()
+    now = time.time() - 5
+    os.utime(made, (now, now))
+    Run.create(settings, ["new"], {})
+    assert made.exists()
+
+
 def test_a_directory_that_vanishes_while_we_prune_is_no_error(settings: Settings, monkeypatch, capsys) -> None:
     for number in range(KEEP + 2):
         with Run.create(settings, [f"old {number}"], {}).recorded():

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -406,10 +407,13 @@ def test_other_ports_are_refused(made: Cluster, checkout: Path, machine: Program
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_before_anything_is_made(cluster, checkout, machine) -> None:
-    machine.answer("docker", "ps --filter publish=24913", "echo boulder-boulder-1")
-    with socket.create_server(("127.0.0.1", 24913)), pytest.raises(Problem) as caught:
-        cluster.ensure(Checkout(checkout), cluster.node())
-    assert caught.value.message == "Port 24913 on 127.0.0.1 is taken by container boulder-boulder-1."
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        machine.answer("docker", f"ps --filter publish={port}", "echo boulder-boulder-1")
+        elsewhere = replace(cluster, settings=replace(cluster.settings, ports=parse_ports(f"{port}:4001")))
+        with pytest.raises(Problem) as caught:
+            elsewhere.ensure(Checkout(checkout), elsewhere.node())
+    assert caught.value.message == f"Port {port} on 127.0.0.1 is taken by container boulder-boulder-1."
     assert machine.calls("kind") == []
 
 

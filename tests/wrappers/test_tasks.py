@@ -35,8 +35,8 @@ def test_failures_of_the_machine_point_at_the_doctors_line(machine: Machine) -> 
     machine.tell("docker-down")
     assert "More: `invoke doctor`, its line docker-engine." in machine.run().stderr
     (machine.state / "docker-down").unlink()
-    with socket.create_server(("127.0.0.1", 24811)):
-        assert "its line host-ports." in machine.run().stderr
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert "its line host-ports." in machine.run(BOULDER_PORTS=f"{other.getsockname()[1]}:4001").stderr
 
 
 def test_a_reader_that_has_enough_is_no_defect(machine: Machine) -> None:

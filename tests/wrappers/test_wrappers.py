@@ -195,8 +195,10 @@ def test_a_wrong_kubectl(machine: Machine) -> None:
 
 
 def test_a_port_that_is_taken(machine: Machine) -> None:
-    with socket.create_server(("127.0.0.1", 24811)):
-        refused(machine, machine.run(), "Port 24811 on 127.0.0.1 is taken", "BOULDER_PORTS=")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = machine.run(BOULDER_PORTS=f"{port}:4001")
+    refused(machine, result, f"Port {port} on 127.0.0.1 is taken", "BOULDER_PORTS=")
 
 
 def test_an_image_that_cannot_be_had(machine: Machine) -> None:
