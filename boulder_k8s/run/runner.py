@@ -26,7 +26,7 @@ from ..host.files import write_private
 from ..host.names import BOULDER, CHECKOUT_BELOW, CHECKOUT_MOUNT, NAME, RUN_DIRECTORY, RUNS_MOUNT, SETUP
 from ..host.signals import Signals, decisive
 from ..manifests.overlay import Rendered
-from . import aftermath, standby
+from . import aftermath, silence, standby
 from .directory import Run
 from .feeder import Feeder, may_read_stdin
 from .follower import Follower
@@ -92,7 +92,13 @@ class Runner:
                     uid = self.create(document)
                 self.wait_for_start(run, name, uid, order.timeout)
             ended = Restarts(self.cluster.api) if name != SETUP else None
-            with run.phase("tests"), self.signals.collecting(), terminal(run.path, on_terminal), ended or nullcontext():
+            with (
+                run.phase("tests"),
+                self.signals.collecting(),
+                terminal(run.path, on_terminal),
+                silence.told(self.cluster.settings, run),
+                ended or nullcontext(),
+            ):
                 feeder = Feeder(run.path, self.signals.insist) if reads else None
                 if feeder:
                     feeder.start()
