@@ -6,30 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from support.e2e import Project, eventually
-
-NEW = {
-    "boulder": {
-        "depends_on": {
-            "bnew": {"condition": "service_healthy"},
-            "bnew-init": {"condition": "service_completed_successfully"},
-        }
-    },
-    "bnew": {
-        "image": "redis:7.0.15",
-        "command": "redis-server --port 4321 --protected-mode no",
-        "volumes": ["data:/data", "./test:/test:ro"],
-        "healthcheck": {"test": ["CMD", "redis-cli", "-p", "4321", "ping"]},
-        "networks": {"bouldernet": {"aliases": ["boulder-new"]}},
-    },
-    "bnew-init": {
-        "image": "redis:7.0.15",
-        "depends_on": {"bnew": {"condition": "service_healthy"}},
-        "entrypoint": ["redis-cli", "-e", "-h", "boulder-new", "-p", "4321", "incr", "ran"],
-        "networks": ["bouldernet"],
-    },
-    "client": {"image": "nobody.invalid/has-this:1", "devices": ["/dev/null:/dev/null"]},
-}
+from support.e2e import NEW, Project, eventually, override
 
 
 @pytest.fixture
@@ -38,11 +15,6 @@ def following(stack: Project) -> Iterator[Project]:
     yield stack
     (stack.checkout / "docker-compose.override.yml").unlink(missing_ok=True)
     assert stack.run("--exit=0").returncode == 0  # and the new services are gone
-
-
-def override(project: Project, services: dict) -> None:
-    text = yaml.safe_dump({"services": services, "volumes": {"data": {}}})
-    (project.checkout / "docker-compose.override.yml").write_text(text)
 
 
 def test_services_that_the_base_does_not_know_come_fail_recover_and_go(following: Project) -> None:

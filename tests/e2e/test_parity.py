@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.e2e import Project
+from support.e2e import NEW, Project, override
 
 PLANTED = {
     "services": {
@@ -48,6 +48,18 @@ def test_both_show_the_tests_the_same(stack: Project, tmp_path: Path) -> None:
         assert seen["terminal"]["TERM"] == "xterm"
         assert seen["inside bmariadb"]["Seccomp"] == "2"
         assert seen["from bconsul"]["10.77.77.77:4001"] == "answers"
+
+
+def test_both_show_a_service_that_the_base_does_not_know_the_same(stack: Project, tmp_path: Path) -> None:
+    """One that serves and one that runs to its end before Boulder starts; the client that nobody needs is on neither side."""
+    override(stack, NEW)
+    code, parts = parity(stack, tmp_path, "--part", "static,probe")
+    assert [part["different"] for part in parts.values()] == [[], []]
+    assert code == 0
+    for side in ("compose", "kubernetes"):
+        seen = json.loads((tmp_path / f"probe-{side}.json").read_text())
+        assert seen["inside bnew"]["Seccomp"] == "2"
+        assert "inside client" not in seen
 
 
 def test_a_planted_sysctl_and_alias_are_found(stack: Project, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # This directory's own: what an ended run of another copy of the project left on the machine is not in its way.
@@ -189,3 +190,34 @@ def remove_all(project: Project) -> None:
     """Removes the cluster and its volume, also those that a killed run of these very tests left behind."""
     result = project.invoke("down", "--images")
     assert result.returncode == 0, result.stderr
+
+
+# Services that k8s/base does not know.
+NEW = {
+    "boulder": {
+        "depends_on": {
+            "bnew": {"condition": "service_healthy"},
+            "bnew-init": {"condition": "service_completed_successfully"},
+        }
+    },
+    "bnew": {
+        "image": "redis:7.0.15",
+        "command": "redis-server --port 4321 --protected-mode no",
+        "volumes": ["data:/data", "./test:/test:ro"],
+        "healthcheck": {"test": ["CMD", "redis-cli", "-p", "4321", "ping"]},
+        "networks": {"bouldernet": {"aliases": ["boulder-new"]}},
+    },
+    "bnew-init": {
+        "image": "redis:7.0.15",
+        "depends_on": {"bnew": {"condition": "service_healthy"}},
+        "entrypoint": ["redis-cli", "-e", "-h", "boulder-new", "-p", "4321", "incr", "ran"],
+        "networks": ["bouldernet"],
+    },
+    "client": {"image": "nobody.invalid/has-this:1", "devices": ["/dev/null:/dev/null"]},
+}
+
+
+def override(project: Project, services: dict) -> None:
+    """Gives the checkout services, or changes them, in an override file of Compose."""
+    text = yaml.safe_dump({"services": services, "volumes": {"data": {}}})
+    (project.checkout / "docker-compose.override.yml").write_text(text)
