@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..diagnose.failure import packed
+from ..diagnose.failure import packed, tell
 from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.names import BOULDER, SETUP, TESTS
 from ..host.progress import note, shown
 from ..host.settings import Settings
-from ..host.signals import Signals
+from ..host.signals import Signals, decisive
 from ..manifests import drift, harness
 from ..manifests.compose import setup_command, words
 from ..run import standby
@@ -90,6 +90,8 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
                 give_back(stack, signals)
             run.record["exit_code"] = code
         if code:
+            if not decisive(signals.received):  # a user who interrupts wants it to end, not to report
+                tell(settings, run)
             later = "; logs of services and bundle.tar.gz follow in some seconds" if run.exit_code() == code else ""
             note(f"exit code {code}; everything about this run is in {shown(run.path)}{later}")
         return code

@@ -20,15 +20,16 @@ from ..cluster.kind import Cluster
 from ..host import process, state, tools
 from ..host.decoration import decoration, described
 from ..host.errors import Problem
-from ..host.files import whole
+from ..host.files import whole, write_whole
 from ..host.progress import note, shown, step
 from ..host.settings import Settings
 from ..run import record
 from ..run.directory import Run, last_run
-from . import cause, doctor, private
+from . import cause, doctor, output, private
 from .sieve import STRUCTURED, Sieve
 
 NAME = "bundle.tar.gz"
+SUMMARY = "summary.txt"
 MOST = 2 << 20  # bytes kept of a file: the last ones
 # Files of a run directory. Not stdin (what the user typed), and not the files through which wrapper and pod talk.
 KEPT = ("run.json", "command.json", "exitcode", "stdout", "stderr", "bsetup", "var-log", "cluster")
@@ -92,10 +93,18 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def pack(settings: Settings, run: Run) -> None:
-    """Writes RUN/bundle.tar.gz and prints where it is. Raises OSError."""
+    """Writes RUN/bundle.tar.gz, and its summary beside it; prints where it is. Raises OSError."""
     sieve = Sieve.of(settings, run.record or record.read(run.path))
-    write_archive(run.path / NAME, sieve.sifted(contents(settings, run.path)))
+    write_archive(run.path / NAME, with_summary(run.path, sieve.sifted(contents(settings, run.path))))
     note(f"{shown(run.path / NAME)} has everything about it; begin with its summary.txt")
+
+
+def with_summary(run: Path, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yields the files of an archive, and writes its summary into the run directory too. Raises OSError."""
+    for name, data in files:
+        if name == SUMMARY:
+            write_whole(run / SUMMARY, data)
+        yield name, data
 
 
 def contents(settings: Settings, run: Path | None, cluster: Path | None = None) -> Iterator[tuple[str, bytes]]:
@@ -104,7 +113,7 @@ def contents(settings: Settings, run: Path | None, cluster: Path | None = None) 
 
     run: the run directory. cluster: a directory that `snapshot.take` made, in place of the one in the run directory.
     """
-    yield "summary.txt", summary(settings, run, cluster).encode(errors="backslashreplace")
+    yield SUMMARY, summary(settings, run, cluster).encode(errors="backslashreplace")
     if run:
         yield from of_run(run)
     if cluster:
@@ -138,9 +147,7 @@ def gather_facts(settings: Settings, run: Path | None, cluster: Path | None = No
     if run:
         found.record = record.read(run)
         found.code = Run(run).exit_code()
-        found.said = "".join(
-            tail(path, 1 << 18).decode(errors="replace") for path in (run / "stdout", run / "stderr") if path.exists()
-        )
+        found.said = output.read(run)
     directory = cluster or (run / "cluster" if run else None)
     if directory:
         found.objects = objects(directory / "objects.json")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..cluster.culprit import statuses
+from . import ending as endings
+from .findings import Findings
 
 PHASES = (
     "cluster",
@@ -22,21 +23,19 @@ PHASES = (
 TELLING = {"OOMKilling", "SystemOOM", "Evicted", "FailedMount", "FailedScheduling", "NodeHasDiskPressure", "BackOff"}
 OF_A_START = {"FailedMount", "FailedScheduling", "BackOff"}  # overcome by a pod that has started
 SCARCE = 2**30  # bytes: a disk with less free is mentioned
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-FAILED = re.compile(r"^\s*(--- FAIL: |FAIL\s+\S|panic: |FATAL|\S*(Error|Exception): |Traceback|fatal error: )")
 
 
 @dataclass
 class Facts:
     """What is known about a run.
 
-    record: run.json. code: the recorded exit code. said: the end of the tests' output. objects: pods and events. free:
-    bytes left, by disk.
+    record: run.json. code: the recorded exit code. said: what the tests' output says of the failure. objects: pods and
+    events. free: bytes left, by disk.
     """
 
     record: dict = field(default_factory=dict)
     code: int | None = None
-    said: str = ""
+    said: Findings = field(default_factory=Findings)
     objects: list[dict] = field(default_factory=list)
     free: dict[str, int] = field(default_factory=dict)
 
@@ -100,8 +99,8 @@ def summary(facts: Facts) -> str:
         "Seen on the cluster and its disks:",
         *(f"  {line}" for line in seen or ["nothing out of the ordinary"]),
     ]
-    if failed := failures(facts.said):
-        lines += ["", "The tests' last lines about failing:", *(f"  {line}" for line in failed)]
+    if failed := endings.page(facts.said):
+        lines += ["", "What failed:", *(f"  {line}" for line in failed.splitlines())]
     return "\n".join(lines) + "\n"
 
 
@@ -122,10 +121,9 @@ def cause(facts: Facts) -> str:
         return f"{scarce(facts.free)[0]}."
     code = facts.record.get("exit_code", facts.code)
     if code:
-        stage = re.findall(r"FAILURE while running (\S+)", COLOUR.sub("", facts.said))
-        failed = failures(facts.said)
-        where = f" in its stage {stage[-1]}" if stage else ""
-        return f"the tests failed: exit code {code}{where}{f'; {failed[-1].strip()}' if failed else ''}."
+        failed = endings.sentence(facts.said)
+        where = f" in its stage {facts.said.stage}" if facts.said.stage else ""
+        return f"the tests failed: exit code {code}{where}{f'; {failed}' if failed else ''}."
     if restarted := containers(facts.recent):
         return f"{restarted[0]}."
     if code == 0:
@@ -146,11 +144,6 @@ def ending(facts: Facts) -> str:
         return "not yet, or its wrapper was killed"
     took = f" after {record['ended'] - record['began']:.1f} s" if "began" in record else ""
     return f"exit code {record.get('exit_code', facts.code)}{took}"
-
-
-def failures(said: str, most: int = 10) -> list[str]:
-    """Returns the last lines of the tests' output that report a failure, at most `most`."""
-    return [line for line in COLOUR.sub("", said).splitlines() if FAILED.match(line)][-most:]
 
 
 def containers(objects: list[dict]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Makes the bundle of a run that has failed."""
+"""What a run that has failed leaves: what its output says of the failure, and its bundle."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ from contextlib import contextmanager
 from ..host import process, python
 from ..host.decoration import decoration
 from ..host.errors import Interrupted
+from ..host.progress import note
 from ..host.settings import Settings
 from ..run.directory import Run
 
 NOT_WRITTEN = "bundle.tar.gz was not written"
+
+
+def tell(settings: Settings, run: Run) -> None:
+    """Prints what failed and why, a few lines, as the run's output says it; tells GitHub too, if the run is one of its
+    jobs. If that fails in any way, it prints a note.
+    """
+    with decoration("what failed is not said here; the output in the run's directory has it"):
+        from . import ending, github, output  # here, not on top: a run that does not fail needs none of it
+
+        found = output.read(run.path)
+        for line in ending.lines(found):
+            note(line)
+        github.publish(settings, run, found)
 
 
 @contextmanager

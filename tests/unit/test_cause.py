@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from boulder_k8s.diagnose.cause import Facts, cause, summary
+from boulder_k8s.diagnose.findings import Findings
+from boulder_k8s.diagnose.output import parse
 
 PHASES = {"cluster": 1.0, "images": 0.1, "dependencies": 2.0}
 
@@ -16,9 +18,7 @@ def pod(name: str, **container: object) -> dict:
 
 OOM = pod("bvitess-0", restartCount=2, lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
 EVICTED = {"kind": "Pod", "metadata": {"name": "b-x"}, "status": {"reason": "Evicted", "message": "low on disk"}}
-SAID = (
-    "ok x\n--- FAIL: TestOne (0.0s)\nFAIL\texample/va\t1s\n\x1b[31mFAILURE\x1b[0m while running \x1b[31munit\x1b[0m\n"
-)
+SAID = parse(["--- FAIL: TestOne (0.0s)", "FAIL\texample/va\t1s", "FAILURE while running unit"], Findings())
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ SAID = (
         (Facts({"exit_code": 1}, objects=[OOM]), ["bvitess-0 (c) ended with 137 (OOMKilled)", "restarted 2 times"]),
         (Facts({"exit_code": 1}, objects=[EVICTED]), ["b-x: Evicted, low on disk"]),
         (Facts({"exit_code": 1}, free={"/": 5 << 20}), ["the disk of / has 5 MiB left"]),
-        (Facts({"exit_code": 1}, said=SAID), ["exit code 1 in its stage unit", "FAIL\texample/va"]),
+        (Facts({"exit_code": 1}, said=SAID), ["exit code 1 in its stage unit", "1 package failed: example/va"]),
         (Facts({"failure": "Interrupted: 2"}), ["it was interrupted"]),
         (Facts({}, objects=[pod("b-x", restartCount=1)]), ["b-x (c) restarted 1 times"]),
         (Facts({"exit_code": 0, "ended": 1.0}), ["nothing: the run ended with 0"]),
@@ -63,7 +63,7 @@ def test_the_page_has_the_run_its_phases_and_what_speaks_for_it() -> None:
         "phase     dependencies: 2.0 s",
         "version   kind: 0.33.0",
         "bjaeger-x (c) waits: CrashLoopBackOff back-off",
-        "--- FAIL: TestOne",
+        "What failed:\n  1 package failed: example/va\n  example/va TestOne: failed\n",
     ):
         assert words in text, text
 

@@ -104,8 +104,15 @@ def test_a_failure_of_ours_leaves_a_bundle_without_secrets(machine: Machine) -> 
 
 def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> None:
     machine.tell("exit-code", "3")
-    machine.tell("stdout", "--- FAIL: TestOne\n")
-    assert machine.run("--unit").returncode == 3
+    machine.tell(
+        "stdout", "--- FAIL: TestOne (0.00s)\n    x_test.go:5: expected 3 widgets, got 2\nFAIL\texample/va\t1s\n"
+    )
+    result = machine.run("--unit")
+    assert result.returncode == 3
+    told = [line.removeprefix("boulder-k8s: ") for line in result.stderr.splitlines()]
+    at = told.index("1 package failed: example/va")
+    assert told[at + 1] == "  example/va/x_test.go:5 TestOne: expected 3 widgets, got 2"
+    assert told[at + 2].startswith("exit code 3; everything about this run is in ")
     bundle = (machine.project / ".runs/latest").resolve() / "bundle.tar.gz"
     deadline = time.monotonic() + 30
     while not bundle.exists():
@@ -113,7 +120,8 @@ def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> 
         time.sleep(0.1)
     with tarfile.open(bundle) as found:
         text = found.extractfile("boulder-k8s/summary.txt").read().decode()
-    assert text.startswith("Probably: the tests failed: exit code 3; --- FAIL: TestOne"), text
+    assert text.startswith("Probably: the tests failed: exit code 3; 1 package failed: example/va; "), text
+    assert bundle.with_name("summary.txt").read_text() == text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""Reads panics, data races and Python tracebacks: blocks of lines that go on until a line that is none of theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from .findings import LONG, Failure, Findings, below_checkout, of_function
+
+PANIC = re.compile(r"^(?:panic: |fatal error: |SIGQUIT: quit|unexpected fault address )(.*)")
+# A panic of a Boulder command, which logs it in one line with the stack as JSON (cmd/shell.go, AuditPanic).
+AUDITED = re.compile(r' (\S+) \S+ \[AUDIT\] Panic JSON=.*?"panic":"((?:[^"\\]|\\.)*)"')
+PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
+RUNNING = re.compile(r"^\s+((?:Test|Fuzz|Example|Benchmark)\S*) \([\dms.h]+\)$")
+END = re.compile(r"^(?:FAIL\t|ok  \t|exit status |=== |--- |FAIL$)")
+LATE = "test timed out after"
+
+
+class Stack:
+    """Finds the first place of Boulder's own code in the frames of a stack."""
+
+    def __init__(self) -> None:
+        self.function = self.file = self.name = ""
+        self.line = 0
+
+    def take(self, line: str) -> None:
+        """Takes a line of a stack: a function, or where it is."""
+        if match := PLACE.match(line):
+            if self.function and not self.file and (path := of_function(self.function, match[1])):
+                self.file, self.line, self.name = path, int(match[2]), self.function.rpartition("/")[2]
+            self.function = ""
+        else:
+            words = line.strip().removeprefix("created by ").partition(" in goroutine ")[0]
+            function = words[: words.rfind("(")] if words.endswith(")") else words
+            self.function = "" if " " in function else function
+
+
+class Panics:
+    """Reads what Go writes when a program panics, or when its time is over. add: what to do with each."""
+
+    def __init__(self, add: Callable[[Failure], None]) -> None:
+        self.add = add
+        self.words: list[str] = []
+        self.stack = Stack()
+        self.tests: list[str] = []
+        self.frames = False  # whether the stack has begun
+
+    def take(self, line: str) -> bool:
+        """Takes a line if it belongs to a panic."""
+        if not self.words:
+            return self.begin(line)
+        if END.match(line):
+            self.end()
+            return False
+        if line.startswith("goroutine "):
+            self.frames = True
+        elif self.frames:
+            self.stack.take(line)
+        elif match := RUNNING.match(line):
+            self.tests.append(match[1])
+        elif line.strip() and len(self.words) < 4 and not line.startswith("[signal "):
+            self.words.append(line.strip()[:LONG])
+        return True
+
+    def begin(self, line: str) -> bool:
+        """Begins a panic if the line is the first of one."""
+        if match := PANIC.match(line):
+            self.words = [match[0].removeprefix("panic: ")[:LONG]]
+            return True
+        if "Panic JSON=" in line and (match := AUDITED.search(line)):
+            stack = Stack()
+            for part in line.partition('"stack":"')[2].replace("\\t", "\t").split("\\n"):
+                stack.take(part)
+            self.add(Failure("panic", match[1], [match[2][:LONG]], stack.file, stack.line))
+            return True
+        return False
+
+    def end(self) -> None:
+        """Ends the panic that was being read."""
+        if self.words:
+            words = [self.words[0].removesuffix(" [recovered, repanicked]"), *self.words[1:]]
+            if LATE in words[0]:
+                inner = [test for test in self.tests if not any(one.startswith(f"{test}/") for one in self.tests)]
+                self.add(Failure("timeout", ", ".join(inner)[:LONG], words[:1], self.stack.file, self.stack.line))
+            else:
+                self.add(Failure("panic", self.stack.name, words, self.stack.file, self.stack.line))
+        self.words, self.stack, self.tests, self.frames = [], Stack(), [], False
+
+
+class Races:
+    """Reads the reports of the race detector. add: what to do with each."""
+
+    def __init__(self, add: Callable[[Failure], None]) -> None:
+        self.add = add
+        self.stack: Stack | None = None
+        self.left = 0
+
+    def take(self, line: str) -> bool:
+        """Takes a line if it belongs to a report."""
+        if self.stack is None:
+            if line.startswith("WARNING: DATA RACE"):
+                self.stack, self.left = Stack(), 400  # lines: the report's end may have been lost
+                return True
+            return False
+        self.left -= 1
+        if line.startswith("====") or not self.left:
+            self.end()
+            return True
+        if END.match(line):
+            self.end()
+            return False
+        self.stack.take(line)
+        return True
+
+    def end(self) -> None:
+        """Ends the report that was being read."""
+        if self.stack is not None:
+            self.add(Failure("race", self.stack.name, ["data race"], self.stack.file, self.stack.line))
+        self.stack = None
+
+
+class Tracebacks:
+    """Reads Python's tracebacks; of several that follow from each other the last one's words, and the first one's."""
+
+    FILE = re.compile(r'^  File "(.*)", line (\d+), in (.*)')
+    CHAINED = ("During handling of the above", "The above exception was the direct cause")
+
+    def __init__(self, found: Findings) -> None:
+        self.found = found
+        self.failure: Failure | None = None
+        self.reading = False  # whether the traceback that was begun goes on
+
+    def take(self, line: str) -> bool:
+        """Takes a line if it belongs to a traceback."""
+        if line.startswith("Traceback (most recent call last):"):
+            if self.failure and not self.failure.words:
+                self.failure = None
+            self.failure = self.failure or Failure("python")
+            self.reading = True
+            return True
+        if self.failure is None:
+            return False
+        if not self.reading:
+            if not line.strip() or line.startswith(self.CHAINED):
+                return True
+            self.end()
+            return False
+        if match := self.FILE.match(line):
+            self.frame(match[1], int(match[2]), match[3])
+        elif line[:1] != " " and line.strip():
+            self.failure.words.insert(0, line[:LONG])
+            self.reading = False
+        return True
+
+    def frame(self, path: str, line: int, function: str) -> None:
+        """Notes a frame: the test's name, and the last place of Boulder's own."""
+        if "/lib/python" in path or path.startswith("<"):
+            return
+        self.failure.file, self.failure.line = below_checkout(path), line
+        if function.startswith("test_"):
+            self.failure.name = function
+
+    def end(self) -> None:
+        """Ends the traceback that was being read."""
+        if self.failure and self.failure.words:
+            self.found.add(self.failure)
+        self.failure, self.reading = None, False
