@@ -29,7 +29,7 @@ from boulder_k8s.faces.words import after_dashes, options
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 
-for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up"):
+for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up", "watch"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
@@ -47,16 +47,19 @@ def up(
     offline: bool = False,
     fake_dns: str = "",
     config_overlay: str = "",
+    watch: bool = False,
 ) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
 
-    Ends when http://localhost:4001/directory answers.
+    Ends when http://localhost:4001/directory answers, or goes on with --watch.
     """
     if offline:
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
 
-    def action(settings: Settings, signals: Signals) -> None:
-        commands.up.up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay), fresh)
+    def action(settings: Settings, signals: Signals) -> int | None:
+        wanted = options(next, timeout, fake_dns, add_host, config_overlay)
+        verb = commands.watch.watch if watch else commands.up.up
+        return verb(settings, signals, wanted, fresh)
 
     sys.exit(guarded(action))
 
