@@ -21,29 +21,20 @@ from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
 from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, REVISIONS, SERVICE, TIMEOUT, UP
+from boulder_k8s.faces.day import restart as restart
+from boulder_k8s.faces.day import rm as rm
+from boulder_k8s.faces.day import start as start
+from boulder_k8s.faces.day import stop as stop
+from boulder_k8s.faces.words import after_dashes, options
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
-from boulder_k8s.manifests.overrides import Overrides
 
-for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up"):
+for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up", "watch"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
 
 FILE = "" if sys.argv[-2:] == ["images", "pin"] else None  # invoke asks for every positional word, and pin has no file
-
-
-def after_dashes() -> list[str]:
-    """The words after `--` as the shell gave them; invoke itself would join them."""
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-
-
-def options(
-    next: bool, timeout: str = "", fake_dns: str = "", add_host: list[str] = (), config_overlay: str = ""
-) -> Options:
-    """What the flags say, and the environment for those that are not given."""
-    overrides = Overrides.read(os.environ, fake_dns, add_host, config_overlay)
-    return Options(next, arguments.timeout(timeout), os.environ, overrides)
 
 
 @task(help=UP, iterable=["add_host", "fresh"])
@@ -56,16 +47,19 @@ def up(
     offline: bool = False,
     fake_dns: str = "",
     config_overlay: str = "",
+    watch: bool = False,
 ) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
 
-    Ends when http://localhost:4001/directory answers.
+    Ends when http://localhost:4001/directory answers, or goes on with --watch.
     """
     if offline:
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
 
-    def action(settings: Settings, signals: Signals) -> None:
-        commands.up.up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay), fresh)
+    def action(settings: Settings, signals: Signals) -> int | None:
+        wanted = options(next, timeout, fake_dns, add_host, config_overlay)
+        verb = commands.watch.watch if watch else commands.up.up
+        return verb(settings, signals, wanted, fresh)
 
     sys.exit(guarded(action))
 
@@ -78,13 +72,13 @@ def down(_: Context, images: bool = False) -> None:
 
 @task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
 def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> None:
-    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh.
+    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh: test --unit
 
     Ends with test.sh's exit code.
     """
 
     def action(settings: Settings, signals: Signals) -> int:
-        words = arguments.words("--args", args)
+        words = [*arguments.words("--args", args), *after_dashes()]
         return commands.test.test(settings, signals, words, Options(next, arguments.timeout(timeout)))
 
     sys.exit(guarded(action))
@@ -100,9 +94,9 @@ def logs(
     since: str = "",
     previous: bool = False,
 ) -> None:
-    """Print the services' logs.
+    """Print the services' logs: logs bconsul bredis_1
 
-    Services may also stand after two dashes: logs --follow -- bconsul bredis_1. What the tests say is in .runs/latest/.
+    All if none is named. What the tests say is in .runs/latest/.
     """
     names = [*services.replace(",", " ").split(), *after_dashes()]
     wanted = commands.logs.LogOptions(names, follow, since, tail, previous, timestamps)
@@ -113,7 +107,7 @@ def logs(
 def run(
     _: Context, add_host: list[str], next: bool = False, timeout: str = "", fake_dns: str = "", config_overlay: str = ""
 ) -> None:
-    """Run a command in a fresh Boulder pod: run -- go test ./va
+    """Run a command in a fresh Boulder pod: run go test ./va
 
     As `docker compose run --rm boulder`; ends with the command's exit code.
     """
@@ -127,7 +121,7 @@ def run(
 
 @task(help={"service": SERVICE})
 def exec(_: Context, service: str = "boulder") -> None:
-    """Run a command in a service's container: exec -- ls /boulder
+    """Run a command in a service's container: exec bconsul ls /
 
     As `docker compose exec`, beside what runs there; ends with the command's exit code.
     """
@@ -136,7 +130,7 @@ def exec(_: Context, service: str = "boulder") -> None:
 
 @task(help={"service": SERVICE})
 def shell(_: Context, service: str = "boulder") -> None:
-    """Open a shell in a service's container."""
+    """Open a shell in a service's container: shell bmariadb"""
     sys.exit(guarded(lambda settings, signals: commands.exec.shell(settings, service)))
 
 

@@ -5,30 +5,76 @@ A test pod uses the same addresses and host directories, so the two never run at
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..cluster import rollout
 from ..cluster.api import PATIENCE
 from ..cluster.watch import wait_until_gone
 from ..host.errors import Problem
-from ..host.names import BOULDER, NAME, REPLICAS, SETUP, TESTS
-from ..host.progress import step
+from ..host.names import BOULDER, CODE, NAME, REPLICAS, SETUP, TESTS
+from ..host.progress import note, step
+from ..manifests import working_tree
+from ..manifests.certificates import with_annotation
 from ..manifests.overlay import Rendered
 from ..run import standby
 from ..run.directory import Run
 from ..run.runner import Runner
+from . import workload
 from .stack import Stack, is_boulder
 
+POD = f"{NAME}={BOULDER},pod-template-hash"  # selects the Deployment's pod, and not the tests'
 
-def start(stack: Stack, rendered: Rendered, timeout: float) -> None:
-    """Applies the Deployment and waits until its newest template is ready. timeout: seconds.
 
-    Raises Problem naming what failed, or ApiError.
+def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) -> str:
+    """Applies the Deployment and waits until its newest template is ready. timeout: seconds. anew: it starts again even if it is ready.
+
+    Returns since when it runs, or "" if this command has started it. It is started again if the checkout's code has changed, and a note
+    names the files. Raises Problem naming what failed, or ApiError.
     """
-    stack.apply("applied-boulder", [item for item in rendered.objects if is_boulder(item)])
+    api = stack.cluster.api
     found = stack.find("Deployment", BOULDER)
-    if found and REPLICAS in found["metadata"].get("annotations", {}):
-        restore(stack)
-    rollout.wait(stack.cluster.api, [BOULDER], timeout, "Boulder (its first start compiles it)", stack.known)
+    before = pods(stack) if found else {}
+    code = working_tree.digest(stack.checkout, place(stack))
+    if found and before:
+        tell_changed(stack, found, code, workload.since(next(iter(before.values()))))
+    objects = [with_annotation(item, CODE, code) if code else item for item in rendered.objects if is_boulder(item)]
+    stack.apply("applied-boulder", objects)
+    change = workload.starting(found) if found else {}
+    if found and anew:
+        change["spec"] = {**change.get("spec", {}), **workload.restarting()["spec"]}
+    if change:
+        api.patch("Deployment", BOULDER, change)
+        stack.known = None
+    if rollout.wait(api, [BOULDER], timeout, "Boulder (its first start compiles it)", stack.known):
+        stack.known = None
     stack.prune(rendered)
+    same = before.keys() & pods(stack).keys() if before else ()
+    return workload.since(before[min(same)]) if same else ""
+
+
+def pods(stack: Stack) -> dict[str, dict]:
+    """Returns the Deployment's pods, by their uids, as `bring_up` saw them, or as they are now if that is unknown. Raises ApiError."""
+    known = stack.known if stack.known is not None else stack.cluster.api.list("Pod", labels=POD)
+    named = [
+        item for item in known if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(NAME) == BOULDER
+    ]
+    return {item["metadata"]["uid"]: item for item in named if "pod-template-hash" in item["metadata"]["labels"]}
+
+
+def place(stack: Stack) -> Path:
+    """Returns where what git has seen in the checkout is kept; `down` removes it."""
+    return stack.settings.state / "code"
+
+
+def tell_changed(stack: Stack, found: dict, code: str, began: str) -> None:
+    """If the code has changed since the Deployment's pod was started, says so and names files. code: its digest now, or ""."""
+    before = found["spec"]["template"].get("metadata", {}).get("annotations", {}).get(CODE)
+    if not code or not before or before == code:
+        return
+    files = working_tree.changed(stack.checkout, place(stack), before, code)
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    what = f": {', '.join(files[:3])}{more}" if files else ""
+    note(f"the checkout has changed since Boulder started ({began}){what}; starting it again")
 
 
 def stop(stack: Stack) -> None:
@@ -46,7 +92,7 @@ def stop(stack: Stack) -> None:
     change = {"metadata": {"annotations": {REPLICAS: str(found["spec"]["replicas"])}}, "spec": {"replicas": 0}}
     with step("stopping the running Boulder"):
         api.patch("Deployment", BOULDER, change)
-        if not wait_until_gone(api, "Pod", labels=f"{NAME}={BOULDER},pod-template-hash", timeout=60):
+        if not wait_until_gone(api, "Pod", labels=POD, timeout=60):
             raise Problem(
                 "The running Boulder did not end within 60 s.",
                 "Run the command again; `invoke down` starts from nothing.",
@@ -60,12 +106,17 @@ def restore(stack: Stack, patience: float = PATIENCE) -> None:
     """
     if not stack.stopped:
         return
-    api = stack.cluster.api
-    found = api.find("Deployment", BOULDER, patience=patience)
+    found = stack.cluster.api.find("Deployment", BOULDER, patience=patience)
     before = found["metadata"].get("annotations", {}).get(REPLICAS) if found else None
-    if before:
-        change = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
-        api.patch("Deployment", BOULDER, change, patience=patience)
+    if not before:
+        return
+    change: dict = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
+    template = found["spec"]["template"].get("metadata", {}).get("annotations", {})
+    code = working_tree.digest(stack.checkout, place(stack)) if CODE in template else ""
+    if code and code != template[CODE]:  # it compiles what is there now
+        change["spec"]["template"] = {"metadata": {"annotations": {CODE: code}}}
+        stack.settings.file("applied-boulder").unlink(missing_ok=True)
+    stack.cluster.api.patch("Deployment", BOULDER, change, patience=patience)
 
 
 def remove_leftovers(stack: Stack, runner: Runner, run: Run) -> None:

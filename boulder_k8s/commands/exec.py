@@ -28,7 +28,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     ApiError.
     """
     if not command:
-        raise Problem("There is no command to run.", "Write it after two dashes: invoke exec -- ls /boulder")
+        raise Problem("There is no command to run.", "Write the service and the command: `invoke exec bconsul ls /`.")
     cluster = Cluster(settings, tools.find(settings))
     (name,) = named(settings, cluster, [service])
     cluster.require_running()
@@ -37,7 +37,7 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
         workloads = cluster.api.list(*WORKLOAD_KINDS)
     running = [pod for pod in pods if runs(pod, name)]
     if not running and any(rollout.completed(pod) for pod in pods):
-        raise Problem(f"{service} has run to its end.", f"See what it wrote: invoke logs -- {service}")
+        raise Problem(f"{service} has run to its end.", f"See what it wrote: `invoke logs {service}`.")
     if not running and any(item["metadata"]["name"] == name and is_wanted(item) for item in workloads):
         running = wait_for(cluster.api, service, name)
     if not running:
@@ -80,7 +80,7 @@ def wait_for(api: Api, service: str, name: str) -> list[dict]:
                 return found
     raise Problem(
         f"{service} is still being started after {STARTING:.0f} s.",
-        f"`invoke logs -- {service}` and `invoke status` show what it does; then run the command again.",
+        f"`invoke logs {service}` and `invoke status` show what it does; then run the command again.",
     )
 
 

@@ -34,6 +34,7 @@ UP = {
     "next": NEXT,
     "timeout": TIMEOUT,
     "fresh": "service that gets empty databases first; may be given more than once: up --fresh bmariadb",
+    "watch": "go on, and start Boulder again whenever the checkout's code changes; Ctrl-C ends that",
     "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
     **CLIENTS,
 }

@@ -33,8 +33,8 @@ def run(settings: Settings, signals: Signals, program: list[str], options: Optio
     Raises Problem if it cannot be started, or ApiError.
     """
     if not program:
-        raise Problem("There is no command to run.", "Write it after two dashes: invoke run -- go test ./va")
-    what = " ".join(["invoke run --", *program])
+        raise Problem("There is no command to run.", "Write it behind: `invoke run go test ./va`.")
+    what = " ".join(["invoke run", *program])
     return in_fresh_pod(settings, signals, Program(what, program, ["run", *program]), options)
 
 

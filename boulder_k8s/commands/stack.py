@@ -27,7 +27,7 @@ from ..manifests.overlay import Rendered, RenderOptions
 from ..manifests.overrides import PUBLIC, Overrides
 from ..run.directory import Run
 from ..run.runner import Execution, Runner, keep_cluster_state
-from . import applied, databases, networks
+from . import applied, databases, networks, workload
 from .arguments import Options
 
 
@@ -126,6 +126,8 @@ class Stack:
         self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
         networks.refuse_closed_ports(self.once_a_start, self.settings, rendered.objects, self.document)
         names = sorted(selection.names(self.services) - {BOULDER})
+        if workload.start(self.cluster.api, self.known or (), names):  # what is applied anew starts by that
+            self.known = None
         waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)
         if waited or self.names_changed:
             # A cluster that has just started: CoreDNS may be the last.

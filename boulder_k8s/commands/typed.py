@@ -12,9 +12,24 @@ from importlib import util
 from types import ModuleType
 
 from invoke import CollectionNotFound, Config, Exit, ParseError, Program, __version__
+from invoke.parser import ParserContext
 
 from ..host.settings import ROOT
 from .cli import told
+
+# Tasks that take words without a flag, behind which nobody has to type `--`. "names": flags may stand among them. "words": from the
+# first one on they are somebody else's. "a service": the first one names it, the others are somebody else's.
+TAKES = {
+    "exec": "a service",
+    "logs": "names",
+    "restart": "names",
+    "rm": "names",
+    "run": "words",
+    "shell": "a service",
+    "start": "names",
+    "stop": "names",
+    "test": "words",
+}
 
 
 def main(words: list[str]) -> int:
@@ -68,6 +83,16 @@ class Typed(Program):
         self.step(super().parse_collection)
 
     def parse_tasks(self) -> None:
+        words = self.core.unparsed
+        if words and words[0] in TAKES:
+            contexts = self.collection.to_contexts(self.config.tasks.ignore_unknown_help)
+            context = next(item for item in contexts if item.name == words[0])
+            explicit = sys.argv[sys.argv.index("--") :] if "--" in sys.argv else []
+            flags, rest = apart(words[1:], context, self.initial_context)
+            words[1:] = flags
+            if rest:
+                # Behind words that are somebody else's, the dashes are too: kubectl exec POD -- ls
+                sys.argv = ["invoke", *words, "--", *rest, *explicit[TAKES[words[0]] == "names" :]]
         self.step(super().parse_tasks)
 
     def parse_cleanup(self) -> None:
@@ -104,6 +129,36 @@ class Typed(Program):
             f"{task or 'invoke'} has no flag {word}.",
             f"Did you mean `{meant}`? {where} shows all." if meant else f"{where} shows all.",
         )
+
+
+def apart(
+    words: Iterable[str], context: ParserContext, initial: ParserContext | None = None
+) -> tuple[list[str], list[str]]:
+    """Divides what is typed behind a task of TAKES: its flags with their values, and the words that it takes.
+
+    context: the task's. initial: invoke's own, whose flags every task has.
+    """
+    takes, left = TAKES[context.name], [*words]
+    flags: list[str] = []
+    rest: list[str] = []
+    known = {**(initial.flags if initial else {}), **context.flags}
+    while left:
+        word = left.pop(0)
+        name = word.partition("=")[0] if word.startswith("--") else word
+        if name in known or name in context.inverse_flags:
+            flags.append(word)
+            if name in context.flags and context.flags[name].takes_value and name == word and left:
+                flags.append(left.pop(0))
+        elif takes == "a service" and not rest and not word.startswith("-"):
+            flags += ["--service", word]
+            return flags, rest + left
+        elif takes == "names" and word.startswith("-"):
+            flags.append(word)  # a mistake, which invoke names
+        else:
+            rest.append(word)
+            if takes == "words":
+                return flags, rest + left
+    return flags, rest
 
 
 def closest(word: str, known: Iterable[str]) -> str:

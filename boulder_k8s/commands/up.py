@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
 from ..diagnose.failure import packed
+from ..host import state
 from ..host.errors import Problem
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.signals import Signals
+from ..manifests.overrides import Overrides
 from ..run.directory import Run
 from . import databases, deployment
-from .arguments import Options
+from .arguments import Options, timeout
 from .services import named
 from .stack import explained
 from .working import working
 
 
-def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[str] = ()) -> None:
+def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[str] = (), anew: bool = False) -> None:
     """Starts Boulder and its dependencies; returns after the ACME directory answers on the host.
 
     options.timeout: seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases
-    first. Raises Problem naming what failed,
-    with its last log lines, or ApiError.
+    first. anew: Boulder starts again also if nothing has changed. Raises Problem naming what failed, with its last log lines, or
+    ApiError.
     """
-    with working(settings, "invoke up", signals, options) as (stack, runner):
+    verb = "restart" if anew else "up"
+    with working(settings, f"invoke {verb}", signals, options) as (stack, runner):
         record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
-        run = Run.create(settings, ["up"], record)
+        run = Run.create(settings, [verb], record)
         with packed(settings, run), run.recorded(), explained(stack, run):
             if fresh:
                 names = named(settings, stack.cluster, fresh, environ=options.environ)
@@ -35,9 +39,29 @@ def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[s
                 databases.empty(settings, stack.cluster.api, names)
             rendered = stack.bring_up(runner, run, options.timeout)
             deployment.remove_leftovers(stack, runner, run)
-            deployment.start(stack, rendered, options.timeout)
-            wait_for_directory(settings, 30)
-        note(f"Boulder is up: {settings.directory_url}")
+            with run.phase("boulder"):
+                before = deployment.start(stack, rendered, options.timeout, anew)
+                state.write(settings.file("boulder"), kept(options))
+                wait_for_directory(settings, 30)
+        state_of_it = f"already up since {before}" if before else "up"
+        note(f"Boulder is {state_of_it}: {settings.directory_url}")
+
+
+def kept(options: Options) -> dict:
+    """Returns what `restart` has to know of the options of an `up`."""
+    changes = options.overrides
+    return {
+        "config_next": options.config_next,
+        "fake_dns": changes.fake_dns,
+        "hosts": [f"{name}:{address}" for name, address in changes.hosts],
+        "config": str(changes.config or ""),
+    }
+
+
+def as_before(found: dict) -> Options:
+    """Returns the options of which `kept` made this. Raises Problem if the configuration overlay is gone."""
+    overrides = Overrides.read({}, found["fake_dns"], found["hosts"], found["config"])
+    return Options(found["config_next"], timeout(), os.environ, overrides)
 
 
 def wait_for_directory(settings: Settings, timeout: float) -> None:

@@ -33,6 +33,7 @@ FILES = {
     "images": File("clusters/{cluster}/images.json", "the node container's id", DOWN),
     "applied": File("clusters/{cluster}/applied.json", "the node container's id and the objects' digest", DOWN),
     "applied-boulder": File("clusters/{cluster}/applied-boulder.json", "as `applied`", DOWN),
+    "boulder": File("clusters/{cluster}/boulder.json", "", DOWN),  # how `up` started Boulder, for `restart`: up.py
     "route": File("clusters/{cluster}/route.json", "the node container's id and start, and this project's rules", DOWN),
     "dns": File("clusters/{cluster}/dns.json", "as `route`, and Boulder's `dns`", DOWN),
     "closed": File("clusters/{cluster}/closed.json", "as `route`, the Services' addresses and the networks", DOWN),

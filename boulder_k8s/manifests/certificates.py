@@ -51,7 +51,10 @@ def marked(objects: list[dict], checkout: Checkout) -> list[dict]:
         if path.is_file() and not path.relative_to(checkout.path / CERTIFICATES).parts[0].startswith("."):
             about = path.stat()  # root's keys cannot be read
             found.update(f"{path.relative_to(checkout.path)} {about.st_size} {about.st_mtime_ns}\n".encode())
-    return [with_annotation(item, found.hexdigest()[:16]) if reads_certificates(item) else item for item in objects]
+    return [
+        with_annotation(item, CERTIFICATES_MARK, found.hexdigest()[:16]) if reads_certificates(item) else item
+        for item in objects
+    ]
 
 
 def reads_certificates(item: dict) -> bool:
@@ -65,9 +68,9 @@ def reads_certificates(item: dict) -> bool:
     return mounts or item["metadata"]["name"] == BOULDER
 
 
-def with_annotation(item: dict, digest: str) -> dict:
-    """Returns a workload whose pods have the annotation."""
+def with_annotation(item: dict, name: str, value: str) -> dict:
+    """Returns a workload whose pods have a further annotation: if it is another one, they are made anew."""
     template = item["spec"]["template"]
     metadata = template.get("metadata", {})
-    metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), CERTIFICATES_MARK: digest}}
+    metadata = {**metadata, "annotations": {**metadata.get("annotations", {}), name: value}}
     return {**item, "spec": {**item["spec"], "template": {**template, "metadata": metadata}}}

@@ -102,7 +102,7 @@ def find(
     environ: Mapping[str, str], directory: Path, root: Path, offline: bool = False, known: Path | None = None
 ) -> Checkout:
     """Returns the checkout at `place`; if there is none, clones the pinned revision. Prints a note if nobody named the
-    checkout.
+    checkout and the cluster was not made for it.
 
     Raises Problem if BOULDER_DIR is not a checkout, if cloning fails, or if it would have to clone offline.
     """
@@ -120,7 +120,7 @@ def find(
         raise not_here("A Boulder checkout is")
     if missing:
         return clone(checkout.path)
-    if not meant:
+    if not meant and checkout.path != known:  # else it is the one of the last time
         note(f"the checkout is {checkout.path}: no other one is here, and BOULDER_DIR names none")
     return checkout
 

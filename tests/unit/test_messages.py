@@ -23,6 +23,7 @@ from boulder_k8s.cluster import causes
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.images import images
 from boulder_k8s.commands.test import hand_over_to_compose
+from boulder_k8s.commands.typed import TAKES, apart
 from boulder_k8s.diagnose.doctor import CHECKS
 from boulder_k8s.host import fitness, variables
 from boulder_k8s.host.errors import Problem
@@ -158,6 +159,8 @@ def test_every_invoke_that_is_named_can_be_typed() -> None:
     assert len(named) > 15
     for found in named:
         typed = [word.strip("[]") for word in found[1:]]
+        if typed[0] in TAKES:
+            typed[1:] = apart(typed[1:], parser.contexts[typed[0]])[0]
         typed = typed[: typed.index("--")] if "--" in typed else typed
         if PLACEHOLDER.fullmatch(typed[0]):  # invoke TASK
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,10 @@ from boulder_k8s.cluster.errors import Rejected
 from boulder_k8s.commands import databases, deployment, networks
 from boulder_k8s.commands.run import give_back
 from boulder_k8s.commands.stack import Stack, explained
+from boulder_k8s.commands.workload import stopping
 from boulder_k8s.host import state
 from boulder_k8s.host.errors import Problem
-from boulder_k8s.host.names import BOULDER, NAME
+from boulder_k8s.host.names import BOULDER, NAME, STOPPED
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 from boulder_k8s.manifests.checkout import Checkout
@@ -418,3 +420,68 @@ def test_a_database_that_does_not_end_is_not_emptied(stack: Stack, node: Program
         databases.empty(stack.settings, stack.cluster.api, ["bmariadb"])
     assert "invoke up --fresh bmariadb" in caught.value.fix
     assert node.called("docker", "find") == 0
+
+
+@pytest.fixture
+def code(stack: Stack, tmp_path: Path) -> Path:
+    """The stack's checkout, as a repository with one file; returns that file."""
+    path = tmp_path / "wfe.go"
+    path.write_text("package wfe")
+    for words in (["init", "-q"], ["add", "wfe.go"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    (tmp_path / ".git/info/exclude").write_text("*\n")  # what the fixtures make beside it
+    return path
+
+
+def uids(server: ApiServer) -> set[str]:
+    found = server.store.list("Pod", "boulder")
+    return {pod["metadata"]["uid"] for pod in found if pod["metadata"]["labels"].get(NAME) == BOULDER}
+
+
+def test_boulder_is_started_again_if_the_code_has_changed_and_only_then(
+    stack: Stack, server: ApiServer, code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def up(**options: bool) -> str:
+        stack.known = stack.observe()
+        return deployment.start(stack, Rendered("", [workload(BOULDER)]), 20, **options)
+
+    assert up() == ""
+    before = uids(server)
+    assert up() and uids(server) == before
+    assert "has changed" not in capsys.readouterr().err
+    code.write_text("package wfe // changed")
+    assert up() == ""
+    assert "the checkout has changed since Boulder started" in (said := capsys.readouterr().err)
+    assert ": wfe.go; starting it again" in said
+    assert not uids(server) & before
+    before = uids(server)
+    assert up(anew=True) == ""
+    assert not uids(server) & before
+    assert up()
+
+
+def test_a_boulder_that_a_run_gives_back_has_the_code_of_then(stack: Stack, server: ApiServer, code: Path) -> None:
+    def up() -> str:
+        stack.known = stack.observe()
+        return deployment.start(stack, Rendered("", [workload(BOULDER)]), 20)
+
+    up()
+    first = code.read_text()
+    stack.known = stack.observe()
+    deployment.stop(stack)
+    code.write_text("package wfe // changed")
+    deployment.restore(stack)
+    assert up() != ""  # it runs the changed code already
+    code.write_text(first)
+    assert up() == ""
+
+
+def test_a_stopped_boulder_stays_stopped_over_a_run_and_up_starts_it(stack: Stack, server: ApiServer) -> None:
+    server.add(workload(BOULDER))
+    server.change("Deployment", BOULDER, stopping(server.find("Deployment", BOULDER)))
+    deployment.stop(stack)
+    deployment.restore(stack)
+    assert replicas(server) == 0
+    deployment.start(stack, Rendered("", [workload(BOULDER, replicas=0)]), 20)
+    assert replicas(server) == 1
+    assert STOPPED not in server.find("Deployment", BOULDER)["metadata"]["annotations"]

@@ -304,7 +304,7 @@ def test_run_puts_a_command_in_the_place_of_test_sh(machine: Machine) -> None:
 def test_a_command_that_is_missing_is_said(machine: Machine, task: str) -> None:
     result = machine.invoke(task)
     assert result.returncode == 2
-    assert "after two dashes: invoke " + task in result.stderr
+    assert f"`invoke {task} " in result.stderr
 
 
 def test_exec_refuses_what_is_no_service_or_does_not_run(machine: Machine) -> None:
