@@ -19,8 +19,8 @@ from ..host.errors import Problem
 from ..host.files import own_directory, private_directory, write_private, write_whole
 from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
+from . import picture, result
 from . import record as records
-from . import result
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
@@ -124,6 +124,8 @@ class Run:
         finally:
             self.record["ended"] = time.time()
             self.save()
+            with decoration("phases.svg was not written"):
+                picture.draw(self.record, self.path)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

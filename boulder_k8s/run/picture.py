@@ -7,25 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from ..host.files import write_whole
 
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
+
+LONG = 10.0  # seconds: a run that took less has no picture
 NAME = "phases.svg"
 WIDTH, ROW, LABEL, FIGURE = 860, 24, 130, 70  # pixels: the picture, a bar's row, the names' column, the figures' column
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1")
 
 
 def draw(record: Mapping, directory: Path) -> None:
-    """Writes the picture of a run's phases; does nothing if the run has none. record: run.json. Raises OSError."""
+    """Writes the picture of a run's phases; does nothing if they took LONG or less. record: run.json. Raises OSError."""
     phases = {name: float(seconds) for name, seconds in record.get("phases", {}).items()}
-    if phases:
+    if sum(phases.values()) > LONG:
         write_whole(directory / NAME, picture(phases, " ".join(record.get("arguments") or []) or "run"))
 
 
 def picture(phases: Mapping[str, float], title: str) -> str:
     """Returns the SVG. phases: durations in seconds, by name, one after the other."""
-    total = sum(phases.values()) or 1.0
+    from xml.etree import ElementTree  # here: a warm run has no time for it (10 ms)
+
+    total = sum(phases.values())
     height = ROW * (len(phases) + 2)
     svg = element(
         None, "svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {height}", width=WIDTH, height=height
@@ -54,6 +60,8 @@ def picture(phases: Mapping[str, float], title: str) -> str:
 
 def element(parent: ElementTree.Element | None, tag: str, **attributes: object) -> ElementTree.Element:
     """Adds an element, or makes the first one."""
+    from xml.etree import ElementTree
+
     made = ElementTree.Element(tag) if parent is None else ElementTree.SubElement(parent, tag)
     for name, value in attributes.items():
         made.set(name, str(value))

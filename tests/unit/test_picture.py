@@ -21,6 +21,7 @@ def test_bars_follow_each_other_and_are_as_long_as_their_phases(tmp_path: Path) 
     assert words == ["--filter a<b>&[31m: 40.0 s", "cluster", "10.0 s", "dependencies", "5.0 s", "tests", "25.0 s"]
 
 
-def test_a_run_without_phases_has_no_picture(tmp_path: Path) -> None:
-    picture.draw({"arguments": ["x"]}, tmp_path)
+def test_a_short_run_has_no_picture(tmp_path: Path) -> None:
+    for phases in ({}, {"phases": {}}, {"phases": {"pod": 0.2, "tests": 3}}):
+        picture.draw({"arguments": ["x"], **phases}, tmp_path)
     assert list(tmp_path.iterdir()) == []
