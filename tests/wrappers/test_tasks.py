@@ -102,6 +102,14 @@ def test_a_failure_of_ours_leaves_a_bundle_without_secrets(machine: Machine) -> 
     assert base64.b64encode((keys / "redis/key.pem").read_bytes())[40:120] not in everything
 
 
+def test_up_records_its_revision_and_dates_that_people_read(machine: Machine) -> None:
+    machine.tell("no-image", "letsencrypt/boulder-tools:t")
+    assert machine.invoke("up").returncode == 2
+    record = json.loads((machine.project / ".runs/latest/run.json").read_text())
+    assert (record["arguments"], record["revision"]) == (["up"], "unknown")  # the checkout is not git's
+    assert record["began_at"][:4] == record["ended_at"][:4] == time.strftime("%Y")
+
+
 def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> None:
     machine.tell("exit-code", "3")
     machine.tell(
