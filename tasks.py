@@ -20,12 +20,12 @@ from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, REVISIONS, SERVICE, TIMEOUT, UP
+from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, RERUN, REVISIONS, SERVICE, TIMEOUT, UP
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 from boulder_k8s.manifests.overrides import Overrides
 
-for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up"):
+for verb in ("down", "exec", "images", "logs", "render", "rerun", "revisions", "run", "status", "test", "up"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
@@ -88,6 +88,12 @@ def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> N
         return commands.test.test(settings, signals, words, Options(next, arguments.timeout(timeout)))
 
     sys.exit(guarded(action))
+
+
+@task(help=RERUN)
+def rerun(_: Context, failed: bool = False, run: str = "", timeout: str = "") -> None:
+    """Run the last run's tests again; --failed: those that failed."""
+    sys.exit(guarded(lambda settings, signals: commands.rerun.rerun(settings, signals, failed, run, timeout)))
 
 
 @task(help=LOGS)
