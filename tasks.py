@@ -20,7 +20,7 @@ from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, REVISIONS, SERVICE, TIMEOUT, UP
+from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, RERUN, REVISIONS, SERVICE, TIMEOUT, UP
 from boulder_k8s.faces.day import restart as restart
 from boulder_k8s.faces.day import rm as rm
 from boulder_k8s.faces.day import start as start
@@ -29,7 +29,7 @@ from boulder_k8s.faces.words import after_dashes, options
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 
-for verb in ("down", "exec", "images", "logs", "render", "revisions", "run", "status", "test", "up", "watch"):
+for verb in ("down", "exec", "images", "logs", "render", "rerun", "revisions", "run", "status", "test", "up", "watch"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
@@ -82,6 +82,12 @@ def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> N
         return commands.test.test(settings, signals, words, Options(next, arguments.timeout(timeout)))
 
     sys.exit(guarded(action))
+
+
+@task(help=RERUN)
+def rerun(_: Context, failed: bool = False, run: str = "", timeout: str = "") -> None:
+    """Run the last run's tests again; --failed: those that failed."""
+    sys.exit(guarded(lambda settings, signals: commands.rerun.rerun(settings, signals, failed, run, timeout)))
 
 
 @task(help=LOGS)

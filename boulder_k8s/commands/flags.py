@@ -25,6 +25,11 @@ PARITY = {
     "reruns": "how often tests that differ are run again on both sides",
     "output": "directory for report.json, report.md, junit.xml and the logs",
 }
+RERUN = {
+    "failed": "only the stage, packages and tests that failed",
+    "run": "another run than the last: its directory in .runs, such as 20260131T120000Z-t-unit",
+    "timeout": TIMEOUT,
+}
 REVISIONS = {
     "since": "only those since a date: 2026-01-31, or '14 days ago'",
     "limit": "only that many, the newest ones; 0: all",

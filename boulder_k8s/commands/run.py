@@ -25,6 +25,7 @@ from .stack import Stack, explained
 from .working import working
 
 GIT_PATIENCE = 5.0  # seconds
+AGAIN = "`invoke rerun --failed` runs what failed again, and nothing else"
 
 
 def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:
@@ -91,7 +92,7 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
             run.record["exit_code"] = code
         if code:
             if not decisive(signals.received):  # a user who interrupts wants it to end, not to report
-                tell(settings, run)
+                tell(settings, run, AGAIN if program.words is None else "")
             later = "; logs of services and bundle.tar.gz follow in some seconds" if run.exit_code() == code else ""
             note(f"exit code {code}; everything about this run is in {shown(run.path)}{later}")
         return code

@@ -16,6 +16,7 @@ from ..manifests.overrides import Overrides
 from ..run.directory import Run
 from . import databases, deployment
 from .arguments import Options, timeout
+from .run import revision_recorded
 from .services import named
 from .stack import explained
 from .working import working
@@ -32,7 +33,7 @@ def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[s
     with working(settings, f"invoke {verb}", signals, options) as (stack, runner):
         record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
         run = Run.create(settings, [verb], record)
-        with packed(settings, run), run.recorded(), explained(stack, run):
+        with packed(settings, run), run.recorded(), explained(stack, run), revision_recorded(stack, run):
             if fresh:
                 names = named(settings, stack.cluster, fresh, environ=options.environ)
                 stack.ensure_cluster(run)

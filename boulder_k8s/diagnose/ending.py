@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .findings import LONG, VARYING, Failure, Findings
 
-FEW = 9  # failures on the terminal, each a line
+FEW = 8  # failures on the terminal, each a line
 PAGE = 40  # in summary.txt, each with its further lines
 ROWS = 3  # lines of packages on the terminal
 WIDTH = 160  # characters of a line on the terminal

@@ -15,9 +15,9 @@ from ..run.directory import Run
 NOT_WRITTEN = "bundle.tar.gz was not written"
 
 
-def tell(settings: Settings, run: Run) -> None:
+def tell(settings: Settings, run: Run, advice: str = "") -> None:
     """Prints what failed and why, a few lines, as the run's output says it; tells GitHub too, if the run is one of its
-    jobs. If that fails in any way, it prints a note.
+    jobs. advice: a line that follows if something is known. If that fails in any way, it prints a note.
     """
     with decoration("what failed is not said here; the output in the run's directory has it"):
         from . import ending, github, output  # here, not on top: a run that does not fail needs none of it
@@ -25,6 +25,8 @@ def tell(settings: Settings, run: Run) -> None:
         found = output.read(run.path)
         for line in ending.lines(found):
             note(line)
+        if found and advice:
+            note(advice)
         github.publish(settings, run, found)
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..host import state
 from ..host.decoration import decoration
 from ..host.errors import Problem
 from ..host.files import own_directory, private_directory, write_private, write_whole
@@ -21,10 +20,10 @@ from ..host.progress import overdue, shown
 from ..host.settings import ROOT, Settings
 from . import picture, result
 from . import record as records
+from .retention import prune
 
 # Phases that show no progress, and the line that stderr gets when one takes long.
 QUIET = {"stop boulder": "making room for the tests' pod", "pod": "starting the tests' pod"}
-KEEP = 20  # run directories; older ones are removed when a new one is made
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Run:
 
     @classmethod
     def create(cls, settings: Settings, what: list[str], record: dict, prepared: Path | None = None) -> Run:
-        """Makes a directory `<UTC time>-<what>`, points `latest` at it and removes the oldest directories beyond KEEP.
+        """Makes a directory `<UTC time>-<what>`, points `latest` at it and removes old ones (retention.py).
 
         what: the words of the name. record: what run.json starts with. prepared: a directory that `prepare` has filled.
         It becomes the new one, and a link at its old path leads there, because a pod may be about to mount it. Raises
@@ -107,8 +106,9 @@ class Run:
     def save(self) -> None:
         """Writes run.json. If that fails, it prints a note and raises nothing."""
         with decoration("run.json was not written"):
-            # A copy, because a thread may add to it.
-            text = json.dumps(self.record.copy(), indent=2, sort_keys=True, default=str)
+            record = self.record.copy()  # because a thread may add to it
+            record |= {f"{name}_at": date(record[name]) for name in ("began", "ended") if name in record}
+            text = json.dumps(record, indent=2, sort_keys=True, default=str)
             write_whole(self.path / "run.json", text + "\n")
 
     @contextmanager
@@ -165,6 +165,11 @@ class Run:
         return found.code if found else None
 
 
+def date(seconds: float) -> str:
+    """Returns a Unix time as people read it: 2026-01-31T12:00:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 @contextmanager
 def taken(runs: Path) -> Iterator[None]:
     """Makes .runs if it is not there. Raises Problem if that fails, or if the block cannot write to it, but OSError if
@@ -182,24 +187,6 @@ def taken(runs: Path) -> Iterator[None]:
         ) from error
 
 
-def prune(runs: Path, newest: Path) -> None:
-    """Removes the oldest run directories beyond KEEP, except `newest` and those whose run goes on (on
-    another cluster).
-    """
-    found = [path for path in runs.iterdir() if is_run(path)]
-    for path in sorted(found, key=changed, reverse=True)[KEEP:]:
-        if path != newest and not goes_on(path):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def changed(path: Path) -> float:
-    """Returns when a directory got or lost a file last; 0 if another command has removed it meanwhile."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
 def point_latest(path: Path) -> None:
     """Makes the link `latest` beside a run directory lead to it. Raises OSError."""
     link = path.with_name(f".latest.{os.getpid()}")
@@ -209,19 +196,6 @@ def point_latest(path: Path) -> None:
         link.replace(path.with_name("latest"))
     finally:
         link.unlink(missing_ok=True)
-
-
-def is_run(path: Path) -> bool:
-    """Returns whether `Run.create` has made a directory, and not somebody who keeps something beside the runs."""
-    named = re.match(r"\d{8}T\d{6}Z-", path.name) and path.is_dir() and not path.is_symlink()
-    return bool(named) and ("cluster" in state.read_object(path / "run.json") or (path / "pod/supervisor.py").exists())
-
-
-def goes_on(path: Path) -> bool:
-    """Returns whether that run may still go on: it has not recorded its end, and it began less than a day ago."""
-    record = records.read(path)
-    began = record.get("began", changed(path))  # one that is being made has no record yet
-    return "ended" not in record and time.time() - began < 86400
 
 
 def last_run(settings: Settings, started: bool = False) -> dict:

@@ -14,6 +14,7 @@ from ..host.progress import note
 from ..host.settings import Settings
 from . import record as records
 from .directory import Run
+from .retention import changed
 
 CACHE = ".gocache"  # in the checkout: docker-compose.yml mounts it as Go's cache
 FIRST, AGAIN = 20.0, 60.0  # seconds without output before the first line, and between two
@@ -96,14 +97,6 @@ def entries(cache: Path) -> int:
         except OSError:  # not there yet, or removed meanwhile
             continue
     return found
-
-
-def changed(path: Path) -> float:
-    """Returns when a file was written last, as Unix time; 0 if it is not there."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def minutes(seconds: float) -> str:

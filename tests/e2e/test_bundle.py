@@ -44,7 +44,8 @@ def test_a_failed_run_leaves_an_archive_without_secrets(stack: Project) -> None:
     text = files["summary.txt"].decode()
     assert next(iter(files)) == "summary.txt"
     assert text.startswith("Probably: the tests failed: exit code 1 in its stage unit"), text
-    assert "--- FAIL: TestPlanted" in text
+    assert "1 package failed: example.test/boulder\n" in text and "TestPlanted: failed" in text
+    assert (stack.latest() / "summary.txt").read_text() == text
     assert {"run/run.json", "run/stdout", "run/cluster/describe.txt", "node/journal.txt", "rendered.yaml"} <= set(files)
     assert [name for name in files if name.startswith("run/cluster/bconsul-")]
     assert b"kubelet" in files["node/journal.txt"]

@@ -24,7 +24,8 @@ from boulder_k8s.diagnose.scrub import scrub
 from boulder_k8s.host import python, tools
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.tools import Tools
-from boulder_k8s.run.directory import Run, goes_on, last_run
+from boulder_k8s.run.directory import Run, last_run
+from boulder_k8s.run.retention import goes_on
 from boulder_k8s.run.runner import keep_cluster_state
 
 KINDS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY")

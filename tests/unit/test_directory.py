@@ -8,13 +8,19 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.settings import ROOT, Settings
-from boulder_k8s.run.directory import KEEP, Run
+from boulder_k8s.run import retention
+from boulder_k8s.run.directory import Run
+from boulder_k8s.run.retention import KEEP as ALL
+
+KEEP = ALL["failed"]
+PASSED, FAILED = {"exit_code": 0, "arguments": []}, {"exit_code": 1, "arguments": []}
 
 
 def saved(run: Run) -> dict:
@@ -50,9 +56,55 @@ def test_the_oldest_runs_are_removed_and_the_new_one_never(settings: Settings) -
         path = Run.create(settings, [f"old {number}"], {"ended": 1}).path
         os.utime(path, (number, number))
     new = Run.create(settings, ["new"], {})
-    left = {path.name.split("Z-")[1] for path in settings.runs.iterdir() if path.is_dir() and not path.is_symlink()}
-    assert left == {"new", *(f"old-{number}" for number in range(4, KEEP + 3))}
+    assert kept(settings) == {"new", *(f"old-{number}" for number in range(4, KEEP + 3))}
     assert new.path.exists()
+
+
+def made(settings: Settings, number: int, name: str, record: dict) -> Path:
+    """The directory of a run that was over long ago. number: its place in time."""
+    path = Run.create(settings, [name], {"ended": 1, **record}).path
+    os.utime(path, (number, number))
+    return path
+
+
+def kept(settings: Settings) -> set[str]:
+    """The names of the runs that are there."""
+    return {path.name.split("Z-")[1] for path in settings.runs.iterdir() if path.is_dir() and not path.is_symlink()}
+
+
+def test_a_failed_run_outlasts_all_that_comes_after_it(settings: Settings) -> None:
+    made(settings, 0, "eight minutes", FAILED)
+    refused = {"failure": "Problem: no", "arguments": ["-u"], "phases": {}}
+    others = [
+        ("t", PASSED),
+        ("up", {"arguments": ["up"]}),
+        ("run", {**FAILED, "arguments": ["run", "ls"]}),
+        ("r", refused),
+    ]
+    for number in range(1, 26):
+        for name, record in others:
+            made(settings, number, f"{name} {number}", record)
+    Run.create(settings, ["new"], {})
+    left = kept(settings)
+    assert {"eight-minutes", "t-25", "up-25", "run-25", "r-25"} <= left and len(left) == 1 + 10 + 5 + 10 + 5 + 1
+
+
+def test_beyond_the_limit_what_failed_goes_last_and_what_is_pinned_never(settings: Settings, monkeypatch) -> None:
+    runs = [made(settings, number, f"f {number}", FAILED) for number in range(3)]
+    runs += [made(settings, 9, "passed", PASSED), made(settings, 9, "up", {"arguments": ["up"]})]
+    (runs[0] / "pinned").touch()
+    for path in runs:
+        (path / "stdout").write_bytes(b"x" * (1 << 20))
+    os.utime(runs[0], (0, 0))
+    monkeypatch.setattr(retention, "LIMIT", 7 << 19)  # three and a half
+    Run.create(settings, ["new"], {"ended": 1})
+    assert kept(settings) == {"f-0", "f-1", "f-2", "new"}
+    monkeypatch.setattr(retention, "LIMIT", 5 << 19)
+    Run.create(settings, ["newer"], {"ended": 1})
+    assert kept(settings) == {"f-0", "f-2", "new", "newer"}
+    monkeypatch.setattr(retention, "LIMIT", 0)
+    Run.create(settings, ["newest"], {})
+    assert kept(settings) == {"f-0", "newest"}
 
 
 @pytest.mark.parametrize("name", ["latest", "kept", "20260101T000000Z-notes", "bundle.d", "x.partial", "2026-01-01"])
@@ -87,6 +139,8 @@ def test_what_was_known_is_saved_however_the_run_ends(settings: Settings) -> Non
     assert (record["arguments"], record["revision"], record["cluster"]) == (["--unit"], "abc", "unit")
     assert record["failure"] == "KeyboardInterrupt: now"
     assert record["began"] <= record["ended"]
+    for name in "began", "ended":
+        assert datetime.fromisoformat(record[f"{name}_at"]).timestamp() == int(record[name])
     assert set(record["phases"]) == {"pod"}
 
 

@@ -17,7 +17,7 @@ from boulder_k8s.commands import status
 from boulder_k8s.diagnose import bundle, cause
 from boulder_k8s.host import lock
 from boulder_k8s.host.settings import Settings
-from boulder_k8s.run import aftermath, directory
+from boulder_k8s.run import aftermath, directory, record, retention
 from boulder_k8s.run.directory import Run
 
 RECORD = {
@@ -82,7 +82,8 @@ def test_a_run_json_of_any_shape_is_read(settings: Settings, capsys, text: str) 
         found = directory.last_run(settings)
         status.show(status.Status("unit", "absent", last_run=found))
         cause.summary(bundle.gather_facts(settings, run))
-        directory.goes_on(run)
+        retention.goes_on(run)
+        retention.kind(record.read(run))
     capsys.readouterr()
 
 

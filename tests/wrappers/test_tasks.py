@@ -102,6 +102,31 @@ def test_a_failure_of_ours_leaves_a_bundle_without_secrets(machine: Machine) -> 
     assert base64.b64encode((keys / "redis/key.pem").read_bytes())[40:120] not in everything
 
 
+def test_what_failed_is_run_again_as_it_was(machine: Machine) -> None:
+    (machine.checkout / "va").mkdir(exist_ok=True)
+    machine.tell("exit-code", "1")
+    package = "github.com/letsencrypt/boulder/va"
+    machine.tell("stdout", f"Running Unit Tests\n--- FAIL: TestOne (0.00s)\n    x_test.go:5: no\nFAIL\t{package}\t1s\n")
+    result = machine.run("-uv", wrapper="tnk8s.sh", USE_VITESS="true")
+    assert (result.returncode, "`invoke rerun --failed` runs what failed" in result.stderr) == (1, True)
+    machine.tell("exit-code", "0")
+    assert machine.invoke("rerun", "--failed").returncode == 0
+    latest = machine.project / ".runs/latest"
+    words = ["-n", "--unit", "--verbose", "--unit-test-package=./va", "--filter=^(TestOne)$"]
+    assert json.loads((latest / "command.json").read_text())["commands"][-1][2:] == words
+    assert json.loads((latest / "run.json").read_text())["environment"] == {"USE_VITESS": "true"}
+    result = machine.invoke("rerun", "--failed")
+    assert (result.returncode, "Nothing failed in " in result.stderr) == (2, True)
+
+
+def test_up_records_its_revision_and_dates_that_people_read(machine: Machine) -> None:
+    machine.tell("no-image", "letsencrypt/boulder-tools:t")
+    assert machine.invoke("up").returncode == 2
+    record = json.loads((machine.project / ".runs/latest/run.json").read_text())
+    assert (record["arguments"], record["revision"]) == (["up"], "unknown")  # the checkout is not git's
+    assert record["began_at"][:4] == record["ended_at"][:4] == time.strftime("%Y")
+
+
 def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> None:
     machine.tell("exit-code", "3")
     machine.tell(
