@@ -37,8 +37,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
     code = working_tree.digest(stack.checkout, place(stack))
     if found and before:
         tell_changed(stack, found, code, workload.since(next(iter(before.values()))))
-    objects = [with_annotation(item, CODE, code) if code else item for item in rendered.objects if is_boulder(item)]
-    stack.apply("applied-boulder", objects)
+    stack.apply("applied-boulder", coded([item for item in rendered.objects if is_boulder(item)], code))
     change = workload.starting(found) if found else {}
     if found and anew:
         change["spec"] = {**change.get("spec", {}), **workload.restarting()["spec"]}
@@ -50,6 +49,16 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
     stack.prune(rendered)
     same = before.keys() & pods(stack).keys() if before else ()
     return workload.since(before[min(same)]) if same else ""
+
+
+def coded(objects: list[dict], code: str) -> list[dict]:
+    """Returns objects; Boulder's pods have an annotation with the code that they are started from. code: its digest, or ""."""
+    return [
+        with_annotation(item, CODE, code)
+        if code and (item["kind"], item["metadata"]["name"]) == ("Deployment", BOULDER)
+        else item
+        for item in objects
+    ]
 
 
 def pods(stack: Stack) -> dict[str, dict]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 
+import yaml
+
 from ..cluster.kind import Cluster
 from ..host import docker, tools
 from ..host.lock import held
 from ..host.progress import note, overdue
 from ..host.settings import Settings
-from ..manifests import checkout, staging
+from ..manifests import certificates, checkout, staging, working_tree
 from ..manifests.overlay import Rendered
+from . import deployment
 from .arguments import Options
 from .stack import Stack
 
@@ -33,13 +36,20 @@ def render(settings: Settings, options: Options, secrets: bool = False) -> None:
         note("the Secrets are empty: test/certs/generate.sh has not run yet")
     with held(settings, "invoke render"):
         rendered = stack.render(secrets=not bare)
-        sys.stdout.write(rendered.text if secrets else without_secrets(rendered))
+        code = working_tree.digest(stack.checkout, deployment.place(stack))
+        marked = certificates.marked(deployment.coded(rendered.objects, code), stack.checkout)
+        sys.stdout.write(text(rendered, marked, secrets))
 
 
-def without_secrets(rendered: Rendered) -> str:
-    """Returns the rendered YAML with a comment in place of each Secret that has something in it. The rest is as kustomize wrote it."""
+def text(rendered: Rendered, marked: list[dict], secrets: bool) -> str:
+    """Returns the rendered YAML as kustomize wrote it, but for the objects that get annotations of their own when they are applied.
+
+    marked: all of them, with those annotations. secrets: else a comment is in place of each Secret that has something in it.
+    """
     texts = rendered.text.split("\n---\n")
-    for at, item in enumerate(rendered.objects):
-        if item["kind"] == "Secret" and item.get("data"):
+    for at, item in enumerate(marked):
+        if item is not rendered.objects[at]:
+            texts[at] = yaml.safe_dump(item, sort_keys=False).rstrip("\n")
+        if not secrets and item["kind"] == "Secret" and item.get("data"):
             texts[at] = f"# Secret {item['metadata']['name']} ({', '.join(item['data'])}): --secrets prints it"
     return "\n---\n".join(texts).rstrip("\n") + "\n"

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..host import docker_config, state
 from ..host.errors import Problem
+from ..host.names import BOULDER, CHECKOUT_MOUNT
 from ..host.settings import Settings
 from ..manifests import compose, compose_key
 from .leaves import documents, strings, word
@@ -54,7 +55,8 @@ def scrubber(
     for path in settings.file("compose").parent.glob("*.json"):
         answer = state.read_object(path).get("answer") or {}
         for checkout in checkouts:
-            of_compose(found, public, answer, checkout)
+            if is_about(answer, checkout):
+                of_compose(found, public, answer, checkout)
     for checkout in checkouts:
         of_checkout(found, public, checkout)
         of_compose(found, public, asked(settings, checkout, record.get("config_next") is True, environ), checkout)
@@ -81,6 +83,15 @@ def asked(settings: Settings, checkout: Path, config_next: bool, environ: Mappin
         with suppress(Problem, OSError, subprocess.TimeoutExpired):
             return compose.resolved(checkout, config_next, environ)
     return {}
+
+
+def is_about(answer: Any, checkout: Path) -> bool:
+    """Returns whether Compose's answer is about a checkout: one that was kept may be about another, of which nothing is in a bundle."""
+    volumes = ((answer.get("services") or {}).get(BOULDER) or {}).get("volumes") or []
+    sources = [
+        item.get("source") for item in volumes if isinstance(item, dict) and item.get("target") == CHECKOUT_MOUNT
+    ]
+    return not sources or os.path.realpath(sources[0] or "") == os.path.realpath(checkout)
 
 
 def of_environment(found: Scrubber, environ: Mapping[str, str]) -> None:

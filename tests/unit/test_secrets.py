@@ -358,6 +358,21 @@ def test_usual_words_and_public_values_stay_readable(project: Settings, checkout
     assert sieve.text("LOG_LEVEL=debug") == "LOG_LEVEL=(left out)"
 
 
+def test_what_compose_said_about_another_checkout_withholds_nothing(
+    project: Settings, checkout: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(checkout, other, symlinks=True)
+    volumes = [{"type": "bind", "source": str(other), "target": "/boulder"}]
+    kept = {"key": "k", "answer": {"services": {"boulder": {"volumes": volumes, "environment": {"A": "some-9Xq2"}}}}}
+    project.file("compose-next").parent.mkdir(parents=True, exist_ok=True)
+    project.file("compose-next").write_text(json.dumps(kept))
+    assert Sieve.of(project, {"checkout": str(checkout)}).text("run/stdout of bpkimetal") == "run/stdout of bpkimetal"
+    kept["answer"]["services"]["boulder"]["volumes"][0]["source"] = str(checkout)
+    project.file("compose-next").write_text(json.dumps(kept))
+    assert "9Xq2" not in Sieve.of(project, {"checkout": str(checkout)}).text("it says some-9Xq2")
+
+
 def test_without_git_no_value_is_known_to_be_public(project: Settings, checkout: Path) -> None:
     (checkout / "docker-compose.yml").write_text("services: {boulder: {environment: {ONE: my-own-9Xq2-value}}}")
     shutil.rmtree(checkout / ".git")
