@@ -21,14 +21,21 @@ from .cli import told
 # first one on they are somebody else's. "a service": the first one names it, the others are somebody else's.
 TAKES = {
     "exec": "a service",
+    "images": "words",
+    "kubectl": "words",
     "logs": "names",
+    "port": "words",
+    "port-forward": "names",
     "restart": "names",
     "rm": "names",
     "run": "words",
     "shell": "a service",
+    "sql": "words",
     "start": "names",
+    "status": "names",
     "stop": "names",
     "test": "words",
+    "top": "names",
 }
 
 

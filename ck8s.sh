@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#
+# Docker Compose's words for Boulder in a local kind cluster: `docker compose` on Kubernetes.
+#
+
+if here=$(realpath -- "${BASH_SOURCE[0]}"); then
+  here=${here%/*}
+  # shellcheck source=boulder_k8s/wrapper.sh
+  source "$here/boulder_k8s/wrapper.sh" compose "$@"
+fi
+echo "boulder-k8s: this copy of boulder-k8s is not whole${here:+ ($here)}." >&2
+echo "boulder-k8s: Look at \`git status\` there, and at PATH: bash and realpath are needed." >&2
+exit 2
