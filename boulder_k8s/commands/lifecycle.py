@@ -104,9 +104,9 @@ def attached(settings: Settings, options: LogOptions) -> int:
     """The end of `docker compose up` without --detach: prints the logs until Ctrl-C, then stops every service; returns the exit code. Raises
     Problem naming what does not end, or ApiError.
     """
+    note("the logs follow; Ctrl-C stops all services")
     code = logs(settings, options)
     if code > 128:
-        note("stopping all services; `up` starts them again, `down` removes them")
         stop(settings, [])
     return code
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 
 from invoke import Context, task
 
@@ -47,8 +48,9 @@ def up(
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
 
     def action(settings: Settings, signals: Signals) -> int:
+        begun = datetime.now().isoformat()
         bring_up(settings, signals, options(next, timeout, fake_dns, add_host, config_overlay), fresh, anew)
-        shown = LogOptions([], follow=True, tail="0", colours=not no_color, prefix=not no_log_prefix)
+        shown = LogOptions([], follow=True, since=begun, colours=not no_color, prefix=not no_log_prefix)
         return lifecycle.attached(settings, shown) if attach else 0
 
     sys.exit(guarded(action))
