@@ -40,7 +40,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
     objects = [with_annotation(item, CODE, code) if code else item for item in rendered.objects if is_boulder(item)]
     stack.apply("applied-boulder", objects)
     change = workload.starting(found) if found else {}
-    if found and anew:
+    if anew and before:  # else it has just been started
         change["spec"] = {**change.get("spec", {}), **workload.restarting()["spec"]}
     if change:
         api.patch("Deployment", BOULDER, change)

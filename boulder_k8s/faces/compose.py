@@ -95,11 +95,11 @@ def apart(words: Iterable[str], flags: Mapping[str, Meaning], name: str, stops: 
                 left.insert(0, f"-{word[2:]}")
         if flag not in known:
             meant = get_close_matches(flag, known, 1)
+            all_of_them = (
+                f"`docker compose{' ' + name if flags is not GLOBAL else ''} --help` shows what Compose takes."
+            )
             raise Problem(
-                f"{name} has no flag {flag}.",
-                f"Did you mean `{meant[0]}`? `docker compose {name} --help` shows what Compose takes."
-                if meant
-                else f"`docker compose {name} --help` shows what Compose takes.",
+                f"{name} has no flag {flag}.", f"Did you mean `{meant[0]}`? {all_of_them}" if meant else all_of_them
             )
         takes, here = known[flag]
         if isinstance(here, Refused):

@@ -110,6 +110,7 @@ REFUSED = [
     ("-f docker-compose.yml", "ck8s.sh has got no verb.", "such as `up`"),
     ("logs --folow", "logs has no flag --folow.", "Did you mean `--follow`?"),
     ("logs -9", "logs has no flag -9.", "`docker compose logs --help`"),
+    ("--fil x up", "ck8s.sh has no flag --fil.", "Did you mean `--file`? `docker compose --help`"),
     ("logs --tail", "logs --tail lacks its value.", "`logs --tail VALUE`"),
     ("logs --until 5m", "logs --until has no counterpart on Kubernetes.", "--since"),
     ("--dry-run up", "ck8s.sh --dry-run has no counterpart on Kubernetes.", "`config`"),
