@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -18,50 +17,35 @@ if not sys.flags.isolated and (started.stem in ("invoke", "inv") or started.pare
 
 from boulder_k8s import commands, diagnose
 from boulder_k8s.commands import arguments
-from boulder_k8s.commands.arguments import Options
 from boulder_k8s.commands.cli import guarded
-from boulder_k8s.commands.flags import CLIENTS, JSON, LOGS, NEXT, PARITY, RENDER, RERUN, REVISIONS, SERVICE, TIMEOUT, UP
+from boulder_k8s.commands.flags import JSON, PARITY, RENDER, RERUN, REVISIONS
+from boulder_k8s.faces.day import exec as exec
+from boulder_k8s.faces.day import link as link
+from boulder_k8s.faces.day import logs as logs
 from boulder_k8s.faces.day import restart as restart
 from boulder_k8s.faces.day import rm as rm
+from boulder_k8s.faces.day import shell as shell
 from boulder_k8s.faces.day import start as start
+from boulder_k8s.faces.day import status as status
 from boulder_k8s.faces.day import stop as stop
-from boulder_k8s.faces.words import after_dashes, options
+from boulder_k8s.faces.day import top as top
+from boulder_k8s.faces.pods import certificates as certificates
+from boulder_k8s.faces.pods import images as images
+from boulder_k8s.faces.pods import run as run
+from boulder_k8s.faces.pods import test as test
+from boulder_k8s.faces.pods import up as up
+from boulder_k8s.faces.reaching import kubectl as kubectl
+from boulder_k8s.faces.reaching import port as port
+from boulder_k8s.faces.reaching import port_forward as port_forward
+from boulder_k8s.faces.reaching import sql as sql
+from boulder_k8s.faces.words import options
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals
 
-for verb in ("down", "exec", "images", "logs", "render", "rerun", "revisions", "run", "status", "test", "up", "watch"):
+for verb in ("down", "render", "rerun", "revisions"):
     import_module(f"boulder_k8s.commands.{verb}")
 for name in ("bundle", "doctor"):
     import_module(f"boulder_k8s.diagnose.{name}")
-
-FILE = "" if sys.argv[-2:] == ["images", "pin"] else None  # invoke asks for every positional word, and pin has no file
-
-
-@task(help=UP, iterable=["add_host", "fresh"])
-def up(
-    _: Context,
-    add_host: list[str],
-    fresh: list[str],
-    next: bool = False,
-    timeout: str = "",
-    offline: bool = False,
-    fake_dns: str = "",
-    config_overlay: str = "",
-    watch: bool = False,
-) -> None:
-    """Start Boulder and everything it needs, as `docker compose up`.
-
-    Ends when http://localhost:4001/directory answers, or goes on with --watch.
-    """
-    if offline:
-        os.environ["BOULDER_K8S_OFFLINE"] = "true"
-
-    def action(settings: Settings, signals: Signals) -> int | None:
-        wanted = options(next, timeout, fake_dns, add_host, config_overlay)
-        verb = commands.watch.watch if watch else commands.up.up
-        return verb(settings, signals, wanted, fresh)
-
-    sys.exit(guarded(action))
 
 
 @task(help={"images": "also drop the Docker volume that keeps the node's images for the next cluster"})
@@ -70,83 +54,10 @@ def down(_: Context, images: bool = False) -> None:
     sys.exit(guarded(lambda settings, signals: commands.down.down(settings, drop_images=images)))
 
 
-@task(help={"next": NEXT, "args": "test.sh's arguments in one string: --args '--unit -p ./va'", "timeout": TIMEOUT})
-def test(_: Context, next: bool = False, args: str = "", timeout: str = "") -> None:
-    """Run Boulder's test.sh in a fresh pod, as ./tk8s.sh: test --unit
-
-    Ends with test.sh's exit code.
-    """
-
-    def action(settings: Settings, signals: Signals) -> int:
-        words = [*arguments.words("--args", args), *after_dashes()]
-        return commands.test.test(settings, signals, words, Options(next, arguments.timeout(timeout)))
-
-    sys.exit(guarded(action))
-
-
 @task(help=RERUN)
 def rerun(_: Context, failed: bool = False, run: str = "", timeout: str = "") -> None:
     """Run the last run's tests again; --failed: those that failed."""
     sys.exit(guarded(lambda settings, signals: commands.rerun.rerun(settings, signals, failed, run, timeout)))
-
-
-@task(help=LOGS)
-def logs(
-    _: Context,
-    services: str = "",
-    follow: bool = False,
-    timestamps: bool = False,
-    tail: str = "all",
-    since: str = "",
-    previous: bool = False,
-) -> None:
-    """Print the services' logs: logs bconsul bredis_1
-
-    All if none is named. What the tests say is in .runs/latest/.
-    """
-    names = [*services.replace(",", " ").split(), *after_dashes()]
-    wanted = commands.logs.LogOptions(names, follow, since, tail, previous, timestamps)
-    sys.exit(guarded(lambda settings, signals: commands.logs.logs(settings, wanted)))
-
-
-@task(help={"next": NEXT, "timeout": TIMEOUT, **CLIENTS}, iterable=["add_host"])
-def run(
-    _: Context, add_host: list[str], next: bool = False, timeout: str = "", fake_dns: str = "", config_overlay: str = ""
-) -> None:
-    """Run a command in a fresh Boulder pod: run go test ./va
-
-    As `docker compose run --rm boulder`; ends with the command's exit code.
-    """
-
-    def action(settings: Settings, signals: Signals) -> int:
-        wanted = options(next, timeout, fake_dns, add_host, config_overlay)
-        return commands.run.run(settings, signals, after_dashes(), wanted)
-
-    sys.exit(guarded(action))
-
-
-@task(help={"service": SERVICE})
-def exec(_: Context, service: str = "boulder") -> None:
-    """Run a command in a service's container: exec bconsul ls /
-
-    As `docker compose exec`, beside what runs there; ends with the command's exit code.
-    """
-    sys.exit(guarded(lambda settings, signals: commands.exec.execute(settings, service, after_dashes())))
-
-
-@task(help={"service": SERVICE})
-def shell(_: Context, service: str = "boulder") -> None:
-    """Open a shell in a service's container: shell bmariadb"""
-    sys.exit(guarded(lambda settings, signals: commands.exec.shell(settings, service)))
-
-
-@task(help={"json": JSON})
-def status(_: Context, json: bool = False) -> None:
-    """Show the cluster, its services and the last run.
-
-    Ends with 0 when everything is ready, else with 1.
-    """
-    sys.exit(guarded(lambda settings, signals: commands.status.status(settings, as_json=json)))
 
 
 @task(help={"json": JSON})
@@ -227,18 +138,3 @@ def revisions(_: Context, since: str = "", limit: str = "0", json: bool = False)
         return commands.revisions.revisions(settings, since, arguments.number("--limit", limit), as_json=json)
 
     sys.exit(guarded(action))
-
-
-@task(
-    positional=["action", "file"],
-    help={
-        "action": "save: write FILE; load: bring what it has to this machine; pin: write the images' digests into k8s/base",
-        "file": "the one file that save writes and load reads",
-    },
-)
-def images(_: Context, action: str, file: str | None = FILE) -> None:
-    """Save all that `up` needs to a file, or load it: images save FILE
-
-    For a machine without a network. images pin writes the digests that registries gave into k8s/base.
-    """
-    sys.exit(guarded(lambda settings, signals: commands.images.images(settings, action, file)))

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# tk8s.sh and tnk8s.sh source this with a verb of boulder_k8s/__main__.py and the user's arguments; it becomes Python.
+# tk8s.sh, tnk8s.sh and ck8s.sh source this with a verb of boulder_k8s/__main__.py and the user's arguments; it becomes Python.
 # If it returns, it is not whole, and they say so.
 
 here=${BASH_SOURCE[0]%/boulder_k8s/*}

@@ -1,4 +1,4 @@
-"""kubectl for what only kubectl does, `exec` and `describe`, always with this project's kubeconfig and context.
+"""kubectl for what only kubectl does, `exec`, `port-forward` and `describe`, always with this project's kubeconfig and context.
 
 Everything else that we ask the API server goes through api.py. `kubectl kustomize` asks no cluster
 (manifests/overlay.py).

@@ -39,7 +39,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
         tell_changed(stack, found, code, workload.since(next(iter(before.values()))))
     stack.apply("applied-boulder", coded([item for item in rendered.objects if is_boulder(item)], code))
     change = workload.starting(found) if found else {}
-    if found and anew:
+    if anew and before:  # else it has just been started
         change["spec"] = {**change.get("spec", {}), **workload.restarting()["spec"]}
     if change:
         api.patch("Deployment", BOULDER, change)

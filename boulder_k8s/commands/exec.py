@@ -15,16 +15,17 @@ from ..host.errors import Problem
 from ..host.names import NAME, REPLICAS, TESTS, WORKLOAD_KINDS
 from ..host.progress import note, overdue, step
 from ..host.settings import Settings
+from .inside import PLAIN, Inside
 from .services import named
 
 STARTING = 30.0  # seconds that a service gets which is being started
 SHELL = ["sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"]
 
 
-def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
+def execute(settings: Settings, service: str, command: list[str], how: Inside = PLAIN) -> NoReturn:
     """`docker compose exec SERVICE COMMAND`: replaces this process by kubectl, whose exit code is the command's.
 
-    While tests run, boulder means their pod. Raises Problem if there is no such service or it does not run, or
+    how: with which variables and so on. While tests run, boulder means their pod. Raises Problem if there is no such service or it does not run, or
     ApiError.
     """
     if not command:
@@ -45,12 +46,16 @@ def execute(settings: Settings, service: str, command: list[str]) -> NoReturn:
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]
     if pod == TESTS:
         note("tests are running: this is their pod")
-    terminal = ["--tty"] if os.isatty(0) and os.isatty(1) else []
-    line = cluster.kubectl.exec(pod, name, command, "--stdin", *terminal)
+    terminal = ["--tty"] if how.terminal and os.isatty(0) and os.isatty(1) else []
+    become_kubectl(cluster.kubectl.exec(pod, name, how.words(command), "--stdin", *terminal))
+
+
+def become_kubectl(line: list[str]) -> NoReturn:
+    """Replaces this process by kubectl. line: its command line. The user's preferences for kubectl are not about our cluster; their
+    variable stays as it is.
+    """
     if become.users("KUBERC") != "off":  # kubectl refuses both
-        line.insert(
-            1, "--kuberc=/dev/null"
-        )  # the user's preferences for kubectl are not about ours; the variable stays the user's
+        line.insert(1, "--kuberc=/dev/null")
     become.become(line)
 
 

@@ -9,8 +9,20 @@ CLIENTS = {  # docs/acme-clients.md
     "add_host": "NAME:ADDRESS for the pod's /etc/hosts; may be given more than once",
     "config_overlay": "directory whose files take the place of those in test/config",
 }
+INSIDE = {
+    "env": "NAME=VALUE, or NAME for this shell's value; may be given more than once",
+    "workdir": "directory of the container",
+    "user": "name or number of a user of the container",
+    "no_tty": "no terminal, even if this is one",
+}
+RUN = {
+    "entrypoint": "in place of test/entrypoint.sh, words as for a shell",
+    "service_ports": "Boulder's ports answer on the host",
+}
 LOGS = {
     "services": "as docker-compose.yml names them, separated by commas: --services bconsul,bredis_1; all when there is none",
+    "no_color": "no colours",
+    "no_log_prefix": "without the name of the service before each line",
     "follow": "go on until Ctrl-C, whatever restarts or appears",
     "timestamps": "with the time of each line",
     "tail": "begin with that many lines of each container, or all",
@@ -41,6 +53,10 @@ UP = {
     "fresh": "service that gets empty databases first; may be given more than once: up --fresh bmariadb",
     "watch": "go on, and start Boulder again whenever the checkout's code changes; Ctrl-C ends that",
     "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
+    "anew": "start Boulder again even if nothing has changed",
+    "attach": "then print the logs until Ctrl-C, which stops all, as `docker compose up` without -d",
+    "no_color": "no colours in them",
+    "no_log_prefix": "without the name of the service before each line",
     **CLIENTS,
 }
 RENDER = {"next": NEXT, "secrets": "also print the Secrets: the test PKI's keys", **CLIENTS}

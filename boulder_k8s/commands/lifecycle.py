@@ -17,6 +17,7 @@ from ..host.settings import Settings
 from ..host.signals import Signals
 from . import databases, workload
 from .arguments import Options, timeout
+from .logs import LogOptions, logs
 from .services import named
 from .status import configuration
 from .up import as_before, up
@@ -97,6 +98,17 @@ def remove(settings: Settings, services: Sequence[str]) -> None:
     with held(settings, "invoke rm"):
         databases.empty(settings, cluster_of(settings).api, names)
     note(f"{', '.join(names)} and Boulder have ended; `invoke up` starts them, with empty databases")
+
+
+def attached(settings: Settings, options: LogOptions) -> int:
+    """The end of `docker compose up` without --detach: prints the logs until Ctrl-C, then stops every service; returns the exit code. Raises
+    Problem naming what does not end, or ApiError.
+    """
+    note("the logs follow; Ctrl-C stops all services")
+    code = logs(settings, options)
+    if code > 128:
+        stop(settings, [])
+    return code
 
 
 def cluster_of(settings: Settings) -> Cluster:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
-import os
 import queue
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ..cluster import logs as container
 from ..cluster.errors import ApiError
@@ -22,11 +23,11 @@ from ..host.errors import Interrupted, Problem
 from ..host.names import NAME, PART_OF, TESTS
 from ..host.progress import note, overdue
 from ..host.settings import Settings
+from . import run_output
 from .arguments import number
+from .printer import Printer, coloured
 from .services import named
 
-# As docker/compose does, cmd/formatter/colors.go: in this order, one for each container.
-COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 TOGETHER = 0.1  # seconds of lines that are gathered, to print those of several containers in the order of time
 AT_FIRST = 1.5  # the same for the lines that are there at the start
 
@@ -65,37 +66,12 @@ class Wanted:
         }
 
 
-class Printer:
-    """Writes lines to stdout as Compose does: each after its container's name, aligned, and coloured if `coloured`."""
-
-    def __init__(self, timestamps: bool, coloured: bool) -> None:
-        self.timestamps, self.coloured = timestamps, coloured
-        self.colours: dict[str, str] = {}
-        self.width = 0
-
-    def meet(self, names: Iterable[str]) -> None:
-        """Gives each new name a colour and makes the column wide enough for it."""
-        for name in names:
-            if name not in self.colours:
-                self.colours[name] = COLOURS[len(self.colours) % len(COLOURS)]
-                if " " not in name:  # an init container that failed: do not widen the column for it
-                    self.width = max(self.width, len(name))
-
-    def write(self, name: str, line: bytes) -> None:
-        """Writes one line of the container `name`. line: begins with its time."""
-        self.meet([name])
-        prefix = f"{name:<{self.width + 1}} | "
-        if self.coloured:
-            prefix = f"\x1b[{self.colours[name]}m{prefix}\x1b[0m"
-        sys.stdout.buffer.write(prefix.encode() + (line if self.timestamps else line[STAMP + 1 :]))
-
-
 @dataclass(frozen=True)
 class LogOptions:
     """The options of `docker compose logs`. services: all if it is empty. follow: continues, also with containers that
     restart or appear, until it is interrupted or the cluster is gone. since: "10m" or a date, as Compose takes it.
     tail: lines of each container, or "all". previous: the logs of the containers before their last restart. timestamps:
-    prints the time of each line.
+    prints the time of each line. colours, prefix: if False, no colours, no name before each line.
     """
 
     services: list[str]
@@ -104,6 +80,8 @@ class LogOptions:
     tail: str = "all"
     previous: bool = False
     timestamps: bool = False
+    colours: bool = True
+    prefix: bool = True
 
 
 def logs(settings: Settings, options: LogOptions) -> int:
@@ -119,7 +97,7 @@ def logs(settings: Settings, options: LogOptions) -> int:
     cluster.api.preload()
     wanted = Wanted(tuple(named(settings, cluster, options.services, [TESTS])), since, tail)
     cluster.require_running()
-    printer = Printer(options.timestamps, coloured())
+    printer = Printer(options.timestamps, options.colours and coloured(), options.prefix)
     if not options.follow:
         return once(cluster, wanted, printer, options.previous)
     try:
@@ -142,7 +120,12 @@ def once(cluster: Cluster, wanted: Wanted, printer: Printer, previous: bool) -> 
     failed: list[Target] = []
     words: dict[Target, list[str]] = {target: [] for target in targets}
 
+    run = run_output.directory(cluster, pods)
+
     def read(target: Target) -> Iterator[tuple[str, bytes]]:
+        if target.pod == TESTS and run:
+            yield from ((target.name, line) for line in run_output.lines(run, wanted.tail))
+            return
         position = Position(wanted.since, wanted.tail)
         try:
             options = {"previous": "true"} if previous else {}
@@ -165,12 +148,15 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
     """Prints the logs and what is added to them, until the cluster is gone. Raises ApiError, Interrupted."""
     arrived: queue.Queue[tuple[str, bytes]] = queue.Queue(10_000)
     positions: dict[Target, Position] = {}
-    readers: dict[Target, Reader] = {}
+    readers: dict[Target, threading.Thread] = {}
     pods_seen = time.monotonic()
     with watching(cluster.api, labels=PART_OF) as watch:
 
-        def reader(target: Target, tail: int | None) -> Reader:
+        def reader(target: Target, tail: int | None, run: Path | None) -> threading.Thread:
             """Continues after what an earlier reader of the same container has read, if there was one."""
+            if target.pod == TESTS and run:
+                there = lambda: TESTS in watch.objects  # noqa: E731
+                return run_output.Tail(run, tail, there, lambda line: arrived.put((target.name, line)))
             return Reader(
                 cluster.api,
                 target,
@@ -185,10 +171,13 @@ def go_on(cluster: Cluster, wanted: Wanted, printer: Printer) -> None:
             watch.next(TOGETHER if first else 0)
             targets = wanted.targets(list(watch.objects.values()))
             printer.meet(target.name for target in targets)
+            run = run_output.directory(cluster, watch.objects.values())
             for target in targets:
+                if target.pod == TESTS and (not run or target in readers):  # it waits for a run, or is read once
+                    continue
                 if target not in readers or not readers[target].is_alive():
                     # What appears later is printed from its beginning.
-                    readers[target] = reader(target, wanted.tail if first else None)
+                    readers[target] = reader(target, wanted.tail if first else None, run)
                     readers[target].start()
             for name, line in together(arrived, AT_FIRST if first and readers else TOGETHER):
                 if name:
@@ -236,8 +225,3 @@ def moment(text: str, base: datetime | None = None) -> str:
         raise Problem(
             f"--since {text} is neither a duration nor a date.", "Write 10m, 1h30m, or 2026-01-31T12:00:00."
         ) from error
-
-
-def coloured() -> bool:
-    """Returns whether stdout is a terminal that shows colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

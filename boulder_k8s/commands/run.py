@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..diagnose.failure import packed, tell
 from ..host.decoration import decoration
@@ -19,8 +19,9 @@ from ..manifests.compose import setup_command, words
 from ..run import standby
 from ..run.directory import Run
 from ..run.runner import Execution
-from . import deployment
+from . import arguments, deployment
 from .arguments import Options
+from .inside import PLAIN, Inside
 from .stack import Stack, explained
 from .working import working
 
@@ -28,15 +29,29 @@ GIT_PATIENCE = 5.0  # seconds
 AGAIN = "`invoke rerun --failed` runs what failed again, and nothing else"
 
 
-def run(settings: Settings, signals: Signals, program: list[str], options: Options) -> int:
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `docker compose run`. how: variables, directory, user and terminal. entrypoint: in place of Boulder's, words as for a
+    shell. ports: Boulder's ports answer on the host, as those of `up`.
+    """
+
+    how: Inside = PLAIN
+    entrypoint: str = ""
+    ports: bool = False
+
+
+def run(
+    settings: Settings, signals: Signals, program: list[str], options: Options, run_options: RunOptions | None = None
+) -> int:
     """`docker compose run --rm boulder PROGRAM`: runs the words of `program` in a fresh pod and returns the exit code.
 
     Raises Problem if it cannot be started, or ApiError.
     """
-    if not program:
+    run_options = run_options or RunOptions()
+    if not program and not run_options.entrypoint:
         raise Problem("There is no command to run.", "Write it behind: `invoke run go test ./va`.")
     what = " ".join(["invoke run", *program])
-    return in_fresh_pod(settings, signals, Program(what, program, ["run", *program]), options)
+    return in_fresh_pod(settings, signals, Program(what, program, ["run", *program], run_options), options)
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,7 @@ class Program:
     what: str
     words: list[str] | None
     arguments: list[str]
+    options: RunOptions = RunOptions()
 
 
 def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options: Options) -> int:
@@ -57,7 +73,9 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
         script = harness.read(stack.checkout.path, config_next)
         if program.words is None:
             drift.check_script(script, stack.document, environ)
+        chosen = program.options
         passed = script.passed(stack.checkout.path, environ)  # `docker compose run -e USE_VITESS`
+        passed = {**passed, **(chosen.how.environment or {})}
         run = Run.create(
             settings,
             [("tn" if config_next else "t"), *program.arguments],
@@ -83,8 +101,14 @@ def in_fresh_pod(settings: Settings, signals: Signals, program: Program, options
             if program.words is None:
                 commands.append([*script.tests.entrypoint(entrypoint), *script.command(program.arguments)])
             else:
-                commands.append([*entrypoint, *program.words])
-            order = Execution(rendered, run, TESTS, commands, options.timeout, passed, stack.basis())
+                how = replace(chosen.how, environment=None)  # the pod has it
+                before = arguments.words("--entrypoint", chosen.entrypoint) or entrypoint
+                commands.append([*before, *how.words(program.words)] if program.words else before)
+            # A pod with ports is no pod for the next run.
+            basis = None if chosen.ports else stack.basis()
+            order = Execution(
+                rendered, run, TESTS, commands, options.timeout, passed, basis, chosen.ports, chosen.how.terminal
+            )
             try:
                 code = runner.execute(order)
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from ..manifests.workloads import WORKLOAD_KINDS
 from ..run import standby
 from ..run.directory import last_run
 from ..run.restarts import described
+from .reach import Link, links
+from .services import named as services_named
 
 
 @dataclass
@@ -55,16 +58,22 @@ class Status:
     tests_running: bool = False
     last_run: dict = field(default_factory=dict)
     ready: bool = False
+    links: list[Link] = field(default_factory=list)  # what is reachable where
     node_address: str = ""  # at which the host reaches the node, empty if there is a virtual machine between
 
 
-def status(settings: Settings, as_json: bool = False) -> int:
+def status(settings: Settings, as_json: bool = False, names: Sequence[str] = ()) -> int:
     """Prints the status as a table or as JSON; returns 0 if everything is ready, else 1, also if there is no cluster.
 
-    Raises Problem if the cluster is not ours, or ApiError if it does not answer.
+    names: the services to show, all if it is empty. Raises Problem if there is no such service or the cluster is not ours, or ApiError
+    if it does not answer.
     """
+    wanted = services_named(settings, Cluster(settings, tools.find(settings)), names) if names else []
     with overdue("asking the cluster"):
         found = look(settings)
+    if wanted:
+        found.services = [service for service in found.services if service.name in wanted]
+        found.ready = bool(found.services) and all(service.ready for service in found.services)
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:
@@ -92,6 +101,7 @@ def look(settings: Settings) -> Status:
         found.node_address = next((network["IPAddress"] for network in networks if network.get("IPAddress")), "")
     objects = cluster.api.list(*WORKLOAD_KINDS, "Pod", "Service", timeout=20, patience=5)
     found.services = services(objects)
+    found.links = links(settings, ports, (service.name for service in found.services))
     pods = [item for item in objects if item["kind"] == "Pod"]
     found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.is_standby(item) for item in pods)
     found.configuration = configuration(objects)
@@ -167,6 +177,12 @@ def show(found: Status) -> None:
         say(f"10.77.77.77 and the other addresses: sudo ip route replace {USUAL[0]} via {found.node_address}")
     for row in table(found.services):
         say(*row)
+    for item in found.links:
+        say(
+            f"{item.service}: ",
+            (item.url, "cyan"),
+            f" {item.what}" + (f"; `{item.command}` first" if item.command else ""),
+        )
     if run := found.last_run:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run["began"]))
         result = run["failure"] or ("running or killed" if run["seconds"] is None else f"exit code {run['exit_code']}")

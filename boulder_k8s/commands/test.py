@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -40,3 +41,16 @@ def hand_over_to_compose(
         raise Problem(
             f"{script} cannot be started: {error.strerror}.", "See whether it is there and executable."
         ) from error
+
+
+def become_compose(settings: Settings, words: list[str], environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Becomes `docker compose WORDS` in the checkout. Raises Problem if Docker is not there."""
+    found = checkout.of_command(settings, environ)
+    program = shutil.which("docker")
+    if not program:
+        raise Problem(
+            "docker is not on PATH.", "Install Docker and its Compose plugin; `invoke doctor` looks at the machine."
+        )
+    os.chdir(found.path)
+    kept = {key: value for key, value in environ.items() if key != "BOULDER_K8S_WRAPPER"}
+    become.become([program, "compose", *words], {**kept, "PWD": str(found.path)})

@@ -21,14 +21,21 @@ from .cli import told
 # first one on they are somebody else's. "a service": the first one names it, the others are somebody else's.
 TAKES = {
     "exec": "a service",
+    "images": "words",
+    "kubectl": "words",
     "logs": "names",
+    "port": "words",
+    "port-forward": "names",
     "restart": "names",
     "rm": "names",
     "run": "words",
     "shell": "a service",
+    "sql": "words",
     "start": "names",
+    "status": "names",
     "stop": "names",
     "test": "words",
+    "top": "names",
 }
 
 
@@ -88,7 +95,7 @@ class Typed(Program):
             contexts = self.collection.to_contexts(self.config.tasks.ignore_unknown_help)
             context = next(item for item in contexts if item.name == words[0])
             explicit = sys.argv[sys.argv.index("--") :] if "--" in sys.argv else []
-            flags, rest = apart(words[1:], context, self.initial_context)
+            flags, rest = apart(words[1:], context)
             words[1:] = flags
             if rest:
                 # Behind words that are somebody else's, the dashes are too: kubectl exec POD -- ls
@@ -131,21 +138,18 @@ class Typed(Program):
         )
 
 
-def apart(
-    words: Iterable[str], context: ParserContext, initial: ParserContext | None = None
-) -> tuple[list[str], list[str]]:
-    """Divides what is typed behind a task of TAKES: its flags with their values, and the words that it takes.
+def apart(words: Iterable[str], context: ParserContext) -> tuple[list[str], list[str]]:
+    """Divides what is typed behind a task of TAKES: its flags with their values, and the words that it takes. context: the task's.
 
-    context: the task's. initial: invoke's own, whose flags every task has.
+    Of invoke's own flags it knows --help alone: test.sh and the client of a database have a -p and a -e of theirs.
     """
     takes, left = TAKES[context.name], [*words]
     flags: list[str] = []
     rest: list[str] = []
-    known = {**(initial.flags if initial else {}), **context.flags}
     while left:
         word = left.pop(0)
         name = word.partition("=")[0] if word.startswith("--") else word
-        if name in known or name in context.inverse_flags:
+        if name == "--help" or name in context.flags or name in context.inverse_flags:
             flags.append(word)
             if name in context.flags and context.flags[name].takes_value and name == word and left:
                 flags.append(left.pop(0))

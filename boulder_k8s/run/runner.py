@@ -47,6 +47,7 @@ class Execution:
     in order until one fails. timeout: seconds until the pod must have started. environment: variables that replace the
     template's. basis: everything that decides how the pod is made and that its description does not say. If it is
     given, the run may claim the pod that waits (standby.py), and when the run ends, it starts the next run's pod.
+    ports: Boulder's ports answer on the host. terminal: if False, the commands get none.
     """
 
     rendered: Rendered
@@ -56,6 +57,8 @@ class Execution:
     timeout: float
     environment: dict[str, str] = field(default_factory=dict)
     basis: list | None = None
+    ports: bool = False
+    terminal: bool = True
 
 
 @dataclass
@@ -75,7 +78,7 @@ class Runner:
         """
         run, name = order.run, order.name
         reads = name != SETUP and may_read_stdin()  # generate.sh's pod must not swallow what the tests are given
-        on_terminal = reads and os.isatty(0) and os.isatty(1)
+        on_terminal = order.terminal and reads and os.isatty(0) and os.isatty(1)
         write_private(run.path / "command.json", json.dumps({"commands": order.commands, "terminal": on_terminal}))
         if name == SETUP:
             (run.path / "stdin.end").touch()
@@ -222,7 +225,8 @@ def pod(order: Execution, runs: Path) -> dict:
     container = spec["containers"][0]
     container["command"] = ["python3", "-B", f"{RUN_DIRECTORY}/pod/supervisor.py", RUN_DIRECTORY]
     container.pop("args", None)
-    container.pop("ports", None)  # as `docker compose run` without --service-ports
+    if not order.ports:  # as `docker compose run` without --service-ports
+        container.pop("ports", None)
     container.pop("startupProbe", None)
     container["volumeMounts"].append({"name": "run", "mountPath": RUN_DIRECTORY})
     directory = str(PurePosixPath(RUNS_MOUNT, order.run.path.relative_to(runs)))

@@ -28,6 +28,7 @@ class Machine:
     checkout: Path
     state: Path
     api: ApiServer
+    port: int = 24811  # of this machine, for Boulder's 4001
 
     def start_pod(self, pod: dict) -> None:
         """What a pod's supervisor does in its run directory, up to the tests: those are the fake `kubectl exec`'s."""
@@ -63,7 +64,7 @@ class Machine:
             "FAKE_STATE": str(self.state),
             "KUBECTL": "kubectl",
             "BOULDER_DIR": str(self.checkout),
-            "BOULDER_PORTS": "24811:4001",
+            "BOULDER_PORTS": f"{self.port}:4001",
             **more,
         }
 

@@ -29,8 +29,10 @@ def up(machine: Machine) -> Iterator[Machine]:
     """A cluster on which Boulder is up, from a checkout that is a repository."""
     for words in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", "-C", machine.checkout, *words], check=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Directory) as server:
+        machine.port = server.server_port
     assert machine.run("-h").returncode == 0  # makes the cluster, which needs the port
-    with ThreadingHTTPServer(("127.0.0.1", 24811), Directory) as server:
+    with ThreadingHTTPServer(("127.0.0.1", machine.port), Directory) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         result = machine.invoke("up")
         assert (result.returncode, "Boulder is up: http" in result.stderr) == (0, True), result.stderr
@@ -94,8 +96,14 @@ def test_words_need_no_dashes(machine: Machine) -> None:
     assert command() == ["test/entrypoint.sh", "sh", "-c", "--next", "--", "x"]
     assert machine.invoke("test", "--unit", "-p", "./va").returncode == 0
     assert command() == ["test/entrypoint.sh", "./test.sh", "--unit", "-p", "./va"]
+    assert machine.invoke("test", "-p", "./va", "-i").returncode == 0
+    assert command() == ["test/entrypoint.sh", "./test.sh", "-p", "./va", "-i"]
     assert machine.invoke("test", "--args", "--unit", "--", "-p", "./va").returncode == 0
     assert command() == ["test/entrypoint.sh", "./test.sh", "--unit", "-p", "./va"]
+
+    machine.invoke("sql", "-e", "show tables")
+    assert machine.calls("kubectl")[-1][-4:] == ["-D", "boulder_sa", "-e", "show tables"]
+    assert "Usage:" in machine.invoke("sql", "--help").stdout
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_python_that_does_not_work_is_no_verdict(machine: Machine, program: st
         if program is not None:
             place.write_text(program)
             place.chmod(0o755)
-    for wrapper in ("tk8s.sh", "tnk8s.sh"):
+    for wrapper in ("tk8s.sh", "tnk8s.sh", "ck8s.sh"):
         result = machine.run("t", wrapper=wrapper, PATH=str(path))
         refused(machine, result, "python3", "Python 3.11 or newer")
     refused(machine, machine.invoke("render"), ".venv does not work", "Python 3.11 or newer")

@@ -1,0 +1,17 @@
+#!/bin/sh
+# shellcheck shell=bash
+#
+# Docker Compose's words for Boulder in a local kind cluster: `docker compose` on Kubernetes.
+#
+
+# bash -p does not read what could end this script before its first line: BASH_ENV, exported functions, CDPATH.
+case $- in *p*) ;; *) exec bash -p "$0" "$@" ;; esac
+
+if here=$(realpath -- "${BASH_SOURCE[0]}"); then
+  here=${here%/*}
+  # shellcheck source=boulder_k8s/wrapper.sh
+  source "$here/boulder_k8s/wrapper.sh" compose "$@"
+fi
+echo "boulder-k8s: this copy of boulder-k8s is not whole${here:+ ($here)}." >&2
+echo "boulder-k8s: Look at \`git status\` there, and at PATH: bash and realpath are needed." >&2
+exit 2
