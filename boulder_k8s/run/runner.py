@@ -34,9 +34,7 @@ from .restarts import Restarts
 from .streams import record_window, terminal
 
 UNWATCHED = 3.0  # seconds in which a pod starts if nothing is wrong; after that, we watch it through the API server
-POLL = (
-    0.02  # seconds between looks at the run directory: inotify does not cross every file sharing between host and node
-)
+POLL = 0.02  # seconds between looks at the run directory: inotify does not cross every sharing between host and node
 
 
 @dataclass
@@ -235,9 +233,7 @@ def pod(order: Execution, runs: Path) -> dict:
     if order.name == SETUP:
         labels[NAME] = SETUP
         spec.pop("initContainers", None)
-        there = {
-            volume["name"]: PurePosixPath(volume.get("hostPath", {}).get("path", "/")) for volume in spec["volumes"]
-        }
+        there = {item["name"]: PurePosixPath(item.get("hostPath", {}).get("path", "/")) for item in spec["volumes"]}
         kept = {name for name, path in there.items() if name == "run" or path.is_relative_to(CHECKOUT_MOUNT)}
         spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in kept]
         container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] in kept]
