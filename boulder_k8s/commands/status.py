@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..cluster import rollout
+from ..cluster import rollout, usage
 from ..cluster.kind import Cluster
 from ..cluster.node import mounts, published
 from ..cluster.node import state as node_state
@@ -25,10 +26,15 @@ from ..run.restarts import described
 from .reach import Link, links
 from .services import named as services_named
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 
 @dataclass
 class Service:
-    """One workload. address: the clusterIP of its Service, empty if it has no Service or no address."""
+    """One workload. address: the clusterIP of its Service, empty if it has no Service or no address. memory: of its pods, in bytes; 0 if
+    that is not known.
+    """
 
     name: str
     ready: bool
@@ -37,6 +43,7 @@ class Service:
     image: str
     address: str
     ports: list[str]
+    memory: int = 0
 
 
 @dataclass
@@ -68,17 +75,24 @@ def status(settings: Settings, as_json: bool = False, names: Sequence[str] = ())
     names: the services to show, all if it is empty. Raises Problem if there is no such service or the cluster is not ours, or ApiError
     if it does not answer.
     """
-    wanted = services_named(settings, Cluster(settings, tools.find(settings)), names) if names else []
     with overdue("asking the cluster"):
-        found = look(settings)
-    if wanted:
-        found.services = [service for service in found.services if service.name in wanted]
-        found.ready = bool(found.services) and all(service.ready for service in found.services)
+        found = chosen(settings, look(settings), names)
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:
-        show(found)
+        screen = console()
+        for item in lines(found):
+            screen.print(item)
     return 0 if found.ready else 1
+
+
+def chosen(settings: Settings, found: Status, names: Sequence[str]) -> Status:
+    """Returns a status with the named services alone, all if none is named. Raises Problem if there is no such service, or ApiError."""
+    if names:
+        wanted = services_named(settings, Cluster(settings, tools.find(settings)), names)
+        found.services = [service for service in found.services if service.name in wanted]
+        found.ready = bool(found.services) and all(service.ready for service in found.services)
+    return found
 
 
 def look(settings: Settings) -> Status:
@@ -100,7 +114,7 @@ def look(settings: Settings) -> Status:
         networks = node["NetworkSettings"]["Networks"].values()
         found.node_address = next((network["IPAddress"] for network in networks if network.get("IPAddress")), "")
     objects = cluster.api.list(*WORKLOAD_KINDS, "Pod", "Service", timeout=20, patience=5)
-    found.services = services(objects)
+    found.services = services(objects, usage.memory(cluster.api, settings.node))
     found.links = links(settings, ports, (service.name for service in found.services))
     pods = [item for item in objects if item["kind"] == "Pod"]
     found.tests_running = any(item["metadata"]["name"] == TESTS and not standby.is_standby(item) for item in pods)
@@ -110,8 +124,8 @@ def look(settings: Settings) -> Status:
     return found
 
 
-def services(objects: list[dict]) -> list[Service]:
-    """Returns the workloads that are among `objects`."""
+def services(objects: list[dict], memory: Mapping[str, int]) -> list[Service]:
+    """Returns the workloads that are among `objects`. memory: of pods, in bytes, by their names."""
     settled = rollout.settled(objects)
     there = {item["metadata"]["name"]: item for item in objects if item["kind"] in WORKLOAD_KINDS}
     found = []
@@ -134,6 +148,7 @@ def services(objects: list[dict]) -> list[Service]:
                 there[name]["spec"]["template"]["spec"]["containers"][0]["image"],
                 "" if address == "None" else address,  # "None": the name leads to the pod itself
                 [f"{port['port']}/{port.get('protocol', 'TCP').lower()}" for port in ports],
+                sum(memory.get(pod["metadata"]["name"], 0) for pod in pods),
             )
         )
     return found
@@ -161,12 +176,12 @@ def configuration(objects: list[dict]) -> str:
     return ""
 
 
-def show(found: Status) -> None:
-    """Prints the status as a table; uses colours on a terminal."""
-    screen = console()
+def lines(found: Status) -> list[Text]:
+    """Returns the status as a table, with colours for a terminal."""
+    said: list[Text] = []
 
     def say(*parts: str | tuple[str, str]) -> None:
-        screen.print(line(*parts))
+        said.append(line(*parts))
 
     say(f"cluster {found.cluster}: node {found.node}" + (", tests are running" if found.tests_running else ""))
     if found.checkout:
@@ -196,17 +211,21 @@ def show(found: Status) -> None:
             if found.node != "absent"
             else "no cluster; `invoke up` makes one"
         )
+    return said
 
 
 def table(services: list[Service]) -> list[list[tuple[str, str]]]:
     """Returns the lines of the table of services: a heading, and one for each; nothing if there are no services."""
     if not services:
         return []
-    rows = [[(title, "bold") for title in ("service", "ready", "restarts", "state", "address", "ports", "image")]]
+    rows = [
+        [(title, "bold") for title in ("service", "ready", "restarts", "memory", "state", "address", "ports", "image")]
+    ]
     for item in services:
         ports = " ".join(item.ports[:4]) + (f" and {len(item.ports) - 4} more" if len(item.ports) > 4 else "")
         ready = ("yes", "green") if item.ready else ("no", "red")
-        words = (str(item.restarts), item.state, item.address, ports, item.image)
+        memory = f"{item.memory / 2**20:.0f} MiB" if item.memory else ""
+        words = (str(item.restarts), memory, item.state, item.address, ports, item.image)
         rows.append([(item.name, ""), ready, *((word, "") for word in words)])
     widths = [max(len(visible(row[number][0])) for row in rows) for number in range(len(rows[0]))]
     wide = [

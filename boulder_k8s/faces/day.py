@@ -6,7 +6,7 @@ import sys
 
 from invoke import Context, task
 
-from ..commands import lifecycle
+from ..commands import lifecycle, live
 from ..commands.cli import guarded
 from ..commands.exec import SHELL, execute
 from ..commands.flags import INSIDE, JSON, LOGS, SERVICE
@@ -99,13 +99,17 @@ def shell(_: Context, service: str = "boulder") -> None:
     sys.exit(guarded(lambda settings, signals: execute(settings, service, SHELL)))
 
 
-@task(help={"json": JSON})
-def status(_: Context, json: bool = False) -> None:
+@task(help={"json": JSON, "watch": "go on, and show what changes; Ctrl-C ends that"})
+def status(_: Context, json: bool = False, watch: bool = False) -> None:
     """Show the cluster, its services and the last run.
 
     Services may be named: status bconsul. Ends with 0 when everything is ready, else with 1.
     """
-    sys.exit(guarded(lambda settings, signals: show_status(settings, json, after_dashes())))
+
+    def action(settings: Settings, signals: Signals) -> int:
+        return live.follow(settings, after_dashes()) if watch else show_status(settings, json, after_dashes())
+
+    sys.exit(guarded(action))
 
 
 @task

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from boulder_k8s.commands import status
+from boulder_k8s.cluster.errors import ApiError
+from boulder_k8s.commands import live, status
+from boulder_k8s.host.errors import Interrupted
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.run.directory import last_run
+
+
+def text(found: status.Status) -> str:
+    return "\n".join(map(str, status.lines(found)))
 
 
 def workload(name: str, ready: bool = True, replicas: int = 1, env: list[dict] | None = None) -> dict:
@@ -43,7 +50,7 @@ def test_a_service_that_runs_once_shows_how_far_it_is(phase: str, counts: dict, 
     once = pod("bnew-x", "bnew")
     once["status"]["phase"] = phase
     network = {"kind": "Service", "metadata": {"name": "bnew"}, "spec": {"clusterIP": "None"}}
-    (found,) = status.services([job, once, network])
+    (found,) = status.services([job, once, network], {})
     assert (found.state, found.ready, found.address) == (phase, ready, "")
 
 
@@ -61,10 +68,10 @@ def test_a_service_shows_readiness_restarts_address_and_why_it_waits() -> None:
         pod("bjaeger-x", "bjaeger", waiting="ImagePullBackOff"),
         workload("boulder", replicas=0),
     ]
-    bconsul, bjaeger, boulder = status.services(objects)
+    bconsul, bjaeger, boulder = status.services(objects, {"bjaeger-x": 5, "another": 7})
     assert (bconsul.ready, bconsul.restarts, bconsul.address, bconsul.image) == (True, 2, "10.77.77.10", "bconsul:1")
     assert (bconsul.state, bconsul.ports) == ("Running", ["53/udp", "8500/tcp"])
-    assert (bjaeger.ready, bjaeger.state) == (False, "ImagePullBackOff")
+    assert (bjaeger.ready, bjaeger.state, bjaeger.memory) == (False, "ImagePullBackOff", 5)
     assert (boulder.ready, boulder.state) == (False, "scaled down")
 
 
@@ -92,17 +99,41 @@ def test_the_last_run_is_this_clusters_newest_that_ran_tests(settings: Settings)
     assert (found["arguments"], found["exit_code"], found["seconds"]) == (["-i"], 7, 2.5)
 
 
-def test_a_dependency_that_ended_during_the_last_run_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dependency_that_ended_during_the_last_run_is_named() -> None:
     ended = {"service": "bredis-1", "exit_code": 137, "reason": "OOMKilled", "ended": "2026-01-01T00:00:00Z"}
     last = {"began": 1.0, "arguments": ["-i"], "failure": None, "seconds": 2.0, "exit_code": 0, "directory": "d"}
-    status.show(status.Status("c", "running", last_run={**last, "restarts": [ended]}))
-    assert "bredis-1 ended at 2026-01-01T00:00:00Z with exit code 137 (OOMKilled)" in capsys.readouterr().out
+    said = text(status.Status("c", "running", last_run={**last, "restarts": [ended]}))
+    assert "bredis-1 ended at 2026-01-01T00:00:00Z with exit code 137 (OOMKilled)" in said
 
 
-def test_plain_lines_name_what_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
-    one = status.Service("bjaeger", False, 3, "CrashLoopBackOff", "i:1", "10.77.77.134", ["1/tcp"] * 6)
-    status.show(status.Status("c", "running", "/b", "0123456789abc", "test/config", "http://x", ["p"], [one]))
-    text = capsys.readouterr().out
-    assert "\x1b" not in text
-    for word in ("bjaeger", "CrashLoopBackOff", "and 2 more", "012345678,", "not ready"):
-        assert word in text
+def test_plain_lines_name_what_is_not_ready() -> None:
+    one = status.Service("bjaeger", False, 3, "CrashLoopBackOff", "i:1", "10.77.77.134", ["1/tcp"] * 6, 300 << 20)
+    said = text(status.Status("c", "running", "/b", "0123456789abc", "test/config", "http://x", ["p"], [one]))
+    assert "\x1b" not in said
+    for word in ("bjaeger", "CrashLoopBackOff", "and 2 more", "012345678,", "not ready", "300 MiB"):
+        assert word in said
+
+
+def test_it_is_shown_anew_when_it_has_changed_until_a_signal(settings: Settings, monkeypatch, capsys) -> None:
+    """Without a terminal; an API server that does not answer is said, and asked again."""
+    one = status.Service("bjaeger", False, 0, "Pending", "i:1", "", [])
+    seen: list[object] = [
+        [one],
+        [one],
+        ApiError("refused"),
+        [replace(one, ready=True, state="Running")],
+        Interrupted(2),
+    ]
+
+    def look(_: Settings) -> status.Status:
+        found = seen.pop(0)
+        if isinstance(found, BaseException):
+            raise found
+        return status.Status("c", "running", services=found)
+
+    monkeypatch.setattr(live, "look", look)
+    monkeypatch.setattr(live, "OFTEN", 0)
+    with pytest.raises(Interrupted):
+        live.follow(settings)
+    said = capsys.readouterr().out
+    assert [said.count(word) for word in ("Pending", "does not answer: refused", "Running")] == [1, 1, 1]

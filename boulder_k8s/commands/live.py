@@ -1,0 +1,41 @@
+"""`invoke status --watch`: the status as it changes, until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from ..cluster.errors import ApiError
+from ..host.progress import console, interactive, line
+from ..host.settings import Settings
+from .status import chosen, lines, look
+
+OFTEN = 2.0  # seconds between two looks: restarts, memory and the last run come from three places, and no watch has them all
+
+
+def follow(settings: Settings, names: Sequence[str] = ()) -> int:
+    """Shows the status until a signal ends it: on a terminal in its place, else anew whenever it has changed. names: as `status` takes.
+
+    An API server that does not answer is said in the table. Raises Problem as `status` does, Interrupted.
+    """
+    from rich.console import Group
+    from rich.live import Live
+
+    def now() -> list:
+        try:
+            return lines(chosen(settings, look(settings), names))
+        except ApiError as error:
+            return [line(f"the cluster's API server does not answer: {error}")]
+
+    if interactive() and sys.stdout.isatty():
+        with Live(Group(*now()), console=console(), auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(Group(*now()), refresh=True)
+                time.sleep(OFTEN)
+    shown: list[str] = []
+    while True:
+        if (texts := [str(item) for item in now()]) != shown:
+            shown = texts
+            print("\n".join(texts), end="\n\n", flush=True)
+        time.sleep(OFTEN)
