@@ -38,6 +38,7 @@ from boulder_k8s.faces.reaching import kubectl as kubectl
 from boulder_k8s.faces.reaching import port as port
 from boulder_k8s.faces.reaching import port_forward as port_forward
 from boulder_k8s.faces.reaching import sql as sql
+from boulder_k8s.faces.reaching import trace as trace
 from boulder_k8s.faces.words import options
 from boulder_k8s.host.settings import Settings
 from boulder_k8s.host.signals import Signals

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..cluster.api import Api
@@ -27,11 +27,12 @@ AGAIN = 0.5  # seconds before a forwarding that ended at once is begun again
 QUICK = 2.0  # seconds: one that ended sooner has not worked
 
 
-def port_forward(settings: Settings, words: Sequence[str]) -> int:
+def port_forward(settings: Settings, words: Sequence[str], chosen_is: Callable[[int], object] | None = None) -> int:
     """Makes ports of a service answer on this machine until Ctrl-C; returns 128 + the signal's number.
 
     words: the service, then its ports, each PORT or LOCAL:PORT; without one, that of its page. While tests run, boulder means their pod: so
-    a debugger in it is reached. If a local port is taken, it takes the next free one, and says so. Raises Problem if the service does not
+    a debugger in it is reached. If a local port is taken, it takes the next free one, and says so. chosen_is: is told the first port of this
+    machine. Raises Problem if the service does not
     exist or does not run, or ApiError.
     """
     if not words:
@@ -46,6 +47,8 @@ def port_forward(settings: Settings, words: Sequence[str]) -> int:
     chosen = free(wanted)
     for there, here in chosen.items():
         note(f"{service} port {there}: {link(service, there, f'localhost:{here}')}")
+    if chosen_is:
+        chosen_is(next(iter(chosen.values())))
     note("until Ctrl-C")
     kept = private_directory(settings.state / "forwards") / f"{os.getpid()}.json"
     write_private(kept, json.dumps({"service": service, "ports": chosen}))

@@ -36,6 +36,7 @@ TAKES = {
     "stop": "names",
     "test": "words",
     "top": "names",
+    "trace": "names",
 }
 
 

@@ -8,6 +8,7 @@ from invoke import Context, task
 
 from ..commands import forward, reach
 from ..commands import sql as clients
+from ..commands import trace as spans
 from ..commands.cli import guarded
 from .words import after_dashes
 
@@ -28,6 +29,15 @@ def port_forward(_: Context) -> None:
     A port of it may follow, or LOCAL:PORT, also that of a debugger: port-forward boulder 2345. Goes on until Ctrl-C, whatever restarts.
     """
     sys.exit(guarded(lambda settings, signals: forward.port_forward(settings, after_dashes())))
+
+
+@task
+def trace(_: Context) -> None:
+    """Show the spans of a run in Jaeger: trace, or trace RUN
+
+    The newest run if none is named; RUN is a directory of .runs/. Goes on until Ctrl-C.
+    """
+    sys.exit(guarded(lambda settings, signals: spans.trace(settings, *after_dashes()[:1])))
 
 
 @task(help={"vitess": "Vitess in place of MariaDB"})
