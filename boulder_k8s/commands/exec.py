@@ -87,10 +87,3 @@ def wait_for(api: Api, service: str, name: str) -> list[dict]:
         f"{service} is still being started after {STARTING:.0f} s.",
         f"`invoke logs {service}` and `invoke status` show what it does; then run the command again.",
     )
-
-
-def shell(settings: Settings, service: str) -> NoReturn:
-    """`docker compose exec SERVICE bash`, or sh if the image has no bash. Raises Problem and ApiError as `execute`
-    does.
-    """
-    execute(settings, service, SHELL)
