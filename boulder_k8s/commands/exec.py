@@ -37,10 +37,10 @@ def execute(settings: Settings, service: str, command: list[str], how: Inside = 
         pods = cluster.api.list("Pod", labels=f"{NAME}={name}")
         workloads = cluster.api.list(*WORKLOAD_KINDS)
     running = [pod for pod in pods if runs(pod, name)]
+    if not running and any(item["metadata"]["name"] == name and is_wanted(item) for item in workloads):
+        running = wait_for(cluster.api, service, name)  # also if the pod before has ended with 0
     if not running and any(rollout.completed(pod) for pod in pods):
         raise Problem(f"{service} has run to its end.", f"See what it wrote: `invoke logs {service}`.")
-    if not running and any(item["metadata"]["name"] == name and is_wanted(item) for item in workloads):
-        running = wait_for(cluster.api, service, name)
     if not running:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]
@@ -87,10 +87,3 @@ def wait_for(api: Api, service: str, name: str) -> list[dict]:
         f"{service} is still being started after {STARTING:.0f} s.",
         f"`invoke logs {service}` and `invoke status` show what it does; then run the command again.",
     )
-
-
-def shell(settings: Settings, service: str) -> NoReturn:
-    """`docker compose exec SERVICE bash`, or sh if the image has no bash. Raises Problem and ApiError as `execute`
-    does.
-    """
-    execute(settings, service, SHELL)

@@ -95,8 +95,8 @@ def apart(words: Iterable[str], flags: Mapping[str, Meaning], name: str, stops: 
                 left.insert(0, f"-{word[2:]}")
         if flag not in known:
             meant = get_close_matches(flag, known, 1)
-            verb = f"{name} " if flags is not GLOBAL else ""
-            all_of_them = f"`docker compose {verb}--help` shows what Compose takes."
+            command = "docker compose" if flags is GLOBAL else f"docker compose {name}"
+            all_of_them = f"`{command} --help` shows what Compose takes."
             raise Problem(
                 f"{name} has no flag {flag}.", f"Did you mean `{meant[0]}`? {all_of_them}" if meant else all_of_them
             )

@@ -154,3 +154,16 @@ def test_a_service_that_does_not_come_in_time_is_not_said_to_be_down(settings, s
     with pytest.raises(Problem, match="boulder is still being started after") as caught:
         module.execute(settings, "boulder", ["true"])
     assert "invoke up" not in caught.value.fix
+
+
+def test_a_pod_that_has_ended_with_0_while_the_next_one_is_made_is_not_the_end(
+    settings: Settings, server: ApiServer, capsys
+) -> None:
+    """Boulder's start.py may end so when it is stopped."""
+    add(server, "boulder-before", "boulder")
+    server.change("Pod", "boulder-before", {"status": {"phase": "Succeeded", "containerStatuses": []}})
+    server.controller.delay = 1.5
+    deployment(server)
+    found = words(settings, "boulder", "true")
+    assert "boulder-before" not in found and "--container=boulder" in found
+    assert "waiting for boulder, which is being started" in capsys.readouterr().err
