@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..host.files import load_yaml
 
 ABSENT = "absent"
+CONVERTED = "CONVERTED"  # in intended.yaml: any service that k8s/base does not know
 Fact = tuple[str, tuple[str, str]]  # an aspect, and what Compose and Kubernetes say of it
 FILE = Path(__file__).with_name("intended.yaml")
 
@@ -58,6 +59,21 @@ def read_intended(path: Path = FILE) -> list[Intended]:
     """Returns the list of intended differences. Raises OSError."""
     entries = load_yaml(path)
     return [Intended(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}) for entry in entries]
+
+
+def about(intended: list[Intended], names: Iterable[str]) -> list[Intended]:
+    """Returns the list with names in place of the word CONVERTED. names: of the services that k8s/base does not know, and their aliases."""
+    there = tuple(names)
+
+    def filled(value: str | tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            text.replace(CONVERTED, name)
+            for text in patterns(value)
+            for name in (there if CONVERTED in text else ("",))
+        )
+
+    found = [replace(entry, subject=filled(entry.subject), aspect=filled(entry.aspect)) for entry in intended]
+    return [entry for entry in found if entry.subject and entry.aspect]
 
 
 def partition(

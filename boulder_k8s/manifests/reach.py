@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ..host.names import BOULDER, NAME, PART_OF
-from . import addresses, interfaces, subnets
+from . import addresses, compose, interfaces, subnets
 from .compose import Service
 from .convert import Place
 from .patches import REACHED, change, deletion
@@ -85,7 +85,10 @@ class Reach:
         return fixed | {network.host for network in self.networks}
 
     def wanted(self) -> Wanted:
-        """Returns all that the checkout's services should have. If two want one name, a service's own name goes before an alias."""
+        """Returns all that the checkout's services should have. If two want one name, a service's own name goes before an alias.
+
+        A name of what runs to its end is one while it runs, as under Compose: a pod that has ended is not ready.
+        """
         first: Wanted = {}
         later: Wanted = {}
         for service in self.services.values():
@@ -106,7 +109,12 @@ class Reach:
                     later.setdefault(("Service", alias), (name, spec))
             else:
                 first |= there
-        return later | first
+        once = compose.one_shots(service.document for service in self.services.values())
+        ends = {service.object_name for service in self.services.values() if service.name in once}
+        return {
+            key: (name, {**spec, "publishNotReadyAddresses": False} if name in ends and "selector" in spec else spec)
+            for key, (name, spec) in (later | first).items()
+        }
 
     def numbered(self, service: Service, there: dict) -> list[dict]:
         """Returns the specs of a service's Services, one for each fixed address; the first is for its name. there: what k8s/base has

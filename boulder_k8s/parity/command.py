@@ -13,8 +13,8 @@ from ..host import docker, tools
 from ..host.errors import Problem
 from ..host.progress import note, shown
 from ..host.settings import Settings
+from ..manifests import addresses, compare, compose, differences, overlay, selection, staging
 from ..manifests import checkout as checkouts
-from ..manifests import compare, compose, differences, overlay, selection, staging
 from ..manifests.checkout import Checkout
 from ..manifests.overlay import RenderOptions
 from ..run.directory import Run
@@ -86,8 +86,10 @@ def compared(
     """
     parts, config_next = options.parts, options.config_next
     report = Report(checkout.revision(), "config-next" if config_next else "config")
-    intended = differences.read_intended()
     document = compose.document(checkout.path, config_next)
+    unknown = selection.converted(compose.services(document))
+    names = {name for service in unknown for name in (service.name, *addresses.aliases(service))}
+    intended = differences.about(differences.read_intended(), sorted(names))
     if "static" in parts:
         report.parts.append(static_part(settings, checkout, document, config_next, cluster.tools.kubectl, intended))
     with sides[0].left_as_found() if set(parts) - {"static"} else nullcontext():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,9 @@ DEPENDENCIES = (
 )
 WITHOUT_SHELL_SIDE = {"boulder", "bsetup", "bpkimetal"}  # runs the script; does not run; has no network
 NOT_RUNNING = {"boulder", "bsetup"}  # is probed by the script; does not run
+ENDED = re.compile(
+    r"is not running$|completed pod"
+)  # what docker and kubectl say of a container that has run to its end
 TIMED = "seconds: "  # begins a subject whose facts are seconds
 
 
@@ -111,7 +115,8 @@ def reached(orchestrator: Orchestrator, service: str, endpoints: list[str]) -> d
         command = orchestrator.exec(service, ["sh", "-c", TRY_PORTS, "sh", *endpoints])
         output = process.run(command, cwd=orchestrator.checkout.path, env=orchestrator.environ, timeout=300)
     except (Problem, process.Failed, subprocess.TimeoutExpired) as error:
-        return {"container": f"cannot be asked: {str(error).splitlines()[-1]}"}
+        last = str(error).splitlines()[-1]
+        return {"container": f"cannot be asked: {'it has ended' if ENDED.search(last) else last}"}
     found = dict(line.partition(" ")[::2] for line in output.splitlines())
     if "answers" not in found.values():  # every service reaches some endpoint, so the attempt itself has failed
         return {"container": "cannot be asked: nothing answers"}

@@ -216,6 +216,10 @@ def test_what_boulder_waits_for_the_end_of_is_a_job(render: Rendering, checkout:
     services = compose.services(compose.document(checkout.path, False))
     first, second, third = selection.waves(services)
     assert (second, third) == ({"bnew"}, {"boulder"})
+    (service,) = [
+        item["spec"] for item in found.objects if (item["kind"], item["metadata"]["name"]) == ("Service", "bnew")
+    ]
+    assert service["publishNotReadyAddresses"] is False  # its name is one while it runs, as under Compose
     assert {"bminio", "bmariadb", "bproxysql"} <= first
 
 

@@ -54,6 +54,18 @@ def test_a_wide_entry_is_refused(subject: str, aspect: str) -> None:
     assert wide(Intended("probe", ("names", subject), ("first", aspect), "any reason"))
 
 
+def test_a_service_that_the_base_does_not_know_takes_the_place_of_a_word_and_nothing_else_does() -> None:
+    listed = [
+        Intended("probe", "names", "CONVERTED", "any"),
+        Intended("probe", ("from b", "from CONVERTED"), "a", "any"),
+    ]
+    names, sides = differences.about(listed, ["bnew", "boulder-new"])
+    assert (names.subject, names.aspect) == (("names",), ("bnew", "boulder-new"))
+    assert sides.subject == ("from b", "from bnew", "from boulder-new")
+    (sides,) = differences.about(listed, [])
+    assert sides.subject == ("from b",)
+
+
 def test_an_entry_may_name_several_things_and_covers_nothing_else() -> None:
     entry = Intended("static", ("bredis_1", "bredis_2"), "mount /data", "any reason", "absent", "claim")
     found = Difference("static", "bredis_2", "mount /data", "absent", "claim")
