@@ -193,7 +193,7 @@ def test_a_signal_at_any_moment_of_the_start_is_its_number(machine: Machine, num
         (["up", "--timeout"], "--timeout", "invoke --help up"),
         (["--help", "lgs"], "There is no task lgs", "Did you mean `invoke logs`?"),
         (["--nonsense"], "invoke has no flag --nonsense", "invoke --help"),
-        (["images"], "images", "invoke --help images"),
+        (["images", "sav", "file"], "There is no images sav file.", "images save FILE"),
     ],
 )
 def test_what_is_mistyped_is_named_with_what_was_meant(
