@@ -42,6 +42,8 @@ def port_forward(settings: Settings, words: Sequence[str], chosen_is: Callable[[
     cluster.require_running()
     wanted = ports(cluster.api, service, words[1:])
     pod = pod_of(cluster.api, service, wait=False)
+    if not pod and is_starting(cluster.api, service):
+        pod = pod_of(cluster.api, service, wait=True)
     if not pod:
         raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
     chosen = free(wanted)
@@ -76,6 +78,11 @@ def go_on(cluster: Cluster, service: str, pod: str, chosen: dict[int, int]) -> N
             note(f"cluster {cluster.settings.cluster} has stopped")
             return
         pod = pod_of(cluster.api, service, wait=True)
+
+
+def is_starting(api: Api, service: str) -> bool:
+    """Returns whether a pod of a service is about to run. Raises ApiError."""
+    return any(pod.get("status", {}).get("phase") == "Pending" for pod in api.list("Pod", labels=f"{NAME}={service}"))
 
 
 def pod_of(api: Api, service: str, wait: bool) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from ..cluster.errors import ApiError
-from ..host.progress import console, interactive, line
+from ..host.progress import in_place, interactive, line
 from ..host.settings import Settings
 from .status import chosen, lines, look
 
@@ -19,8 +19,6 @@ def follow(settings: Settings, names: Sequence[str] = ()) -> int:
 
     An API server that does not answer is said in the table. Raises Problem as `status` does, Interrupted.
     """
-    from rich.console import Group
-    from rich.live import Live
 
     def now() -> list:
         try:
@@ -29,9 +27,9 @@ def follow(settings: Settings, names: Sequence[str] = ()) -> int:
             return [line(f"the cluster's API server does not answer: {error}")]
 
     if interactive() and sys.stdout.isatty():
-        with Live(Group(*now()), console=console(), auto_refresh=False, screen=True) as live:
+        with in_place() as show:
             while True:
-                live.update(Group(*now()), refresh=True)
+                show(now())
                 time.sleep(OFTEN)
     shown: list[str] = []
     while True:

@@ -27,7 +27,7 @@ from .reach import Link, links
 from .services import named as services_named
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from ..host.progress import Text
 
 
 @dataclass
@@ -80,9 +80,7 @@ def status(settings: Settings, as_json: bool = False, names: Sequence[str] = ())
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:
-        screen = console()
-        for item in lines(found):
-            screen.print(item)
+        show(found)
     return 0 if found.ready else 1
 
 
@@ -174,6 +172,13 @@ def configuration(objects: list[dict]) -> str:
                 if variable["name"] == "BOULDER_CONFIG_DIR":
                     return variable.get("value", "")
     return ""
+
+
+def show(found: Status) -> None:
+    """Prints the status as a table; uses colours on a terminal."""
+    screen = console()
+    for item in lines(found):
+        screen.print(item)
 
 
 def lines(found: Status) -> list[Text]:

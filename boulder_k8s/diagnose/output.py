@@ -92,4 +92,6 @@ def clean(line: bytes) -> str:
         text = COLOUR.sub("", text)
     if "\r" in text:
         text = text.rstrip("\r").rpartition("\r")[2]
-    return text if text.isprintable() else CONTROL.sub("", text)
+    if text.isprintable():
+        return text
+    return "".join(char for char in CONTROL.sub("", text) if char.isprintable() or char == "\t")

@@ -54,6 +54,16 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def in_place() -> Iterator[Callable[[list[Text]], None]]:
+    """Takes a terminal's whole screen while the block runs; yields a function that shows lines there, in place of those before."""
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console(), auto_refresh=False, screen=True) as live:
+        yield lambda lines: live.update(Group(*lines), refresh=True)
+
+
 def quote(lines: list[str]) -> None:
     """Prints the output of another program on stderr, indented."""
     with suppress(OSError):

@@ -155,12 +155,16 @@ def test_a_debuggers_port_in_a_run_is_reached(linked: Project) -> None:
     eventually(lambda: "boulder-tests" in linked.kubectl("get", "pods", "-o", "name"), "the run's pod")
     child = linked.start_invoke("port-forward", "boulder", "2345")
     try:
-        port = int(re.search(rb"localhost:(\d+)", child.stderr.readline())[1])
+        said = b""
+        while not (found := re.search(rb"localhost:(\d+)", said)):
+            assert (line := child.stderr.readline()), said
+            said += line
+        port = int(found[1])
 
         def greets() -> bool:
             try:
-                with socket_to(port) as found:
-                    return found.recv(3) == b"dlv"
+                with socket_to(port) as debugger:
+                    return debugger.recv(3) == b"dlv"
             except OSError:
                 return False
 

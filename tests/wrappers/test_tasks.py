@@ -137,7 +137,8 @@ def test_tests_that_fail_leave_a_bundle_behind_the_wrapper(machine: Machine) -> 
     told = [line.removeprefix("boulder-k8s: ") for line in result.stderr.splitlines()]
     at = told.index("1 package failed: example/va")
     assert told[at + 1] == "  example/va/x_test.go:5 TestOne: expected 3 widgets, got 2"
-    assert told[at + 2].startswith("exit code 3; everything about this run is in ")
+    assert told[at + 2].startswith("`invoke rerun --failed`")
+    assert told[at + 3].startswith("exit code 3; everything about this run is in ")
     bundle = (machine.project / ".runs/latest").resolve() / "bundle.tar.gz"
     deadline = time.monotonic() + 30
     while not bundle.exists():
