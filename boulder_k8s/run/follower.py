@@ -24,6 +24,7 @@ from .streams import Attachment, Outlet
 T = TypeVar("T")
 RECORD_PATIENCE = 1.0  # seconds in which a record that was just made must be whole
 STALL = 5.0  # if it delivers nothing for so many seconds although the record has more, it opens the stream again
+RESCUE = 10.0  # as STALL, for the last stream: if it does not bring the rest, nothing does
 PATIENCE = 180.0  # seconds to wait for an API server that does not answer while the node runs
 UNDELIVERED = 2  # in place of 0, so that the reader does not take the output for complete
 NO_RESULT = 2  # the tests have decided nothing; 1 would say that they failed
@@ -157,11 +158,11 @@ class Follower:
         """
         for outlet in self.outlets:
             outlet.length = result.lengths[outlet.recorded.name] if result and result.lengths else None
-        for again in (True, False):
+        for again, patience in ((True, 1.0), (False, RESCUE)):
             while (
                 not attachment.ended()
                 and any(outlet.behind() > 0 for outlet in self.outlets)
-                and not any(outlet.stalled(1) for outlet in self.outlets)
+                and not any(outlet.stalled(patience) for outlet in self.outlets)
             ):
                 time.sleep(0.005)
             attachment.end()

@@ -107,8 +107,8 @@ def test_patience_ends(server: ApiServer, api: Api) -> None:
     server.fail("GET", "/pods/one", status=503, times=None)
     begun = time.monotonic()
     with pytest.raises(Unanswered):
-        api.get("Pod", "one", patience=0.2)
-    assert 0.2 < time.monotonic() - begun < 2
+        api.get("Pod", "one", patience=1)
+    assert 1 < time.monotonic() - begun < 10
     assert len(server.asked("GET", "/pods/one")) > 2
 
 

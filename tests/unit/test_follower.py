@@ -108,6 +108,7 @@ class Following:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STALL", 0.3)
+    monkeypatch.setattr(module, "RESCUE", 4.0)
 
 
 LINES = [
