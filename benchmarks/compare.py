@@ -1,6 +1,6 @@
 """This project and Docker Compose side by side on one checkout: medians of pairs, and their ratio, as a Markdown table.
 
-    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the long ones: first, growth, integration
+    BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py                    # everything but the long ones: first, growth, integration, restart
     BOULDER_DIR=~/boulder .venv/bin/python benchmarks/compare.py --only warm,again --pairs 9
 
 Each pair is one run of either, one right after the other, in turns, so that what else the machine does meets both. It uses a
@@ -11,15 +11,35 @@ both at its end. Nothing here decides whether a test passes.
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 from growth import growth
 from memory import memory
-from sides import CHECKOUT, CLUSTER, PYTHON, ROOT, SETTLE, compose, invoke, pairs, phases, row, seconds, t_sh, wrapper
+from sides import (
+    CHECKOUT,
+    CLUSTER,
+    ENVIRONMENT,
+    PYTHON,
+    ROOT,
+    SETTLE,
+    compose,
+    invoke,
+    pairs,
+    phases,
+    row,
+    seconds,
+    t_sh,
+    wrapper,
+)
 
 BARE = f"{CLUSTER}-bare"
+EDITED = "wfe2/wfe.go"  # gets a comment at its end, and its content back afterwards
 
 
 def warm(count: int) -> list[str]:
@@ -39,6 +59,37 @@ def again(count: int) -> list[str]:
         count, lambda: invoke("up"), lambda: seconds("docker", "compose", "up", "--detach", "bmariadb", cwd=CHECKOUT)
     )
     return [row("`invoke up`, all up", ours, theirs, "`docker compose up -d`, one service")]
+
+
+def edited(change: Callable[[], float], directory: str) -> float:
+    """From a saved file to the answer of the new Boulder: the change of a comment, then a restart."""
+    with open(CHECKOUT / EDITED, "a") as file:
+        file.write(f"// {time.time()}\n")
+    begun = time.monotonic()
+    change()
+    while subprocess.run(["curl", "--silent", "--fail", "--output", os.devnull, directory]).returncode:
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def restart(count: int) -> list[str]:
+    """What an edit costs. Both are up at the same time, so BOULDER_PORTS must name other ports than Compose's."""
+    before = (CHECKOUT / EDITED).read_bytes()
+    port = ENVIRONMENT.get("BOULDER_PORTS", "4001:4001").partition(":")[0]
+    if port == "4001":
+        sys.exit("restart: Compose has port 4001. Set BOULDER_PORTS=14001:4001,14003:4003.")
+    try:
+        invoke("up")
+        compose("up", "--detach")
+        edited(lambda: 0.0, "http://localhost:4001/directory")
+        ours, theirs = pairs(
+            count,
+            lambda: edited(lambda: invoke("restart", "boulder"), f"http://localhost:{port}/directory"),
+            lambda: edited(lambda: compose("restart", "boulder"), "http://localhost:4001/directory"),
+        )
+    finally:
+        (CHECKOUT / EDITED).write_bytes(before)
+    return [row("edit, `restart boulder`, answer", ours, theirs, "`docker compose restart boulder`, answer")]
 
 
 def bare_cluster() -> float:
@@ -140,11 +191,12 @@ ROWS = {
     "cold": cold,
     "first": first,
     "growth": growth,
+    "restart": restart,
     "integration": integration,
 }
 
 
-LONG = ("first", "growth", "integration")
+LONG = ("first", "growth", "integration", "restart")
 
 
 def main() -> None:
