@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ..cluster.errors import ApiError
+from ..host.errors import Interrupted
 from ..host.progress import in_place, interactive, line
 from ..host.settings import Settings
 from .status import chosen, lines, look
@@ -17,8 +19,16 @@ OFTEN = 2.0  # seconds between two looks: restarts, memory and the last run come
 def follow(settings: Settings, names: Sequence[str] = ()) -> int:
     """Shows the status until a signal ends it: on a terminal in its place, else anew whenever it has changed. names: as `status` takes.
 
-    An API server that does not answer is said in the table. Raises Problem as `status` does, Interrupted.
+    Returns 128 + the signal's number. An API server that does not answer is said in the table. Raises Problem as `status` does.
     """
+    try:
+        return show_on(settings, names)
+    except Interrupted as end:  # nothing is left to clean up
+        return 128 + end.signum
+
+
+def show_on(settings: Settings, names: Sequence[str]) -> NoReturn:
+    """As `follow`, but raises Interrupted."""
 
     def now() -> list:
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..host import lock as locks
 from ..host.progress import note
 from ..host.settings import Settings
-from ..host.signals import Signals
+from ..host.signals import Signals, decisive
 from ..manifests import checkout as checkouts
 from ..manifests import working_tree
 from .arguments import Options
@@ -29,23 +31,25 @@ QUIET, POLL = 1000, 2000  # milliseconds without a change before Boulder starts 
 
 
 def watch(settings: Settings, signals: Signals, options: Options, fresh: Sequence[str] = ()) -> int:
-    """As `up`, and again after every change of a file that git tracks or would list. Never returns 0: a signal ends it.
+    """As `up`, and again after every change of a file that git tracks or would list. A signal ends it: returns 128 + its number.
 
     If Boulder does not start, its Problem is shown, and the next change tries again. Returns the exit code of a first `up` that failed.
     """
     from watchfiles import watch as changes  # here: no other command needs it
 
-    if code := reported(lambda settings, signals: up(settings, signals, options, fresh), signals):
-        return code
     checkout = checkouts.of_command(settings, options.environ)
     kept = settings.state / "code"
+    before = working_tree.digest(checkout, kept)
+    if code := reported(lambda settings, signals: up(settings, signals, options, fresh), signals):
+        return code
     polling = kind_of(checkout.path) in SILENT
     if polling:
         note(
             f"{checkout.path} is on a file system without events ({kind_of(checkout.path)}): its files are looked at every {POLL // 1000} s"
         )
     note(f"watching {checkout.path}: Boulder starts again after a change. Ctrl-C ends that, and Boulder stays up")
-    before, refused = working_tree.digest(checkout, kept), False
+    logging.getLogger("watchfiles").setLevel(logging.ERROR)  # it would say how a signal is called in Python
+    refused = True  # what was changed while it started, nobody has watched
     for found in changes(
         checkout.path,
         watch_filter=Filter(checkout.path),
@@ -55,7 +59,7 @@ def watch(settings: Settings, signals: Signals, options: Options, fresh: Sequenc
         yield_on_timeout=True,  # to try again what another command did not allow
         force_polling=polling,
         poll_delay_ms=POLL,
-        raise_interrupt=True,
+        raise_interrupt=False,  # it drops what our handler raises, and ends
     ):
         if not found and (not refused or locks.look(settings)[1]):
             continue
@@ -64,7 +68,8 @@ def watch(settings: Settings, signals: Signals, options: Options, fresh: Sequenc
             in_use = locks.look(settings)[1]  # by tests, for example
             refused = bool(reported(lambda settings, signals: up(settings, signals, options), signals)) and in_use
             before = "" if refused else now
-    raise AssertionError("watchfiles ends by a signal alone")
+    note("the watch has ended; Boulder stays up")
+    return 128 + (decisive(signals.received) or [signal.SIGINT])[0]
 
 
 class Filter:

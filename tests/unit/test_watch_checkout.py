@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from boulder_k8s.commands import watch as module
 from boulder_k8s.commands.arguments import Options
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.settings import Settings
+from boulder_k8s.host.signals import Signals
 
 
 class Watched:
@@ -102,6 +105,21 @@ def test_while_tests_have_the_checkout_it_waits(watched, checkout: Path, monkeyp
 
     found = watched(lambda: (checkout / "a.go").write_text("package a"), in_use)
     assert len(found.ups) == 3 and free.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_its_number(watched, settings, checkout: Path, monkeypatch, capsys, number: int) -> None:
+    before = {each: signal.getsignal(each) for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}}
+    signals = Signals()
+    try:
+        monkeypatch.setattr(module, "up", lambda *_: threading.Timer(1, os.kill, [os.getpid(), number]).start())
+        assert module.watch(settings, signals, Options(False, 10)) == 128 + number
+    finally:
+        signals.close()
+        for each, handler in before.items():
+            if handler is not None:
+                signal.signal(each, handler)
+    assert capsys.readouterr().err.splitlines()[-1] == "boulder-k8s: the watch has ended; Boulder stays up"
 
 
 def test_the_file_system_of_a_path_is_the_nearest_mount(tmp_path: Path) -> None:
