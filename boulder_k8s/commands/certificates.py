@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ..host.names import SETUP
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals
-from ..manifests import staging
-from ..manifests.compose import words
+from ..manifests import compose, staging
 from ..run.directory import Run
 from .arguments import Options
 from .stack import explained
@@ -19,9 +17,7 @@ def certificates(settings: Settings, signals: Signals, options: Options) -> None
     fails, or ApiError.
     """
     with working(settings, "invoke certificates", signals, options) as (stack, runner):
-        service = stack.services.get(SETUP)
-        command = [part for key in ("entrypoint", "command") for part in words(service, key)] if service else None
-        if not staging.setup_is_due(stack.checkout, command):
+        if not staging.setup_is_due(stack.checkout, compose.setup_words(stack.services)):
             note("the test certificates are there; remove test/certs/ipki and webpki to have them made anew")
             return
         run = Run.create(settings, ["certificates"], {"arguments": ["up"], "checkout": str(stack.checkout.path)})

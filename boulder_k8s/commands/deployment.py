@@ -5,8 +5,6 @@ A test pod uses the same addresses and host directories, so the two never run at
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..cluster import rollout
 from ..cluster.api import PATIENCE
 from ..cluster.watch import wait_until_gone
@@ -22,7 +20,7 @@ from ..run.runner import Runner
 from . import workload
 from .stack import Stack, is_boulder
 
-POD = f"{NAME}={BOULDER},pod-template-hash"  # selects the Deployment's pod, and not the tests'
+POD = f"{NAME}={BOULDER},{workload.HASH['Deployment']}"  # selects the Deployment's pod, and not the tests'
 
 
 def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) -> str:
@@ -34,13 +32,13 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
     api = stack.cluster.api
     found = stack.find("Deployment", BOULDER)
     before = pods(stack) if found else {}
-    code = working_tree.digest(stack.checkout, place(stack))
+    code = working_tree.digest(stack.checkout, working_tree.place(stack.settings))
     if found and before:
         tell_changed(stack, found, code, workload.since(next(iter(before.values()))))
     stack.apply("applied-boulder", coded([item for item in rendered.objects if is_boulder(item)], code))
     change = workload.starting(found) if found else {}
     if anew and before:  # else it has just been started
-        change["spec"] = {**change.get("spec", {}), **workload.restarting()["spec"]}
+        change = workload.restarting(found)
     if change:
         api.patch("Deployment", BOULDER, change)
         stack.known = None
@@ -53,12 +51,7 @@ def start(stack: Stack, rendered: Rendered, timeout: float, anew: bool = False) 
 
 def coded(objects: list[dict], code: str) -> list[dict]:
     """Returns objects; Boulder's pods have an annotation with the code that they are started from. code: its digest, or ""."""
-    return [
-        with_annotation(item, CODE, code)
-        if code and (item["kind"], item["metadata"]["name"]) == ("Deployment", BOULDER)
-        else item
-        for item in objects
-    ]
+    return [with_annotation(item, CODE, code) if code and is_boulder(item) else item for item in objects]
 
 
 def pods(stack: Stack) -> dict[str, dict]:
@@ -67,12 +60,9 @@ def pods(stack: Stack) -> dict[str, dict]:
     named = [
         item for item in known if item["kind"] == "Pod" and item["metadata"].get("labels", {}).get(NAME) == BOULDER
     ]
-    return {item["metadata"]["uid"]: item for item in named if "pod-template-hash" in item["metadata"]["labels"]}
-
-
-def place(stack: Stack) -> Path:
-    """Returns where what git has seen in the checkout is kept; `down` removes it."""
-    return stack.settings.state / "code"
+    return {
+        item["metadata"]["uid"]: item for item in named if workload.HASH["Deployment"] in item["metadata"]["labels"]
+    }
 
 
 def tell_changed(stack: Stack, found: dict, code: str, began: str) -> None:
@@ -80,7 +70,7 @@ def tell_changed(stack: Stack, found: dict, code: str, began: str) -> None:
     before = found["spec"]["template"].get("metadata", {}).get("annotations", {}).get(CODE)
     if not code or not before or before == code:
         return
-    files = working_tree.changed(stack.checkout, place(stack), before, code)
+    files = working_tree.changed(stack.checkout, working_tree.place(stack.settings), before, code)
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     what = f": {', '.join(files[:3])}{more}" if files else ""
     note(f"the checkout has changed since Boulder started ({began}){what}; starting it again")
@@ -121,7 +111,7 @@ def restore(stack: Stack, patience: float = PATIENCE) -> None:
         return
     change: dict = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": int(before)}}
     template = found["spec"]["template"].get("metadata", {}).get("annotations", {})
-    code = working_tree.digest(stack.checkout, place(stack)) if CODE in template else ""
+    code = working_tree.digest(stack.checkout, working_tree.place(stack.settings)) if CODE in template else ""
     if code and code != template[CODE]:  # it compiles what is there now
         change["spec"]["template"] = {"metadata": {"annotations": {CODE: code}}}
         stack.settings.file("applied-boulder").unlink(missing_ok=True)

@@ -37,10 +37,7 @@ def restart(settings: Settings, signals: Signals, services: Sequence[str]) -> No
         with held(settings, "invoke restart"):
             api = cluster_of(settings).api
             for item in others:
-                change = workload.restarting()
-                change["spec"] |= workload.starting(item).get("spec", {})
-                change["metadata"] = workload.starting(item).get("metadata", {})
-                api.patch(item["kind"], item["metadata"]["name"], change)
+                api.patch(item["kind"], item["metadata"]["name"], workload.restarting(item))
             rollout.wait(api, [item["metadata"]["name"] for item in others], timeout(), "what is restarted")
     if len(others) < len(found):
         boulder = next(item for item in found if item["metadata"]["name"] == BOULDER)

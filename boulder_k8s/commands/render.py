@@ -36,7 +36,7 @@ def render(settings: Settings, options: Options, secrets: bool = False) -> None:
         note("the Secrets are empty: test/certs/generate.sh has not run yet")
     with held(settings, "invoke render"):
         rendered = stack.render(secrets=not bare)
-        code = working_tree.digest(stack.checkout, deployment.place(stack))
+        code = working_tree.digest(stack.checkout, working_tree.place(settings))
         marked = certificates.marked(deployment.coded(rendered.objects, code), stack.checkout)
         sys.stdout.write(text(rendered, marked, secrets))
 

@@ -58,9 +58,8 @@ class Tail(threading.Thread):
         """The thread."""
         first = True
         while True:
-            over = (
-                self.path / "exitcode"
-            ).exists() or not self.there()  # looked at first: what was said before is read below
+            # Looked at first: what was said before is read below.
+            over = (self.path / "exitcode").exists() or not self.there()
             found = [line for name in self.rest for line in self.new(name)]
             for line in found[-self.tail :] if first and self.tail else [] if first and self.tail == 0 else found:
                 self.emit(stamped(line))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..cluster.kind import Cluster
-from ..host import tools
 from ..host.settings import Settings
 from .exec import become_kubectl, execute
-from .lifecycle import by_name
+from .lifecycle import by_name, cluster_of
 
 DATABASE = "boulder_sa"
 CLIENT = ["sh", "-c", 'command -v mariadb >/dev/null && exec mariadb "$@"; exec mysql "$@"', "sql"]
@@ -24,14 +22,10 @@ def sql(settings: Settings, words: Sequence[str], vitess: bool = False) -> NoRet
     database, rest = (words[0], words[1:]) if words and not words[0].startswith("-") else (DATABASE, words)
     if vitess:
         execute(settings, "bvitess", [*VITESS, "-D", database, *rest])
-    cluster = Cluster(settings, tools.find(settings))
-    cluster.require_running()
-    there = by_name(cluster.api)
+    there = by_name(cluster_of(settings).api)
     execute(settings, next((name for name in SERVERS if name in there), SERVERS[0]), [*CLIENT, "-D", database, *rest])
 
 
 def kubectl(settings: Settings, words: Sequence[str]) -> NoReturn:
     """Replaces this process by kubectl, for our cluster and namespace. Raises Problem if the cluster does not run or is not ours."""
-    cluster = Cluster(settings, tools.find(settings))
-    cluster.require_running()
-    become_kubectl(cluster.kubectl.command(*words))
+    become_kubectl(cluster_of(settings).kubectl.command(*words))

@@ -218,8 +218,7 @@ class Stack:
         Does nothing if there is nothing to make. timeout: seconds until its pod must have started. Raises Problem, with
         generate.sh's exit code if that fails, or ApiError.
         """
-        service = self.services.get(SETUP)
-        words = [part for key in ("entrypoint", "command") for part in compose.words(service, key)] if service else None
+        service, words = self.services.get(SETUP), compose.setup_words(self.services)
         if not staging.setup_is_due(self.checkout, words):
             return
         rendered = self.render(secrets=False)

@@ -38,7 +38,7 @@ def watch(settings: Settings, signals: Signals, options: Options, fresh: Sequenc
     from watchfiles import watch as changes  # here: no other command needs it
 
     checkout = checkouts.of_command(settings, options.environ)
-    kept = settings.state / "code"
+    kept = working_tree.place(settings)
     before = working_tree.digest(checkout, kept)
     if code := reported(lambda settings, signals: up(settings, signals, options, fresh), signals):
         return code

@@ -37,9 +37,10 @@ def starting(item: dict) -> dict:
     return {"metadata": {"annotations": {STOPPED: None, REPLICAS: None}}, "spec": {"replicas": int(before)}}
 
 
-def restarting() -> dict:
-    """Returns the patch after which a workload makes its pods anew: their annotation is another one."""
-    return {"spec": {"template": {"metadata": {"annotations": {RESTARTED: str(time.time())}}}}}
+def restarting(item: dict) -> dict:
+    """As `starting`, and the workload makes its pods anew: their annotation is another one."""
+    change, template = starting(item), {"metadata": {"annotations": {RESTARTED: str(time.time())}}}
+    return {**change, "spec": {**change.get("spec", {}), "template": template}}
 
 
 def start(api: Api, found: Iterable[dict], names: Iterable[str]) -> list[str]:

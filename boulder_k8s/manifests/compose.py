@@ -205,7 +205,13 @@ def setup_command(services: dict[str, Service], passed: Mapping[str, str] | None
     setup, made = services[SETUP], {**services[BOULDER].environment, **(passed or {})}
     unset = [word for name in made if name not in setup.environment for word in ("-u", name)]
     changed = [f"{name}={value}" for name, value in setup.environment.items() if made.get(name) != value]
-    return ["env", *unset, *changed, *words(setup, "entrypoint"), *words(setup, "command")]
+    return ["env", *unset, *changed, *setup_words(services)]
+
+
+def setup_words(services: dict[str, Service]) -> list[str] | None:
+    """What the Compose service bsetup runs; None if there is no such service."""
+    setup = services.get(SETUP)
+    return [*words(setup, "entrypoint"), *words(setup, "command")] if setup else None
 
 
 def words(service: Service, key: str) -> list[str]:

@@ -8,9 +8,15 @@ from pathlib import Path
 
 from ..host import git, process
 from ..host.files import private_directory
+from ..host.settings import Settings
 from .checkout import Checkout
 
 PATIENCE = 20.0  # seconds for each git
+
+
+def place(settings: Settings) -> Path:
+    """Returns where what git has seen in the checkout is kept; `down` removes it."""
+    return settings.state / "code"
 
 
 def digest(checkout: Checkout, kept: Path) -> str:

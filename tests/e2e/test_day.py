@@ -11,7 +11,7 @@ import time
 import urllib.request
 
 import pytest
-from support.e2e import LIMIT, ROOT, Project, eventually, finish
+from support.e2e import LIMIT, ROOT, Project, answers, directory, eventually, finish
 from support.readme import commands
 
 # What goes on until Ctrl-C, and what it says before.
@@ -44,18 +44,6 @@ def linked(stack: Project) -> Project:
     link = subprocess.run([ROOT / "ck8s.sh", "link"], cwd=stack.checkout, env=stack.env(), capture_output=True)
     assert link.returncode == 0, link.stderr
     return stack
-
-
-def directory(project: Project) -> dict:
-    with urllib.request.urlopen(f"http://localhost:{project.port}/directory", timeout=5) as answer:
-        return json.load(answer)
-
-
-def answers(project: Project) -> bool:
-    try:
-        return bool(directory(project))
-    except OSError:
-        return False
 
 
 def git_status(project: Project) -> bytes:

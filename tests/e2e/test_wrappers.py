@@ -9,10 +9,9 @@ import os
 import pty
 import select
 import subprocess
-import urllib.request
 
 import pytest
-from support.e2e import CLUSTER, ROOT, Project, eventually, finish
+from support.e2e import CLUSTER, ROOT, Project, answers, directory, eventually, finish
 
 REMAINS = ["docker", "ps", "-a", "--filter", f"label=io.x-k8s.kind.cluster={CLUSTER}", "--format", "{{.Names}}"]
 
@@ -238,15 +237,3 @@ def test_down_leaves_nothing(stack: Project) -> None:
     assert subprocess.run(volume, capture_output=True, text=True).stdout.split() == [f"boulder-k8s-{CLUSTER}"]
     assert stack.invoke("down", "--images").returncode == 0
     assert subprocess.run(volume, capture_output=True, text=True).stdout == ""
-
-
-def directory(project: Project) -> dict:
-    with urllib.request.urlopen(f"http://localhost:{project.port}/directory", timeout=5) as answer:
-        return json.load(answer)
-
-
-def answers(project: Project) -> bool:
-    try:
-        return bool(directory(project))
-    except OSError:
-        return False

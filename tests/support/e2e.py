@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,6 +193,20 @@ def remove_all(project: Project) -> None:
     """Removes the cluster and its volume, also those that a killed run of these very tests left behind."""
     result = project.invoke("down", "--images")
     assert result.returncode == 0, result.stderr
+
+
+def directory(project: Project) -> dict:
+    """What the ACME directory of `up` says. Raises OSError while it does not answer."""
+    with urllib.request.urlopen(f"http://localhost:{project.port}/directory", timeout=5) as answer:
+        return json.load(answer)
+
+
+def answers(project: Project) -> bool:
+    """Whether the ACME directory of `up` answers."""
+    try:
+        return bool(directory(project))
+    except OSError:
+        return False
 
 
 # Services that k8s/base does not know.
