@@ -33,17 +33,7 @@ def execute(settings: Settings, service: str, command: list[str], how: Inside = 
     cluster = Cluster(settings, tools.find(settings))
     (name,) = named(settings, cluster, [service])
     cluster.require_running()
-    with overdue("asking the cluster"):
-        pods = cluster.api.list("Pod", labels=f"{NAME}={name}")
-        workloads = cluster.api.list(*WORKLOAD_KINDS)
-    running = [pod for pod in pods if runs(pod, name)]
-    if not running and any(item["metadata"]["name"] == name and is_wanted(item) for item in workloads):
-        running = wait_for(cluster.api, service, name)  # also if the pod before has ended with 0
-    if not running and any(rollout.completed(pod) for pod in pods):
-        raise Problem(f"{service} has run to its end.", f"See what it wrote: `invoke logs {service}`.")
-    if not running:
-        raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
-    pod = next((pod for pod in running if pod["metadata"]["name"] == TESTS), running[0])["metadata"]["name"]
+    pod = pod_of(cluster.api, service, name)
     if pod == TESTS:
         note("tests are running: this is their pod")
     terminal = ["--tty"] if how.terminal and os.isatty(0) and os.isatty(1) else []
@@ -66,11 +56,41 @@ def runs(pod: dict, name: str) -> bool:
     return status.get("phase") == "Running" and bool(up) and "deletionTimestamp" not in pod["metadata"]
 
 
-def is_wanted(workload: dict) -> bool:
-    """Returns whether a workload is to have a pod, or has given its place to a run that gives it back."""
-    return workload["kind"] != "Job" and bool(
-        workload["spec"].get("replicas") or REPLICAS in workload["metadata"].get("annotations", {})
-    )
+def pod_of(api: Api, service: str, name: str) -> str:
+    """Returns the name of the pod in which a service runs, that of the tests first; waits for one that is about to run.
+
+    service: as the user writes it. name: as Kubernetes does. Raises Problem if the service does not run, has run to its end or takes too
+    long to start, or ApiError.
+    """
+    with overdue("asking the cluster"):
+        pods = api.list("Pod", labels=f"{NAME}={name}")
+        workloads = api.list(*WORKLOAD_KINDS)
+    running = [pod for pod in pods if runs(pod, name)]
+    if not running and (any(is_wanted(item, name) for item in workloads) or any(is_pending(pod) for pod in pods)):
+        running = wait_for(api, service, name)  # also if the pod before has ended with 0
+    if not running and any(rollout.completed(pod) for pod in pods):
+        raise Problem(f"{service} has run to its end.", f"See what it wrote: `invoke logs {service}`.")
+    if not running:
+        raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
+    return first(running)
+
+
+def first(pods: list[dict]) -> str:
+    """Returns the name of the pod to use among those that run, of which there is one at least: the tests' is the one that somebody works in."""
+    names = sorted(pod["metadata"]["name"] for pod in pods)
+    return TESTS if TESTS in names else names[0]
+
+
+def is_wanted(workload: dict, name: str) -> bool:
+    """Returns whether a workload is this one and is to have a pod, or has given its place to a run that gives it back."""
+    if workload["metadata"]["name"] != name or workload["kind"] == "Job":
+        return False
+    return bool(workload["spec"].get("replicas") or REPLICAS in workload["metadata"].get("annotations", {}))
+
+
+def is_pending(pod: dict) -> bool:
+    """Returns whether a pod, of whatever owner, has yet to start."""
+    return pod.get("status", {}).get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]
 
 
 def wait_for(api: Api, service: str, name: str) -> list[dict]:

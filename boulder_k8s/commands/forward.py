@@ -16,10 +16,10 @@ from ..cluster.watch import watching
 from ..host import process, tools
 from ..host.errors import Interrupted, Problem
 from ..host.files import private_directory, write_private
-from ..host.names import NAME, TESTS
+from ..host.names import NAME
 from ..host.progress import note, step
 from ..host.settings import Port, Settings
-from .exec import runs
+from .exec import first, pod_of, runs
 from .reach import PAGES, link
 from .services import named
 
@@ -32,8 +32,7 @@ def port_forward(settings: Settings, words: Sequence[str], chosen_is: Callable[[
 
     words: the service, then its ports, each PORT or LOCAL:PORT; without one, that of its page. While tests run, boulder means their pod: so
     a debugger in it is reached. If a local port is taken, it takes the next free one, and says so. chosen_is: is told the first port of this
-    machine. Raises Problem if the service does not
-    exist or does not run, or ApiError.
+    machine. A service that is being started is waited for. Raises Problem if it does not exist, does not run or takes too long, or ApiError.
     """
     if not words:
         raise Problem("port-forward needs a service.", "Write it: `invoke port-forward bconsul`.")
@@ -41,11 +40,7 @@ def port_forward(settings: Settings, words: Sequence[str], chosen_is: Callable[[
     (service,) = named(settings, cluster, words[:1])
     cluster.require_running()
     wanted = ports(cluster.api, service, words[1:])
-    pod = pod_of(cluster.api, service, wait=False)
-    if not pod and is_starting(cluster.api, service):
-        pod = pod_of(cluster.api, service, wait=True)
-    if not pod:
-        raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
+    pod = pod_of(cluster.api, words[0], service)
     chosen = free(wanted)
     for there, here in chosen.items():
         note(f"{service} port {there}: {link(service, there, f'localhost:{here}')}")
@@ -66,7 +61,7 @@ def port_forward(settings: Settings, words: Sequence[str], chosen_is: Callable[[
 def go_on(cluster: Cluster, service: str, pod: str, chosen: dict[int, int]) -> None:
     """Forwards until the cluster is gone: if the pod ends, to the next one. Raises Problem if kubectl does not start, Interrupted, ApiError."""
     pairs = [f"{here}:{there}" for there, here in chosen.items()]
-    while pod:
+    while True:
         begun = time.monotonic()
         command = cluster.kubectl.command("port-forward", "--address=127.0.0.1", f"pod/{pod}", *pairs)
         # What it says about each connection is for nobody; what goes wrong with one is.
@@ -77,25 +72,15 @@ def go_on(cluster: Cluster, service: str, pod: str, chosen: dict[int, int]) -> N
         if not cluster.is_running():
             note(f"cluster {cluster.settings.cluster} has stopped")
             return
-        pod = pod_of(cluster.api, service, wait=True)
+        pod = next_pod(cluster.api, service)
 
 
-def is_starting(api: Api, service: str) -> bool:
-    """Returns whether a pod of a service is about to run. Raises ApiError."""
-    return any(pod.get("status", {}).get("phase") == "Pending" for pod in api.list("Pod", labels=f"{NAME}={service}"))
-
-
-def pod_of(api: Api, service: str, wait: bool) -> str:
-    """Returns the name of a service's pod that runs, that of the tests first; waits for one if `wait`, else "" if there is none. Raises
-    ApiError.
-    """
-    running = [pod for pod in api.list("Pod", labels=f"{NAME}={service}") if runs(pod, service)]
-    if not running and wait:
-        with step(f"waiting for {service}"), watching(api, labels=f"{NAME}={service}") as watch:
-            while not (running := [pod for pod in watch.objects.values() if runs(pod, service)]):
-                watch.next(1.0)
-    names = sorted(pod["metadata"]["name"] for pod in running)
-    return TESTS if TESTS in names else next(iter(names), "")
+def next_pod(api: Api, service: str) -> str:
+    """Waits until a service runs, however long that takes; returns the name of its pod, that of the tests first. Raises ApiError."""
+    with step(f"waiting for {service}"), watching(api, labels=f"{NAME}={service}") as watch:
+        while not (running := [pod for pod in watch.objects.values() if runs(pod, service)]):
+            watch.next(1.0)
+    return first(running)
 
 
 def ports(api: Api, service: str, words: Sequence[str]) -> dict[int, int]:

@@ -33,4 +33,5 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def stack(project: Project) -> Iterator[Project]:
     """The project, nothing of an earlier test left in the checkout, and afterwards no pod of a run left on the cluster."""
     yield project
+    project.end_all()
     project.clean("-qfd")

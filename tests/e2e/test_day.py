@@ -27,15 +27,7 @@ OTHER_CODES = {"run --use-aliases boulder go test ./va": 1, "pull": None, "build
 def typed(project: Project, *words: str, stdin=subprocess.DEVNULL) -> subprocess.Popen:
     """A command as a user types it in the checkout, whose links lead here."""
     environment = {key: value for key, value in project.env().items() if key != "BOULDER_DIR"}
-    return subprocess.Popen(
-        ["./ck8s.sh", *words],
-        cwd=project.checkout,
-        env=environment,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return project.background(["./ck8s.sh", *words], cwd=project.checkout, env=environment, stdin=stdin)
 
 
 @pytest.fixture

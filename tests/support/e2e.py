@@ -52,6 +52,7 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     cluster: str = CLUSTER
     before: Path | None = None  # the newest run directory before the wrapper that was started last
+    children: list[subprocess.Popen] = field(default_factory=list)  # what was started in the background
 
     def env(self, **more: str) -> dict[str, str]:
         return {
@@ -70,15 +71,7 @@ class Project:
     ) -> subprocess.Popen:
         """A wrapper in the background, in a process group of its own."""
         self.before = self.latest()
-        return subprocess.Popen(
-            [str(ROOT / wrapper), *arguments],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self.env(**env),
-            cwd="/",
-            start_new_session=True,
-        )
+        return self.background([ROOT / wrapper, *arguments], cwd="/", env=self.env(**env), stdin=stdin)
 
     def run(
         self, *arguments: str, wrapper: str = "tk8s.sh", input: bytes | None = None, **env: str
@@ -101,15 +94,36 @@ class Project:
     def start_invoke(self, *arguments: str) -> subprocess.Popen:
         """`invoke` in the background, as `start` starts a wrapper."""
         self.before = self.latest()
-        return subprocess.Popen(
-            [ROOT / ".venv/bin/invoke", *arguments],
-            env=self.env(),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+        return self.background([ROOT / ".venv/bin/invoke", *arguments], cwd=ROOT, env=self.env())
+
+    def background(
+        self, command: list[str | Path], cwd: str | Path, env: dict[str, str], stdin=subprocess.DEVNULL
+    ) -> subprocess.Popen:
+        """A command in the background, in a process group of its own; `end_all` ends it, if the test does not."""
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=env,
+            cwd=cwd,
             start_new_session=True,
         )
+        self.children.append(child)
+        return child
+
+    def end_all(self) -> None:
+        """Ends what a failed test has left running: else every test after it fails, too, because the project is at work."""
+        while self.children:
+            child = self.children.pop()
+            for number, patience in ((signal.SIGINT, 30), (signal.SIGINT, 30), (signal.SIGKILL, LIMIT)):
+                if child.poll() is not None:
+                    break
+                os.killpg(child.pid, number)
+                try:
+                    child.communicate(timeout=patience)
+                except subprocess.TimeoutExpired:
+                    continue
 
     def kubectl(self, *arguments: str) -> str:
         command = [
@@ -131,7 +145,8 @@ class Project:
         beside = self.checkout.parent
         run = ["docker", "run", "--rm", "--network=none", f"--volume={beside}:{beside}", f"--entrypoint={command[0]}"]
         image = f"letsencrypt/boulder-tools:{os.environ['BOULDER_TOOLS_TAG']}"
-        subprocess.run([*run, image, *command[1:]], check=True, capture_output=True, timeout=LIMIT)
+        done = subprocess.run([*run, image, *command[1:]], capture_output=True, timeout=LIMIT)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
 
     def clean(self, *flags: str) -> None:
         """Makes the checkout what it was at first: `git clean FLAGS`, whoever made the files, and `git checkout`."""

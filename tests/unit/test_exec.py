@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,9 +124,20 @@ def test_a_service_that_does_not_run_or_is_none_is_refused(settings: Settings, s
         with pytest.raises(Problem, match=match):
             module.execute(settings, service, command)
     add(server, "bconsul-x", "bconsul")
-    server.change("Pod", "bconsul-x", {"status": {"phase": "Pending"}})
+    server.change("Pod", "bconsul-x", {"metadata": {"deletionTimestamp": "2026-11-27T00:00:00Z"}})
     with pytest.raises(Problem, match="does not run"):
         module.execute(settings, "bconsul", ["true"])
+
+
+def test_a_pod_that_is_about_to_run_is_waited_for_whoever_made_it(settings: Settings, server: ApiServer) -> None:
+    """A run makes the tests' pod by itself: no workload wants it."""
+    add(server, "boulder-tests", "boulder")
+    server.change("Pod", "boulder-tests", {"status": {"phase": "Pending", "containerStatuses": []}})
+    ready = {"name": "boulder", "state": {"running": {}}}
+    threading.Timer(
+        0.5, server.change, ["Pod", "boulder-tests", {"status": {"phase": "Running", "containerStatuses": [ready]}}]
+    ).start()
+    assert "boulder-tests" in words(settings, "boulder", "true")
 
 
 def deployment(server: ApiServer, replicas: int = 1, **annotations: str) -> None:

@@ -102,15 +102,13 @@ def test_a_forwarding_goes_on_with_the_next_pod_and_status_shows_it(
     monkeypatch.setattr(forward, "AGAIN", 0.01)
     rounds: list[list[tuple[str, int, int]]] = []
 
-    def wait(api, service: str, wait: bool) -> str:
-        if wait:
-            rounds.append(reach.forwards(settings))
-            if len(rounds) == 2:
-                raise Interrupted(2)
-            return "bconsul-next"
-        return "bconsul-0"
+    def wait(api, service: str) -> str:
+        rounds.append(reach.forwards(settings))
+        if len(rounds) == 2:
+            raise Interrupted(2)
+        return "bconsul-next"
 
-    monkeypatch.setattr(forward, "pod_of", wait)
+    monkeypatch.setattr(forward, "next_pod", wait)
     assert forward.port_forward(settings, ["bconsul"]) == 130
     said = capsys.readouterr().err
     assert "bconsul port 8500: http://localhost:8500/ui/" in said
@@ -133,15 +131,28 @@ def test_a_service_that_does_not_run_is_refused(settings: Settings, server: ApiS
 
 def test_the_pod_of_the_tests_comes_first_and_one_that_comes_later_is_waited_for(settings, server) -> None:
     api = forward.Cluster(settings, Tools(Path("/kind"), Path("/kubectl"))).api
-    assert forward.pod_of(api, "bconsul", wait=False) == "bconsul-0"
     for name in ("boulder-abc", "boulder-tests"):
         pod = {"metadata": {"name": name, "labels": {NAME: "boulder"}}, "spec": {"containers": [{"name": "boulder"}]}}
         server.add({"kind": "Pod", **pod})
-    assert forward.pod_of(api, "boulder", wait=False) == "boulder-tests"
-    assert forward.pod_of(api, "bjaeger", wait=False) == ""
+    assert forward.next_pod(api, "boulder") == "boulder-tests"
     pod = {"metadata": {"name": "j", "labels": {NAME: "bjaeger"}}, "spec": {"containers": [{"name": "bjaeger"}]}}
     threading.Timer(0.5, server.add, [{"kind": "Pod", **pod}]).start()
-    assert forward.pod_of(api, "bjaeger", wait=True) == "j"
+    assert forward.next_pod(api, "bjaeger") == "j"
+
+
+def test_a_debuggers_port_is_forwarded_if_boulder_has_given_its_place_and_the_tests_pod_is_not_yet_there(
+    settings: Settings, server: ApiServer, monkeypatch
+) -> None:
+    template = {"metadata": {"labels": {NAME: "boulder"}}, "spec": {"containers": [{"name": "boulder"}]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": {NAME: "boulder"}}, "template": template}
+    metadata = {"name": "boulder", "annotations": {"boulder-k8s/replicas": "1"}}
+    server.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+    forwarded: list[str] = []
+    monkeypatch.setattr(forward, "go_on", lambda cluster, service, pod, chosen: forwarded.append(pod))
+    pod = {"metadata": {"name": "boulder-tests", "labels": {NAME: "boulder"}}, "spec": template["spec"]}
+    threading.Timer(0.5, server.add, [{"kind": "Pod", **pod}]).start()
+    assert forward.port_forward(settings, ["boulder", "2345"]) == 0
+    assert forwarded == ["boulder-tests"]
 
 
 def test_links_tell_what_answers_now_and_what_a_command_opens(settings: Settings) -> None:
