@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,12 +76,13 @@ def private_directory(path: Path) -> Path:
     """Makes a directory, and those above it, that nobody else may look into, whatever the umask and whichever command comes
     first; returns it. Raises OSError.
 
-    What runs in the node is root, and reads it.
+    What runs in the node is root, and reads it. A directory that many share, as /tmp is, stays as it is: root may own it.
     """
     if not path.parent.exists():
         private_directory(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
-    if (found := path.stat()).st_mode & 0o077 and found.st_uid == os.geteuid():
+    found = path.stat()
+    if found.st_mode & 0o077 and not found.st_mode & stat.S_ISVTX and found.st_uid == os.geteuid():
         path.chmod(0o700)
     return path
 

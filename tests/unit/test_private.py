@@ -14,7 +14,7 @@ from support.rendering import KUBECTL
 from boulder_k8s.cluster import configuration, snapshot
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.kubectl import Kubectl
-from boulder_k8s.host import state
+from boulder_k8s.host import files, state
 from boulder_k8s.host.lock import held
 from boulder_k8s.host.settings import ROOT, Settings
 from boulder_k8s.manifests import compose, overlay, selection
@@ -81,3 +81,13 @@ def test_what_the_node_mounts_stays_readable(settings: Settings) -> None:
     (settings.root / "k8s").symlink_to(ROOT / "k8s")
     directory = configuration.mounted(settings.root, "{}")
     assert [path for path in directory.rglob("*") if path.is_file() and not path.stat().st_mode & 0o004] == []
+
+
+def test_a_directory_that_many_share_keeps_its_permissions(tmp_path: Path) -> None:
+    """Root owns /tmp, and what root renders may lie there."""
+    tmp_path.chmod(0o1777)
+    files.private_directory(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+    tmp_path.chmod(0o755)
+    files.private_directory(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o700
