@@ -92,8 +92,8 @@ minio/minio:RELEASE.2025-09-07T16-13-09Z services minio
 proxysql/proxysql:2.7.2 services proxysql
 ghcr.io/pkimetal/pkimetal:v1.41.0 services pkimetal
 jaegertracing/all-in-one:1.76.0 services jaeger
+letsencrypt/boulder-vtcomboserver:lab services vitess
 END
-  ! wants vitess || echo letsencrypt/boulder-vtcomboserver:lab services vitess
   if wants lints || made letsencrypt/boulder-tools:lab tools lints; then
     echo letsencrypt/boulder-tools:lab tools lints
   else
