@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,6 +251,71 @@ def test_a_kubectl_that_is_gone_changes_no_verdict(make_pod) -> None:
     following.later((following.pod.path / "kubectl").unlink, b"stdout 10\n")
     assert following.follower.follow() == 42
     assert following.files[0].read_bytes() == following.pod.read("stdout")
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def not_executable(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def another_machines(path: Path) -> None:
+    path.unlink()  # it may be running
+    path.write_bytes(b"\x7fELF of another machine")
+    path.chmod(0o755)
+
+
+def no_program(path: Path) -> None:
+    path.unlink()
+    path.write_text("#!/no/such/interpreter\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize("fault", [gone, not_executable, a_directory, another_machines, no_program, "fails at once"])
+def test_without_kubectl_the_output_comes_all_the_same_and_it_is_said(make_pod, capfd, fault, between: bool) -> None:
+    """Also while the tests run: they wait here for somebody who has seen their first words."""
+    script = 'echo first; until [ -e "$0" ]; do sleep 0.02; done; printf second; echo err >&2; sleep 2; exit 42'
+    pod = make_pod()
+    pod.start(["bash", "-c", script, str(pod.path / "seen")])
+    following = Following(pod, "works" if between else "fails at once")
+
+    def breaks() -> None:
+        if callable(fault):
+            fault(pod.path / "kubectl")
+        following.set("fails at once", LIVING)
+        for child in (Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")).read_text().split():
+            if "follow.py" in Path(f"/proc/{child}/cmdline").read_text():
+                os.kill(int(child), signal.SIGKILL)
+
+    def sees(word: bytes) -> None:
+        eventually(lambda: word in following.files[0].read_bytes(), repr(word), 20)
+        if between:
+            breaks()
+        (pod.path / "seen").touch()
+
+    if not between:
+        breaks()
+    threading.Thread(target=sees, args=[b"first"], daemon=True).start()
+    threading.Timer(25, (pod.path / "seen").touch).start()
+    began = time.monotonic()
+    assert following.follower.follow() == 42
+    assert time.monotonic() - began < 15, "nobody has seen the first words while the tests ran"
+    assert following.files[0].read_bytes() == b"first\nsecond" and following.files[1].read_bytes() == b"err\n"
+    said = capfd.readouterr().err
+    assert said.count("kubectl cannot be started (") == callable(fault), said
+
+
+def test_a_kubectl_that_works_again_goes_on_where_the_files_were(make_pod) -> None:
+    pod = make_pod().start(["bash", "-c", "for i in $(seq 400); do echo line $i; sleep 0.01; done; exit 7"])
+    following = Following(pod, "works")
+    kubectl, away = pod.path / "kubectl", pod.path / "away"
+    kubectl.rename(away)
+    following.later(lambda: away.rename(kubectl), b"line 100\n")
+    assert following.follower.follow() == 7
+    assert following.files[0].read_bytes() == pod.read("stdout")
 
 
 def test_a_file_that_arrives_late_is_waited_for(make_pod) -> None:
