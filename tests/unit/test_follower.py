@@ -457,6 +457,68 @@ def test_a_signal_is_passed_on_and_decides_the_code(make_pod, number: int, code:
     assert following.files[0].read_bytes() == b"ready\ngot it\n"
 
 
+# As a Go test: after SIGQUIT it prints what all its goroutines do, and ends with 2. 5 MB, and slowly.
+DUMPS = """
+import os, signal, sys, time
+def dump(number, frame):
+    for number in range(500):
+        os.write(2, b"goroutine %06d [running]:" % number + b"." * 9974 + b"\\n")
+        time.sleep(0.004)
+    os.write(2, b"the end\\n")
+    os._exit(2)
+signal.signal(signal.SIGQUIT, dump)
+os.write(1, b"ready\\n")
+time.sleep(1000)
+"""
+STARTERS = {
+    "test.sh": '"$0" -c "$1"; exit 7',
+    "a script that SIGQUIT ends": '"$0" -c "import subprocess, sys; subprocess.run(sys.argv[1:])" "$0" -c "$1"; exit 7',
+    "a background job": '"$0" -c "$1" & wait; exit 7',
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "starter"), [*(("works", starter) for starter in STARTERS), ("cut", "test.sh"), ("hangs", "test.sh")]
+)
+def test_the_goroutines_that_sigquit_asks_for_arrive_to_their_end(make_pod, mode: str, starter: str) -> None:
+    following = Following(make_pod(), mode)
+    following.pod.start(["bash", "-c", STARTERS[starter], sys.executable, DUMPS])
+    following.later(lambda: following.send(signal.SIGQUIT), b"ready")
+    assert following.follower.follow() == 131
+    delivered = following.files[1].read_bytes()
+    assert delivered == following.pod.read("stderr")
+    assert delivered.count(b"goroutine") == 500 and b"the end\n" in delivered[-200:], delivered[-200:]
+
+
+def test_what_ignores_sigquit_is_not_waited_for(make_pod) -> None:
+    """A job of a script in the background ignores it."""
+    following = Following(make_pod(), "works")
+    following.pod.start(["bash", "-c", "sleep 1000 & exec sleep 1000"])
+    began = time.monotonic()
+    eventually(lambda: (following.pod.path / "started").exists(), "the start")
+    following.send(signal.SIGQUIT)
+    assert following.follower.follow() == 131 and following.pod.code() == 131
+    assert time.monotonic() - began < 8
+
+
+def test_a_second_signal_does_not_wait_for_the_goroutines(make_pod) -> None:
+    following = Following(make_pod(), "works")
+    following.pod.start(
+        ["bash", "-c", STARTERS["a script that SIGQUIT ends"], sys.executable, DUMPS.replace("0.004", "1")]
+    )
+    following.later(lambda: following.send(signal.SIGQUIT), b"ready")
+    begun = []
+
+    def again() -> None:
+        eventually(lambda: b"goroutine" in following.files[1].read_bytes(), "the first goroutine")
+        begun.append(time.monotonic())
+        following.send(signal.SIGINT)
+
+    threading.Thread(target=again, daemon=True).start()
+    assert following.follower.follow() == 131
+    assert time.monotonic() - begun[0] < 2
+
+
 def test_a_second_signal_does_not_wait_for_the_tests(make_pod) -> None:
     following = Following(make_pod(), "works")
     following.pod.start(["bash", "-c", "trap 'echo ignored' INT TERM; echo ready; while :; do sleep 0.02; done"])
