@@ -17,11 +17,14 @@ from pathlib import Path
 
 import pytest
 from support.pods import FIXTURE
+from support.programs import Programs
 
-from boulder_k8s.cluster import configuration
+from boulder_k8s.airgap import tarball
+from boulder_k8s.cluster import configuration, node, volume
 from boulder_k8s.commands import arguments, exec, forward, inside, link, logs, rerun, run
 from boulder_k8s.commands.images import images
 from boulder_k8s.faces import compose as words_of_compose
+from boulder_k8s.faces.verbs import VERBS, WITHOUT
 from boulder_k8s.host import tools, variables
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.host.lock import checkout_held, held
@@ -92,6 +95,7 @@ def test_names_that_advice_asks_for_are_taken(tmp_path: Path, settings: Settings
     unknown = refused(variables.check, {"BOULDER_K8S_OFLINE": "true"}).fix
     variables.check({re.search(r"write (\w+)", unknown)[1]: "true"})
     variables.check({})
+    arguments.timeout("", {"BOULDER_K8S_TIMEOUT": "900"})
     action = re.search(r"There are (\w+), images save", refused(images, settings, "x").fix)[1]
     assert action == "images"
 
@@ -196,3 +200,56 @@ def test_a_kubectl_that_is_missing_or_does_not_fit_comes_with_the_environment_ma
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     command = advised(refused(tools.find_kubectl, settings))[0]
     assert command == f"rm -rf {ROOT}/.venv && python3 {ROOT}/boulder_k8s/bootstrap.py"  # test_bootstrap.py runs it
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_stands_for_a_verb_of_compose_can_be_typed(name: str) -> None:
+    for command in advised(refused(words_of_compose.turned, [name], {})):
+        if command.split()[0] in VERBS:
+            words_of_compose.turned(shlex.split(command.partition(" > ")[0]), {})
+
+
+def test_files_are_written_and_read_where_advice_says(tmp_path: Path, settings: Settings) -> None:
+    def save(path: Path) -> None:
+        with tarball.writing(path) as writer:
+            writer.finish({})
+
+    def load(path: Path) -> None:
+        with tarball.reading(path):
+            pass
+
+    assert "directory of yours" in refused(save, tmp_path / "none/file").fix
+    save(tmp_path / "file")
+    assert "the file that `invoke images save` wrote" in refused(load, tmp_path / "other").fix
+    load(tmp_path / "file")
+    (tmp_path / "cut").write_bytes((tmp_path / "file").read_bytes()[:700])
+    assert "Copy it again" in refused(load, tmp_path / "cut").fix
+    shutil.copy(tmp_path / "file", tmp_path / "cut")
+    load(tmp_path / "cut")
+
+
+def test_another_name_or_a_volume_that_is_removed_makes_room(
+    programs: Programs, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def wanted(cluster: Settings) -> None:
+        volume.require_ours(cluster, volume.inspect(cluster))
+
+    there = programs.directory / volume.name(settings)
+    there.touch()
+    labels = 'echo \'[{"Mountpoint": "/v", "CreatedAt": "then", "Labels": {}}]\''
+    missing = 'echo "Error: No such volume" >&2; exit 1'
+    programs.answer("docker", "volume inspect", f'[ -e "$cd/$3" ] && {labels} || {{ {missing}; }}')
+    programs.answer("docker", "volume rm", 'rm "$cd/$3"')
+    problem = refused(wanted, settings)
+    assert "KIND_CLUSTER=NAME" in problem.fix
+    wanted(replace(settings, cluster="another"))
+    subprocess.run(["bash", "-c", advised(problem)[0]], check=True)
+    wanted(settings)
+
+
+def test_an_address_that_advice_names_is_this_machines(settings: Settings, programs: Programs) -> None:
+    programs.answer("docker", "ps", "true")
+    elsewhere = replace(settings, ports=parse_ports("203.0.113.7:24931:4001"))
+    address = re.search(r"or (\S+) for all", refused(node.check_ports, elsewhere).fix)[1]
+    node.check_ports(replace(settings, ports=parse_ports(f"{address}:24931:4001")))
