@@ -263,6 +263,8 @@ def test_a_cluster_of_somebody_else_is_never_touched(cluster, checkout, machine,
     assert "KIND_CLUSTER=NAME" in caught.value.fix
     assert machine.calls("kind") == []
     assert {call[0] for call in machine.calls("docker")} == {"container"}
+    machine.answer("docker", "container inspect another-control-plane", 'echo "Error: No such container" >&2; exit 1')
+    assert Cluster(replace(settings, cluster="another"), cluster.tools).node() is None
 
 
 def refused(cluster: Cluster, checkout: Path, machine: Programs, message: str) -> None:
