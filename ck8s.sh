@@ -1,10 +1,9 @@
-#!/bin/sh
-# shellcheck shell=bash
+#!/usr/bin/env -S bash -p
 #
 # Docker Compose's words for Boulder in a local kind cluster: `docker compose` on Kubernetes.
 #
 
-# bash -p does not read what could end this script before its first line: BASH_ENV, exported functions, CDPATH.
+# bash -p does not read what could end this script before its first line: BASH_ENV, SHELLOPTS, exported functions, CDPATH.
 case $- in *p*) ;; *) exec bash -p "$0" "$@" ;; esac
 
 if here=$(realpath -- "${BASH_SOURCE[0]}"); then

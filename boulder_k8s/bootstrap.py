@@ -28,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK, STORE = ROOT / ".venv", ROOT / ".venvs"
-INVOKE = """#!/bin/sh
+INVOKE = """#!/usr/bin/env -S bash -p
 here=$(dirname "$(realpath -- "$0")") start=$here/{start}
 [ "$("$here/python" -I -S "$start" --whole 2>/dev/null)" != whole ] || exec "$here/python" -I -S "$start" --stderr commands.typed "$@" 9>&2 2>/dev/null
 echo "boulder-k8s: .venv does not work: its Python does not start, or $start is not whole." >&2

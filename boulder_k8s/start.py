@@ -64,7 +64,7 @@ def run(words):
     except Exception as error:
         return told(
             f"this copy of boulder-k8s is not whole: {type(error).__name__}: {error}.",
-            f"Look at `git status` in {ROOT}; `python3 boulder_k8s/bootstrap.py` there makes .venv.",
+            f"Look at `git status` in {ROOT}; `rm -rf .venv && python3 boulder_k8s/bootstrap.py` there makes .venv anew.",
         )
     code = main(words[1:])
     if type(code) is not int:

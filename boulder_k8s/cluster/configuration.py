@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import yaml
@@ -64,7 +65,8 @@ def remove_directory(path: Path) -> None:
         path.rmdir()
     except OSError as error:
         raise Problem(
-            f"Docker has made a directory {path}, where a file has to be.", f"Remove it: sudo rmdir {path}"
+            f"Docker has made a directory {path}, where a file has to be.",
+            f"Remove it: `sudo rmdir {shlex.quote(str(path))}`.",
         ) from error
 
 

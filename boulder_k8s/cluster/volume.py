@@ -119,7 +119,7 @@ def require_ours(settings: Settings, found: dict | None) -> dict | None:
         raise Problem(
             f"The Docker volume {name(settings)} "
             + (f"belongs to the boulder-k8s in {owner}." if owner else "was not made by boulder-k8s."),
-            f"Choose another name: KIND_CLUSTER=NAME; or remove it if nobody needs it: docker volume rm {name(settings)}",
+            f"Choose another name: KIND_CLUSTER=NAME; or remove it if nobody needs it: `docker volume rm {name(settings)}`.",
             check="volumes",
         )
     return found

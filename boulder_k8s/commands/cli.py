@@ -88,7 +88,20 @@ def reported(action: Callable[[Settings, Signals], int | None], signals: Signals
     except BrokenPipeError:  # the reader of our stdout has stopped, as in `invoke logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it empties its buffer
         return 128 + signal.SIGPIPE
-    except PermissionError as error:
+    except OSError as error:
+        return cannot(error)
+    except Exception:
+        return defect()
+
+
+def cannot(error: OSError) -> int:
+    """Says what an OSError means, as a defect if it is nothing of the user's; returns 2."""
+    if program := getattr(error, "program", ""):
+        return told(
+            f"{program} cannot be started: {error.strerror}.",
+            "See whether it is there, and a program for this machine. `invoke doctor` looks at the machine.",
+        )
+    if isinstance(error, PermissionError):
         if not error.filename:
             return defect()
         mine = Path(error.filename).is_relative_to(ROOT)
@@ -97,20 +110,17 @@ def reported(action: Callable[[Settings, Signals], int | None], signals: Signals
             f"{error.filename} cannot be read or written by you.",
             owner if mine else "Make it yours, or name another one. More: `invoke doctor`.",
         )
-    except OSError as error:
-        if error.errno in PLACES and error.filename:
-            return told(
-                f"{error.filename}: {error.strerror}.",
-                f"{PLACES[error.errno]} `invoke doctor` looks at the machine.",
-            )
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return defect()
+    if error.errno in PLACES and error.filename:
         return told(
-            f"The disk is full: {error.filename or 'a file'} cannot be written.",
-            "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again. More: `invoke doctor`.",
+            f"{error.filename}: {error.strerror}.",
+            f"{PLACES[error.errno]} `invoke doctor` looks at the machine.",
         )
-    except Exception:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return defect()
+    return told(
+        f"The disk is full: {error.filename or 'a file'} cannot be written.",
+        "Make room (`docker system df` shows Docker's part, .runs/ holds earlier runs), then run the command again. More: `invoke doctor`.",
+    )
 
 
 def settings(environ: Mapping[str, str]) -> Settings:

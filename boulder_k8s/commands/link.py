@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 
@@ -26,7 +27,10 @@ def link(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
         if place.exists() and place.samefile(settings.root / name):
             continue
         if os.path.lexists(place) and not place.is_symlink():
-            raise Problem(f"{place} is there, and is not our wrapper.", f"Move it away: `mv {name} {name}.old`.")
+            raise Problem(
+                f"{place} is there, and is not our wrapper.",
+                f"Move it away: `mv {shlex.quote(str(place))} {shlex.quote(f'{place}.old')}`.",
+            )
         place.unlink(missing_ok=True)  # a link that leads elsewhere, as after this project was moved
         place.symlink_to(os.path.relpath(settings.root / name, found))
     try:

@@ -137,7 +137,10 @@ def named(settings: Settings, name: str) -> Path:
     path = settings.runs / Path(name).name
     if name and retention.is_run(path.resolve()) and are_tests(records.read(path)):
         return path.resolve()
-    raise Problem(f"{name} is no run of the tests.", f"`ls {settings.runs}` shows all; `invoke status` names the last.")
+    raise Problem(
+        f"{name} is no run of the tests.",
+        f"`ls {shlex.quote(str(settings.runs))}` shows all; `invoke status` names the last.",
+    )
 
 
 def chosen(given: list[str], found: Findings, checkout: Path) -> list[str]:

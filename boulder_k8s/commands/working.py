@@ -12,6 +12,7 @@ from ..host.settings import Settings
 from ..host.signals import Signals
 from ..manifests import borrowed, certificates, checkout
 from ..run.runner import Runner
+from . import neighbours
 from .arguments import Options
 from .stack import Stack
 
@@ -28,4 +29,5 @@ def working(settings: Settings, what: str, signals: Signals, options: Options) -
         borrowed.check(found.path)
         certificates.tell_unmade(found, options.config_next)
         with checkout_held(settings, found.path, what):
+            neighbours.tell(settings, cluster.tools, found.path)
             yield Stack.of(settings, cluster, found, options), Runner(cluster, signals)

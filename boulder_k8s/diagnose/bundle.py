@@ -25,7 +25,7 @@ from ..host.progress import note, shown, step
 from ..host.settings import Settings
 from ..run import record
 from ..run.directory import Run, last_run
-from . import cause, doctor, output, private
+from . import broken, cause, doctor, output, private
 from .sieve import STRUCTURED, Sieve
 
 NAME = "bundle.tar.gz"
@@ -45,7 +45,7 @@ def tail(path: Path, most: int = MOST) -> bytes:
         data = file.read(most)
     if size <= most:
         return data
-    data = data.partition(b"\n")[2] or data  # half a line may be half a secret, which nobody would know
+    data = broken.resumed(data)  # half a line may be half a secret, which nobody would know
     return b"(%d bytes before this were left out)\n" % (size - len(data)) + data
 
 

@@ -13,6 +13,11 @@ KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 
 ENDED_KEY = re.compile(
     rb"\A(?:(?!-----BEGIN ).)*?-----END [A-Z0-9 ]*PRIVATE KEY-----", re.DOTALL
 )  # its beginning was cut off
+# A private key in base64, on one line or on several. Certificates, public keys and lists of revoked ones begin alike.
+ENCODED_KEY = re.compile(
+    rb"LS0tLS1CRUdJTi(?!BDRVJU|BQVUJM|BYNTA5)[\w+/-]*={0,2}"
+    rb"(?:(?:\s|\\+[nr])+[\w+/-]{16,}={0,2}(?=\s|\\|[\"',]|\Z))*(?:(?:[ \t\r\n]|\\+[nr])+[\w+/-]{1,15}={0,2}(?=[ \t]*[\r\n\\\"']|\Z))?"
+)
 # Parts of names whose values are secret.
 WORDS = (
     b"password passwd passphrase passcode pwd token secret credential authorization cookie apikey api_key api-key _pass _auth"
@@ -104,7 +109,7 @@ def scrub(data: bytes, may_appear: Callable[[str], bool] = lambda _: False) -> b
         mark = groups.get("q") or groups.get("e") or (b'"' if value[:1] == b'"' and value[-1:] == b'"' else b"")
         return groups["head"] + mark + LEFT_OUT + mark + (groups.get("tail") or b"")
 
-    data = KEY.sub(LEFT_OUT, data)
+    data = ENCODED_KEY.sub(LEFT_OUT, KEY.sub(LEFT_OUT, data))
     if b"PRIVATE KEY-----" in data:
         data = ENDED_KEY.sub(LEFT_OUT, data)
     return b"".join(scrubbed(line, instead) for line in ENTRY.sub(instead, data).splitlines(keepends=True))

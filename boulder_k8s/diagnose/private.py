@@ -185,11 +185,11 @@ def of_object(found: Scrubber, public: Public, item: dict) -> None:
         for encoded in (item.get("data") or {}).values():
             with suppress(ValueError):
                 if len(encoded) >= 8:
-                    found.forms.add(encoded.encode())
+                    found.keep([encoded.encode()])
                 values.append(base64.b64decode(encoded).decode(errors="replace"))
         for value in values:
             if "-----BEGIN" in value:  # a key or a certificate: its lines, as they are
-                found.forms |= {line.encode() for line in value.splitlines() if len(line) > 16 and "-----" not in line}
+                found.keep(line.encode() for line in value.splitlines() if len(line) > 16 and "-----" not in line)
             elif value.split():
                 found.withhold("password", value)
     elif item.get("kind") == "ConfigMap":

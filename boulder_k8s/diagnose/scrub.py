@@ -7,29 +7,33 @@ from __future__ import annotations
 import base64
 import html
 import json
+import quopri
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, unquote
 
+from . import broken
 from .leaves import documents, entries, strings
 from .patterns import HIDDEN, LEFT_OUT, NAME, scrub
 from .public import Public, is_plain
 
 MANY = 100  # forms: with more, it is worth to look first which of them can be in a text
+SHORTEST = 8  # letters and digits: fewer stand in texts with other signs between them, too
 
 
 @dataclass
 class Scrubber:
     """Scrubs text of what is known not to be public.
 
-    forms: of the values, as bytes. bound: values too common to be removed everywhere, such as `debug`, by the names of
-    their variables.
+    forms: of the values, as bytes. letters: of those, for texts that break them over lines. bound: values too common to be
+    removed everywhere, such as `debug`, by the names of their variables.
     """
 
     public: Public
     forms: set[bytes] = field(default_factory=set)
+    letters: set[bytes] = field(default_factory=set)
     bound: dict[str, set[str]] = field(default_factory=dict)
 
     def withhold(self, name: str, value: str) -> None:
@@ -43,10 +47,20 @@ class Scrubber:
                 self.bound.setdefault(name, set()).add(value)
             return
         if len(value) >= 4:
-            self.forms |= set(forms(value))
+            self.keep(forms(value))
+            self.keep(forms_of_dumps(value), whole=False)
         for part in set(inner(value)) - {value}:
             if not is_common(part):
                 self.withhold("", part)
+
+    def keep(self, found: Iterable[bytes], whole: bool = True) -> None:
+        """Learns forms of a secret. whole: they may stand in a text as they are, too."""
+        for form in found:
+            if whole:
+                self.forms.add(form)
+            short = broken.letters(form)
+            if len(short) >= SHORTEST and not short.isdigit():
+                self.letters.add(short)
 
     def learn(self, text: str, name: str = "") -> None:
         """Learns that no value in a file is public: of YAML and JSON its strings, of others the words after = and :."""
@@ -58,23 +72,14 @@ class Scrubber:
         for key, leaf in leaves:
             self.withhold(key or ("" if "\n" in text.strip() else name), leaf.strip().strip("\"'"))
 
-    def likely(self, data: bytes) -> set[bytes]:
-        """Returns the forms that may be in data: those all of whose parts of four bytes are."""
-        if len(self.forms) < MANY:
-            return self.forms
-        there = {data[at : at + 4] for at in range(len(data) - 3)}
-        return {
-            form
-            for form in self.forms
-            if form[:4] in there and all(form[at : at + 4] in there for at in range(1, len(form) - 3))
-        }
-
     def __call__(self, data: bytes) -> bytes:
         """Returns data without what is known, and without what looks secret."""
-        for form in sorted(self.likely(data), key=len, reverse=True):
-            if form in data:
-                edge = rb"(?<![A-Za-z0-9])%s(?![A-Za-z0-9])" if len(form) < 6 else rb"%s"
-                data = re.sub(edge % re.escape(form), LEFT_OUT, data)
+        plain = broken.letters(data)
+        ranges = broken.found(data, plain, likely(self.letters, plain))
+        for form in likely(self.forms, data):
+            edge = rb"(?<![A-Za-z0-9])%s(?![A-Za-z0-9])" if len(form) < 6 else rb"%s"
+            ranges += [match.span() for match in re.finditer(edge % re.escape(form), data)] if form in data else []
+        data = broken.without(data, ranges, LEFT_OUT)
         for name, values in self.bound.items():
             if name.encode() in data:
                 choice = b"|".join(re.escape(value.encode()) for value in sorted(values, key=len, reverse=True))
@@ -84,6 +89,18 @@ class Scrubber:
                     data,
                 )
         return scrub(data, self.public.knows)
+
+
+def likely(forms: set[bytes], data: bytes) -> set[bytes]:
+    """Returns the forms that may be in data: those all of whose parts of four bytes are."""
+    if len(forms) < MANY:
+        return forms
+    there = {data[at : at + 4] for at in range(len(data) - 3)}
+    return {
+        form
+        for form in forms
+        if form[:4] in there and all(form[at : at + 4] in there for at in range(1, len(form) - 3))
+    }
 
 
 def is_common(value: str) -> bool:
@@ -156,10 +173,24 @@ def forms(value: str) -> Iterator[bytes]:
     }
     if len(value) >= 6:
         texts |= {re.sub(r"[^A-Za-z0-9]+", "-", value).strip("-"), value.encode().hex()}
-        for ahead in range(3):  # the same bytes have three forms, by what stands before them
-            data = b"\0" * ahead + value.encode()
-            skip = (0, 2, 3)[ahead]
-            whole = base64.b64encode(data).decode().rstrip("=")
-            core = whole[skip : len(data) * 8 // 6]
-            texts |= {core, core.replace("+", "-").replace("/", "_")}
+        for core in (*cores(value, base64.b64encode, 6), *cores(as_json, base64.b64encode, 6)):
+            texts |= {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
+        texts |= set(cores(value, base64.b32encode, 5))
+        texts |= {value.encode().hex().upper(), quopri.encodestring(value.encode()).replace(b"=\n", b"").decode()}
     yield from (text.encode() for text in texts if len(text) >= 4)
+
+
+def cores(value: str, encode: Callable[[bytes], bytes], bits: int) -> Iterator[str]:
+    """Yields what stands for a value whatever is encoded with it: its bytes have several forms, by how many stand before them. bits:
+    that each letter stands for.
+    """
+    for ahead in range({6: 3, 5: 5}[bits]):
+        data = b"\0" * ahead + value.encode()
+        yield encode(data).decode()[-(-ahead * 8 // bits) : len(data) * 8 // bits]
+
+
+def forms_of_dumps(value: str) -> Iterator[bytes]:
+    """Yields how hexdump and `od -x` print a value: as numbers of two bytes, the second one first."""
+    for start in range(2):
+        data = value.encode()[start:]
+        yield b"".join(data[at : at + 2][::-1].hex().encode() for at in range(0, len(data) - 1, 2))

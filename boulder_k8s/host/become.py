@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import signals
+from .errors import starting
 
 OURS: dict[str, str | None] = {}  # variables that we have set, and the user's own values
 
@@ -37,7 +38,7 @@ def become(command: Sequence[str | Path], environ: Mapping[str, str] = os.enviro
         if stream:
             stream.flush()
     words = [str(word) for word in command]
-    with signals.given_back():
+    with signals.given_back(), starting(words[0]):
         os.execve(words[0], words, given)
 
 

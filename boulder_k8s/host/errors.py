@@ -1,5 +1,10 @@
 """The errors that users see, in two lines: what is wrong, and what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Problem(Exception):
     """An error of usage or of the environment. The user sees it without a traceback.
@@ -32,6 +37,16 @@ def not_here(what: str) -> Problem:
         f"{what} not here, and nothing is fetched offline.",
         "Run `invoke images load FILE`; `invoke images save FILE` needs a network and makes it (docs/airgapped.md).",
     )
+
+
+@contextmanager
+def starting(program: object) -> Iterator[None]:
+    """Marks an OSError of the block: `program` could not be started. commands/cli.py then says that, and not that a file is missing."""
+    try:
+        yield
+    except OSError as error:
+        error.program = str(error.filename or program)  # or the directory in which it should start
+        raise
 
 
 class Interrupted(BaseException):

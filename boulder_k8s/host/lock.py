@@ -15,6 +15,9 @@ from .errors import Problem
 from .files import own_directory, private_directory, private_file, write_private
 from .settings import Settings
 
+# A cluster is made for one checkout, and two clusters do not use one checkout, nor the same ports.
+ELSEWHERE = "Wait for it to end, or use another checkout with a cluster of its own: BOULDER_DIR, KIND_CLUSTER and BOULDER_PORTS (docs/runs.md)."
+
 
 @contextmanager
 def held(settings: Settings, what: str) -> Iterator[None]:
@@ -33,7 +36,7 @@ def held(settings: Settings, what: str) -> Iterator[None]:
             holder = describe(file.read())
             raise Problem(
                 f"Cluster {settings.cluster} is in use: {holder}.",
-                "Wait for it to end, or use another cluster: KIND_CLUSTER=NAME with BOULDER_PORTS.",
+                ELSEWHERE,
                 check="lock",
             ) from None
         file.truncate(0)
@@ -61,7 +64,7 @@ def checkout_held(settings: Settings, checkout: Path, what: str) -> Iterator[Non
         except BlockingIOError:
             raise Problem(
                 f"The checkout {checkout} is in use: {user_of(told)}.",
-                "Wait for it to end, or use another checkout for this cluster: BOULDER_DIR=DIRECTORY.",
+                ELSEWHERE,
                 check="lock",
             ) from None
         except OSError:  # a file system without locks: the cluster's own lock has to do

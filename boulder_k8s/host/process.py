@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import signals
+from .errors import starting
 
 PIECE, GB = 2**20, 10**9
 Said = Callable[[str], None]  # what progress.step yields: shows a word about the progress
@@ -52,7 +53,7 @@ def started(command: Sequence[str | Path], **options) -> Iterator[subprocess.Pop
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.CAUGHT)
     try:
         try:
-            with signals.undisturbed():
+            with signals.undisturbed(), starting(command[0]):
                 child = subprocess.Popen([str(word) for word in command], preexec_fn=partial(prepare, mask), **options)
                 signals.CHILDREN.add(child)
         finally:
@@ -78,7 +79,7 @@ def spawn_detached(command: Sequence[str | Path], cwd: Path | None = None) -> No
     """Starts a program that continues after we have ended; nobody reads its output or its exit code. Raises OSError."""
     null = subprocess.DEVNULL
     words = [str(word) for word in command]
-    with signals.undisturbed():
+    with signals.undisturbed(), starting(command[0]):
         subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True, cwd=cwd)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +25,10 @@ CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # the f
 NAMES = "ABRT ALRM CONT IO PROF PWR STKFLT SYS TRAP TSTP USR1 USR2 VTALRM XCPU".split()
 OTHERS = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"SIG{name}")]
 REALTIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
+WAKING = signal.SIGURG  # nobody else sends it, and without a handler it does nothing
+WAKINGS = (
+    3  # a signal may arrive just before the main thread waits in the kernel, or in another thread: then it is woken
+)
 TWICE = 0.05  # seconds: timeout(1) sends a signal to its child and again to the child's process group
 GRACE = 1.0  # seconds from the second signal to the end, whatever we do then
 FORKING: list[bool] = []  # not empty while the main thread forks
@@ -121,15 +126,22 @@ class Signals:
         os.set_blocking(self.wake, False)
         sys.unraisablehook = self.lost
         self.terminal = modes()
+        signal.signal(WAKING, lambda *_: None)
         signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         threading.Thread(target=self.count, args=(reading,), daemon=True).start()
 
     def count(self, reading: int) -> None:
         """The thread. reading: brings a byte with every signal."""
-        first = latest = 0
+        first = latest = wakings = 0
         at = 0.0
-        while found := os.read(reading, 64):
+        while True:
+            while wakings and not self.closed and not select.select([reading], [], [], TWICE)[0]:
+                wakings -= 1
+                signal.pthread_kill(threading.main_thread().ident, WAKING)
+            if not (found := os.read(reading, 64)):
+                break
             for number in found:
+                wakings = wakings if number == WAKING else WAKINGS
                 now = time.monotonic()
                 again = number == latest and now - at < TWICE
                 if number not in CAUGHT or again:

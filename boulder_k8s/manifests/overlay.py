@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from ..host import process, state
+from ..host.errors import starting
 from ..host.files import Dumper, Loader, identity, private_directory, write_private
 from ..host.names import BOULDER, NAMESPACE, WORKLOAD_KINDS
 from ..host.settings import Settings
@@ -192,7 +193,8 @@ def replacement(directory: Path, name: str, files: dict[str, Path]) -> dict:
 
 def rendered(root: Path, kubectl: Path, directory: Path) -> Rendered:
     """`kubectl kustomize DIRECTORY`, or what it said last time (saves 0.2 s) when no file of it or of k8s/ has changed since."""
-    digest = hashlib.sha256(json.dumps(identity(kubectl)).encode())
+    with starting(kubectl):  # it may be gone by now
+        digest = hashlib.sha256(json.dumps(identity(kubectl)).encode())
     for path in sorted(path for tree in (directory, root / "k8s") for path in tree.rglob("*") if path.is_file()):
         digest.update(json.dumps([str(path), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
 

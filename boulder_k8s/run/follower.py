@@ -40,16 +40,15 @@ class Follower:
 
     def __init__(self, cluster: Cluster, signals: Signals, run: Run, name: str, feeder: Feeder | None = None) -> None:
         self.feeder = feeder
-        self.api = cluster.api
-        self.node = cluster.settings.node
+        self.api, self.node = cluster.api, cluster.settings.node
         self.signals = signals
         self.run = run
         self.name = name
         self.outlets = [Outlet(descriptor, run.path / stream) for descriptor, stream in ((1, "stdout"), (2, "stderr"))]
         follow = ["python3", f"{RUN_DIRECTORY}/pod/follow.py", RUN_DIRECTORY]
         self.command = cluster.kubectl.exec(name, BOULDER, follow)
-        self.sent = 0
-        self.reconnects = 0
+        self.sent = self.reconnects = 0
+        self.told = False
 
     def follow(self) -> int:
         """As `follow_to_the_end`; but after a second signal, or if nobody reads our output any more, it returns at once."""
@@ -86,9 +85,7 @@ class Follower:
             raise Left(code)
 
     def look(self, attachment: Attachment) -> tuple[str, str]:
-        """Ends the stream. Returns why the run cannot end any more, and what prevents that the API server tells; "" for
-        neither.
-        """
+        """Ends the stream. Returns why the run cannot end any more, and what prevents the API server from telling; or ""."""
         attachment.end()
         if self.run.has_ended():
             return "", ""
@@ -123,15 +120,22 @@ class Follower:
                 note(unanswered)
             if reason or self.run.has_ended():
                 break
-            if time.monotonic() - attachment.began < 0.5:
-                time.sleep(0.2)
-            self.reconnects += 1
-            attachment = Attachment(self.command, self.outlets)
+            attachment = self.reconnected(attachment)
         result, damage = self.result()
         # Beside, because the reader of our output may have stopped reading.
         self.beside(attachment, lambda attachment: self.deliver_rest(attachment, result))
         self.run.record["reconnects"] = self.reconnects
         return self.verdict(result, damage or reason)
+
+    def reconnected(self, last: Attachment) -> Attachment:
+        """Returns the next stream: one without kubectl if kubectl has ended at once. Says so if kubectl cannot be started."""
+        self.reconnects += 1
+        ended_at_once = last.child and time.monotonic() - last.began < 0.5
+        following = Attachment([] if ended_at_once else self.command, self.outlets)
+        if (failure := last.failure or following.failure) and not self.told:
+            self.told = True
+            note(f"kubectl cannot be started ({failure}): the output comes from {shown(self.run.path)}")
+        return following
 
     def unrecordable(self) -> str:
         """Returns why there will be no record, whatever the tests do; or ""."""

@@ -23,6 +23,8 @@ from ..host.process import end_with_parent
 CHUNK = 1 << 16
 FRAME = struct.Struct(">BI")  # pod/follow.py's
 NUMBERS = numbers()
+COPYING = 1.0  # seconds in which the recorded files are copied before kubectl is tried again
+PAUSE = 0.05  # seconds between looks at them
 READ_PATIENCE = 3.0  # seconds in which what a recorded file has not, or does not give, may still arrive
 
 
@@ -125,16 +127,18 @@ class Outlet:
 
 
 class Attachment:
-    """One `kubectl exec` of pod/follow.py. It continues each outlet at the byte that the outlet has reached. If kubectl
-    cannot be started, it has ended at once.
+    """One `kubectl exec` of pod/follow.py. It continues each outlet at the byte that the outlet has reached. If it has no
+    kubectl, it copies the recorded files in its place for COPYING seconds.
     """
 
     def __init__(self, command: list[str], outlets: list[Outlet]) -> None:
+        """command: [] for no kubectl. failure: why kubectl cannot be started, or ""."""
         # In a new session: a Ctrl-C in the terminal is for the tests, not for kubectl.
         self.began = time.monotonic()
         self.child = None
-        with suppress(OSError):  # a second command makes .venv anew, or too many processes
-            self.child = subprocess.Popen(
+        self.failure, self.over = "", False
+        try:
+            self.child = command and subprocess.Popen(
                 [*command, *(str(outlet.offset) for outlet in outlets)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -142,16 +146,24 @@ class Attachment:
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
+        except OSError as error:  # a second command makes .venv anew, or too many processes
+            self.failure = error.strerror
         self.outlets = dict(enumerate(outlets, 1))
         for outlet in outlets:
             outlet.moved = self.began
-        self.thread = threading.Thread(target=self.pump, daemon=True)
+        self.thread = threading.Thread(target=self.pump if self.child else self.copy, daemon=True)
         self.thread.start()
+
+    def copy(self) -> None:
+        """Delivers what the recorded files have. File sharing between host and node may bring it late, but it brings it."""
+        while not self.over and time.monotonic() - self.began < COPYING:
+            for outlet in self.outlets.values():
+                with suppress(OSError):
+                    outlet.deliver_recorded()
+            time.sleep(PAUSE)
 
     def pump(self) -> None:
         """Splits the stream into its frames and delivers each; an incomplete frame is delivered as far as it came."""
-        if not self.child:
-            return
         pipe = self.child.stdout
         while len(header := pipe.read(FRAME.size)) == FRAME.size:
             stream, left = FRAME.unpack(header)
@@ -173,6 +185,7 @@ class Attachment:
 
     def kill(self) -> None:
         """Ends kubectl, and waits for nothing."""
+        self.over = True
         if self.child and self.child.poll() is None:
             self.child.kill()
 

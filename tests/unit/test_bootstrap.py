@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -256,6 +257,29 @@ def test_a_file_that_is_none_of_ours_is_two_lines(project: Path, words: list[str
     assert result.returncode == 2
     assert " is not a whole file of `invoke images save`: " in result.stderr
     assert "Name the file, or copy it again." in result.stderr
+
+
+def test_an_environment_that_lacks_a_package_is_made_anew_by_the_command_that_is_named(
+    ready: Path, tmp_path: Path
+) -> None:
+    """bootstrap.py alone would take it as it is."""
+    (ready / "boulder_k8s/__init__.py").touch()
+    (ready / "boulder_k8s/uses.py").write_text("import carried\ndef main(words): return 5\n")
+    (tmp_path / WHEEL).write_bytes(wheel())
+
+    def started() -> subprocess.CompletedProcess[str]:
+        command = [ready / ".venv/bin/python", "-I", "-S", ready / "boulder_k8s/start.py", "uses"]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert started().returncode == 5
+    next((ready / ".venv").resolve().rglob("carried.py")).unlink()
+    broken = started()
+    assert (broken.returncode, "is not whole: ModuleNotFoundError" in broken.stderr) == (2, True), broken.stderr
+    (command,) = re.findall(r"`(rm [^`]+)`", broken.stderr)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(ready), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    subprocess.run(["bash", "-c", command], cwd=ready, env=environment, check=True)
+    assert started().returncode == 5
 
 
 def test_a_start_that_is_cut_off_is_no_verdict(ready: Path) -> None:

@@ -6,11 +6,13 @@ import errno
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from boulder_k8s.cluster.errors import Rejected, Unanswered
 from boulder_k8s.commands import cli
+from boulder_k8s.host import become, process
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.process import Failed
 from boulder_k8s.host.settings import ROOT
@@ -33,6 +35,32 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int
     captured = capsys.readouterr()
     assert captured.out == ""
     return code, captured.err.splitlines()
+
+
+@pytest.mark.parametrize("how", ["started", "detached", "become"])
+@pytest.mark.parametrize("fault", ["gone", "not executable", "a directory", "another machine's"])
+def test_a_program_that_cannot_be_started_is_named(capfd, tmp_path: Path, fault: str, how: str) -> None:
+    """One that was there when the command began. The advice: put it there."""
+    program = tmp_path / "kubectl"
+    if fault == "a directory":
+        program.mkdir()
+    elif fault != "gone":
+        program.write_bytes(b"\x7fELF of another machine")
+        program.chmod(0o644 if fault == "not executable" else 0o755)
+
+    def action(*_: object) -> None:
+        if how == "become":
+            become.become([program, "version"])
+        (process.spawn_detached if how == "detached" else process.run)([program, "version"])
+
+    assert cli.guarded(action) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2 and f"{program} cannot be started: " in lines[0], lines
+    assert "See whether it is there" in lines[1] and "`invoke doctor`" in lines[1]
+    program.rmdir() if program.is_dir() else program.unlink(missing_ok=True)
+    program.symlink_to("/bin/true")
+    if how != "become":
+        assert cli.guarded(action) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -252,6 +253,71 @@ def test_a_kubectl_that_is_gone_changes_no_verdict(make_pod) -> None:
     assert following.files[0].read_bytes() == following.pod.read("stdout")
 
 
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def not_executable(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def another_machines(path: Path) -> None:
+    path.unlink()  # it may be running
+    path.write_bytes(b"\x7fELF of another machine")
+    path.chmod(0o755)
+
+
+def no_program(path: Path) -> None:
+    path.unlink()
+    path.write_text("#!/no/such/interpreter\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize("fault", [gone, not_executable, a_directory, another_machines, no_program, "fails at once"])
+def test_without_kubectl_the_output_comes_all_the_same_and_it_is_said(make_pod, capfd, fault, between: bool) -> None:
+    """Also while the tests run: they wait here for somebody who has seen their first words."""
+    script = 'echo first; until [ -e "$0" ]; do sleep 0.02; done; printf second; echo err >&2; sleep 2; exit 42'
+    pod = make_pod()
+    pod.start(["bash", "-c", script, str(pod.path / "seen")])
+    following = Following(pod, "works" if between else "fails at once")
+
+    def breaks() -> None:
+        if callable(fault):
+            fault(pod.path / "kubectl")
+        following.set("fails at once", LIVING)
+        for child in (Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")).read_text().split():
+            if "follow.py" in Path(f"/proc/{child}/cmdline").read_text():
+                os.kill(int(child), signal.SIGKILL)
+
+    def sees(word: bytes) -> None:
+        eventually(lambda: word in following.files[0].read_bytes(), repr(word), 20)
+        if between:
+            breaks()
+        (pod.path / "seen").touch()
+
+    if not between:
+        breaks()
+    threading.Thread(target=sees, args=[b"first"], daemon=True).start()
+    threading.Timer(25, (pod.path / "seen").touch).start()
+    began = time.monotonic()
+    assert following.follower.follow() == 42
+    assert time.monotonic() - began < 15, "nobody has seen the first words while the tests ran"
+    assert following.files[0].read_bytes() == b"first\nsecond" and following.files[1].read_bytes() == b"err\n"
+    said = capfd.readouterr().err
+    assert said.count("kubectl cannot be started (") == callable(fault), said
+
+
+def test_a_kubectl_that_works_again_goes_on_where_the_files_were(make_pod) -> None:
+    pod = make_pod().start(["bash", "-c", "for i in $(seq 400); do echo line $i; sleep 0.01; done; exit 7"])
+    following = Following(pod, "works")
+    kubectl, away = pod.path / "kubectl", pod.path / "away"
+    kubectl.rename(away)
+    following.later(lambda: away.rename(kubectl), b"line 100\n")
+    assert following.follower.follow() == 7
+    assert following.files[0].read_bytes() == pod.read("stdout")
+
+
 def test_a_file_that_arrives_late_is_waited_for(make_pod) -> None:
     pod = make_pod()
     recorded(pod, 3)
@@ -389,6 +455,68 @@ def test_a_signal_is_passed_on_and_decides_the_code(make_pod, number: int, code:
     following.later(lambda: following.send(number), b"ready")
     assert following.follower.follow() == code
     assert following.files[0].read_bytes() == b"ready\ngot it\n"
+
+
+# As a Go test: after SIGQUIT it prints what all its goroutines do, and ends with 2. 5 MB, and slowly.
+DUMPS = """
+import os, signal, sys, time
+def dump(number, frame):
+    for number in range(500):
+        os.write(2, b"goroutine %06d [running]:" % number + b"." * 9974 + b"\\n")
+        time.sleep(0.004)
+    os.write(2, b"the end\\n")
+    os._exit(2)
+signal.signal(signal.SIGQUIT, dump)
+os.write(1, b"ready\\n")
+time.sleep(1000)
+"""
+STARTERS = {
+    "test.sh": '"$0" -c "$1"; exit 7',
+    "a script that SIGQUIT ends": '"$0" -c "import subprocess, sys; subprocess.run(sys.argv[1:])" "$0" -c "$1"; exit 7',
+    "a background job": '"$0" -c "$1" & wait; exit 7',
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "starter"), [*(("works", starter) for starter in STARTERS), ("cut", "test.sh"), ("hangs", "test.sh")]
+)
+def test_the_goroutines_that_sigquit_asks_for_arrive_to_their_end(make_pod, mode: str, starter: str) -> None:
+    following = Following(make_pod(), mode)
+    following.pod.start(["bash", "-c", STARTERS[starter], sys.executable, DUMPS])
+    following.later(lambda: following.send(signal.SIGQUIT), b"ready")
+    assert following.follower.follow() == 131
+    delivered = following.files[1].read_bytes()
+    assert delivered == following.pod.read("stderr")
+    assert delivered.count(b"goroutine") == 500 and b"the end\n" in delivered[-200:], delivered[-200:]
+
+
+def test_what_ignores_sigquit_is_not_waited_for(make_pod) -> None:
+    """A job of a script in the background ignores it."""
+    following = Following(make_pod(), "works")
+    following.pod.start(["bash", "-c", "sleep 1000 & exec sleep 1000"])
+    began = time.monotonic()
+    eventually(lambda: (following.pod.path / "started").exists(), "the start")
+    following.send(signal.SIGQUIT)
+    assert following.follower.follow() == 131 and following.pod.code() == 131
+    assert time.monotonic() - began < 8
+
+
+def test_a_second_signal_does_not_wait_for_the_goroutines(make_pod) -> None:
+    following = Following(make_pod(), "works")
+    following.pod.start(
+        ["bash", "-c", STARTERS["a script that SIGQUIT ends"], sys.executable, DUMPS.replace("0.004", "1")]
+    )
+    following.later(lambda: following.send(signal.SIGQUIT), b"ready")
+    begun = []
+
+    def again() -> None:
+        eventually(lambda: b"goroutine" in following.files[1].read_bytes(), "the first goroutine")
+        begun.append(time.monotonic())
+        following.send(signal.SIGINT)
+
+    threading.Thread(target=again, daemon=True).start()
+    assert following.follower.follow() == 131
+    assert time.monotonic() - begun[0] < 2
 
 
 def test_a_second_signal_does_not_wait_for_the_tests(make_pod) -> None:

@@ -261,6 +261,11 @@ def test_a_stream_that_fails_is_a_problem_and_is_not_remembered(node, settings, 
         images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
     assert said in caught.value.detail
     assert not settings.file("images").exists()
+    assert "then run the command again" in caught.value.fix
+    node.answer("docker", "image save", "echo a tar archive")
+    node.answer("docker", words, "cat > /dev/null; echo")
+    images.ensure_on_node(settings, "node-1", {"a:1": "sha256:a"})
+    assert settings.file("images").exists()
 
 
 CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]

@@ -263,14 +263,18 @@ def test_a_cluster_of_somebody_else_is_never_touched(cluster, checkout, machine,
     assert "KIND_CLUSTER=NAME" in caught.value.fix
     assert machine.calls("kind") == []
     assert {call[0] for call in machine.calls("docker")} == {"container"}
+    machine.answer("docker", "container inspect another-control-plane", 'echo "Error: No such container" >&2; exit 1')
+    assert Cluster(replace(settings, cluster="another"), cluster.tools).node() is None
 
 
 def refused(cluster: Cluster, checkout: Path, machine: Programs, message: str) -> None:
     before = machine.calls("kind")
     with pytest.raises(Problem, match=message) as caught:
         cluster.ensure(Checkout(checkout), cluster.node())
-    assert "invoke down" in caught.value.fix
+    assert "`invoke down`" in caught.value.fix and "KIND_CLUSTER=NAME" in caught.value.fix
     assert machine.calls("kind") == before
+    cluster.remove()  # what it says
+    cluster.ensure(Checkout(checkout), cluster.node())
 
 
 def test_another_checkout_is_refused(made: Cluster, tmp_path: Path, machine: Programs) -> None:
@@ -485,6 +489,8 @@ def test_a_file_that_an_older_version_mounted_and_that_is_gone_is_named(
     with pytest.raises(Problem, match="of-old.json is gone, which the node of cluster unit mounts.") as caught:
         made.ensure(Checkout(checkout), made.node())
     assert "`invoke down`" in caught.value.fix
+    made.remove()
+    made.ensure(Checkout(checkout), made.node())
 
 
 def test_a_directory_that_docker_made_in_place_of_a_file_is_removed(cluster: Cluster, checkout: Path) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from support.api_server import ApiServer
+from support.pods import eventually
 from support.programs import Programs
 
 from boulder_k8s.commands import exec as exec_module
 from boulder_k8s.commands import forward, reach, sql
+from boulder_k8s.commands.exec import runs
 from boulder_k8s.commands.inside import Inside, variables
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.names import NAME
@@ -134,6 +136,7 @@ def test_the_pod_of_the_tests_comes_first_and_one_that_comes_later_is_waited_for
     for name in ("boulder-abc", "boulder-tests"):
         pod = {"metadata": {"name": name, "labels": {NAME: "boulder"}}, "spec": {"containers": [{"name": "boulder"}]}}
         server.add({"kind": "Pod", **pod})
+        eventually(lambda name=name: runs(server.find("Pod", name), "boulder"), f"{name} runs")
     assert forward.next_pod(api, "boulder") == "boulder-tests"
     pod = {"metadata": {"name": "j", "labels": {NAME: "bjaeger"}}, "spec": {"containers": [{"name": "bjaeger"}]}}
     threading.Timer(0.5, server.add, [{"kind": "Pod", **pod}]).start()

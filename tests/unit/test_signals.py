@@ -119,6 +119,28 @@ def test_a_second_ctrl_c_ends_it_within_2_seconds_wherever_it_waits(start: Start
     assert "Traceback" not in child.stderr.read()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGPWR])
+@pytest.mark.parametrize(
+    "where", ["time.sleep(60)", "one, two = socket.socketpair(); one.recv(1)", "process.run(['sleep', '60'])"]
+)
+def test_a_signal_that_does_not_wake_the_main_thread_is_heeded(start: Start, where: str, number: int) -> None:
+    """It may arrive just before the main thread begins to wait, or in another thread: a system call then is not interrupted."""
+    body = f"""
+def elsewhere():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), {number:d})
+    time.sleep(60)
+threading.Thread(target=elsewhere, daemon=True).start()
+try:
+    {where}
+finally:
+    print("cleaned up")
+"""
+    child = start(body)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out, "Traceback" in err) == (128 + number, "cleaned up\n", False), err
+
+
 def test_a_signal_after_the_verdict_does_not_change_it(start: Start) -> None:
     child = start("return 42", "ready(); sys.stdin.read(); time.sleep(0.5)")
     send(child, signal.SIGINT)
@@ -127,7 +149,7 @@ def test_a_signal_after_the_verdict_does_not_change_it(start: Start) -> None:
 
 
 def test_timeout_sends_it_to_the_child_and_to_its_group_and_means_one(start: Start) -> None:
-    body = "with signals.collecting():\n    while not signals.received: time.sleep(0.01)\n    time.sleep(0.5)\n    print(signals.received)\n    return 9"
+    body = "with signals.collecting():\n    while not signals.received: time.sleep(0.01)\n    time.sleep(0.5)\n    print(sorted(signals.received))\n    return 9"
     child = start(body, wrapped=("timeout", "--signal=QUIT", "5"))
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (124, f"[{signal.SIGQUIT:d}, {signal.SIGCONT:d}]\n"), err

@@ -140,6 +140,30 @@ def test_a_kubectl_that_is_gone_at_the_end_changes_no_verdict(machine: Machine) 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(("verb", "code"), [("version", 2), ("kustomize", 42)])
+def test_a_kubectl_that_is_gone_before_the_tests_is_said_and_leaves_no_pod(
+    machine: Machine, verb: str, code: int
+) -> None:
+    """verb: after which it is gone. After `kustomize`, the first stream cannot be started, and the tests run in their pod."""
+    kubectl = machine.state / "bin/kubectl"
+    kubectl.write_text(kubectl.read_text().replace(
+        'if verb == "kustomize":', f'if verb == "{verb}":\n    os.unlink(sys.argv[0])\nif verb == "kustomize":', 1
+    ))  # fmt: skip
+
+    def tests(pod: dict) -> None:
+        run = (machine.project / ".runs/latest").resolve()
+        if pod["metadata"]["name"] == "boulder-tests" and not (run / "exitcode").exists():
+            (run / "stdout").write_text("what they say\n")
+            (run / "exitcode").write_text("42\n")
+
+    machine.api.controller.on_pod.append(tests)
+    result = machine.run("t", BOULDER_K8S_STANDBY="false", KUBECTL=str(kubectl))
+    assert (result.returncode, kubectl.exists()) == (code, False), result.stderr
+    assert "Traceback" not in result.stderr and ("kubectl cannot be started" in result.stderr or code == 42)
+    assert (result.stdout == "what they say\n") == (code == 42)
+    eventually(lambda: not machine.api.find("Pod", "boulder-tests"), "its pod is gone")
+
+
 SHOW = "#!/bin/sh\ngrep -E 'SigBlk|SigIgn' /proc/self/status\nenv | grep -vE '^(_|PWD|OLDPWD|SHLVL)=' | sort\n"
 
 

@@ -80,6 +80,8 @@ def test_the_users_settings_of_bash_change_nothing(machine: Machine) -> None:
     elsewhere = {"CDPATH": f"/:{machine.state}", "GLOBIGNORE": "*", "BASHOPTS": "extdebug", "POSIXLY_CORRECT": "1"}
     machine.tell("exit-code", "9")
     for theirs in (
+        {"SHELLOPTS": "noexec"},
+        {"SHELLOPTS": "xtrace:errexit:nounset:noglob", "PS4": "poison ", "IFS": "/:.s"},
         {"BASH_ENV": f"{machine.state}/bash_env"},
         {"ENV": f"{machine.state}/bash_env"},
         functions,

@@ -23,6 +23,20 @@ def descendants(ancestor):
     return found
 
 
+def heeding(number, group):
+    """Returns the ids of the processes of a process group that do not ignore the signal `number`, without zombies."""
+    found = []
+    for pid in descendants(os.getpid()):
+        try:
+            with open("/proc/%d/status" % pid) as file:
+                ignored = next(line for line in file if line.startswith("SigIgn:")).split()[1]
+            if os.getpgid(pid) == group and not int(ignored, 16) >> (number - 1) & 1:
+                found.append(pid)
+        except (OSError, StopIteration):
+            continue  # it has ended meanwhile
+    return found
+
+
 def give_to_owner(directory):
     """Makes every file in the run directory belong to the user and group that own the directory."""
     owner = os.stat(directory)

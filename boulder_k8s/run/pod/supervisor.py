@@ -46,13 +46,14 @@ import termios
 import time
 
 import deletion
-from processes import descendants, give_to_owner
+from processes import descendants, give_to_owner, heeding
 from recording import CannotRecord, Recording
 from stdin import Stdin
 from wait import taken
 from writeback import WriteBack
 
 TICK = 0.04  # seconds between looks at the files that the wrapper writes
+DUMP_PATIENCE = 10.0  # seconds
 CHUNK = 1 << 16
 IO_ERROR = 74  # EX_IOERR in sysexits.h
 CHECKOUT = "/boulder"  # with the copy laid over it
@@ -76,7 +77,7 @@ class Supervisor:
         self.stdin = Stdin(directory)
         self.signals = 0
         self.window = ""
-        self.deleted = False
+        self.deleted = self.quit = False
         self.child = None
         self.code = None
         self.sources = {}  # descriptor the tests write to -> name of its stream
@@ -160,11 +161,7 @@ class Supervisor:
             for descriptor in self.sources:
                 selector.register(descriptor, selectors.EVENT_READ)
             while self.code is None:
-                for key, _ in selector.select(TICK):
-                    if key.fd == self.wake:
-                        self.drain_wake()
-                    elif not self.copy(key.fd):
-                        selector.unregister(key.fd)
+                self.record(selector)
                 self.obey()
                 if self.code is None:
                     self.stdin.feed()
@@ -172,6 +169,7 @@ class Supervisor:
                     self.deleted = True
                     self.end_all()
                 self.reap()
+            self.await_dumps(selector)
             # As when PID 1 of a container ends: every process that the tests have left running ends too.
             self.end_all()
             self.drain(selector)
@@ -180,6 +178,24 @@ class Supervisor:
         self.sources = {}
         self.stdin.disconnect()
         return self.code
+
+    def record(self, selector):
+        """Records what the tests have written; returns after TICK if they have not. Raises CannotRecord."""
+        for key, _ in selector.select(TICK):
+            if key.fd == self.wake:
+                self.drain_wake()
+            elif not self.copy(key.fd):
+                selector.unregister(key.fd)
+
+    def await_dumps(self, selector):
+        """After SIGQUIT: lets the processes that got it print what they do, as Go prints its goroutines, for at most DUMP_PATIENCE.
+        What has started them may have ended at once. Raises CannotRecord.
+        """
+        deadline = time.monotonic() + (DUMP_PATIENCE if self.quit or self.code == 128 + signal.SIGQUIT else 0)
+        while time.monotonic() < deadline and heeding(signal.SIGQUIT, self.child.pid) and not deletion.is_deleted():
+            self.record(selector)
+            self.obey()
+            self.reap()
 
     def start(self, command):
         """Starts the command in a new session, on a new terminal or on pipes. If it cannot start, sets `code` and
@@ -267,6 +283,7 @@ class Supervisor:
             if name == "KILL":
                 self.end_all()
             elif self.child and self.code is None:
+                self.quit = self.quit or name == "QUIT"
                 self.signal(number_of(name))
         if self.terminal:
             self.resize()
