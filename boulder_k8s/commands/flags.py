@@ -57,6 +57,7 @@ UP = {
     "attach": "then print the logs until Ctrl-C, which stops all, as `docker compose up` without -d",
     "no_color": "no colours in them",
     "no_log_prefix": "without the name of the service before each line",
+    "timestamps": "with the time of each line",
     **CLIENTS,
 }
 RENDER = {"next": NEXT, "secrets": "also print the Secrets: the test PKI's keys", **CLIENTS}

@@ -40,6 +40,7 @@ def up(
     attach: bool = False,
     no_color: bool = False,
     no_log_prefix: bool = False,
+    timestamps: bool = False,
     watch: bool = False,
 ) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
@@ -54,7 +55,9 @@ def up(
         if watch:
             return go_on(settings, signals, wanted, fresh)
         bring_up(settings, signals, wanted, fresh, anew)
-        shown = LogOptions([], follow=True, since=begun, colours=not no_color, prefix=not no_log_prefix)
+        shown = LogOptions(
+            [], follow=True, since=begun, timestamps=timestamps, colours=not no_color, prefix=not no_log_prefix
+        )
         return lifecycle.attached(settings, shown) if attach else 0
 
     sys.exit(guarded(action))
