@@ -78,7 +78,8 @@ class Stages:
 class Linters:
     """Reads golangci-lint, typos and format-configs.py."""
 
-    LINT = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+ \([a-z]+\))$")
+    LINT = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+ \([\w-]+\))$")
+    ITSELF = re.compile(r'^(?:level=error msg="(.*)"|Error: (.+)|ERRO(?:\[\d+\])? (.+))$')
     TYPO = re.compile(r"^error: (`.+` should be .+)$")
     PLACE = re.compile(r"^\s*(?:-->|╭▸) (.+?):(\d+):\d+$")
 
@@ -97,6 +98,8 @@ class Linters:
             return True
         if match := self.LINT.match(line):
             self.found.add(Failure("lint", "", [match[3][:LONG]], below_checkout(match[1]), int(match[2])))
+        elif self.found.stage and (match := self.ITSELF.match(line)):
+            self.found.add(Failure("lint", "golangci-lint", [(match[1] or match[2] or match[3] or "")[:LONG]]))
         elif match := self.TYPO.match(line):
             self.end()
             self.typo = Failure("lint", "", [f"{match[1][:LONG]} (typos)"])
