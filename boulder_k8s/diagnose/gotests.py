@@ -10,7 +10,7 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from .findings import LONG, TELLING, Failure, Findings, below_checkout, package_name
+from .findings import ENDS, LONG, TELLING, Failure, Findings, below_checkout, package_name
 from .traces import END
 
 RESULT = re.compile(r"--- (FAIL|PASS|SKIP): (\S+)(?: \([\d.]+s\))?$")
@@ -131,7 +131,7 @@ class GoTests:
         """Takes a line of the compiler, or of vet: they follow a line that names the package."""
         if line.startswith("# "):
             self.compiling = True
-            self.about = package_name(match[1]) if (match := ABOUT.match(line)) else self.about
+            self.about = package_name(match[1].removesuffix(".test")) if (match := ABOUT.match(line)) else self.about
             return True
         if self.about and (END.match(line) or not self.found.explain(self.about, line)):
             self.about = ""
@@ -164,7 +164,8 @@ class GoTests:
             if not self.after.first:
                 self.write(Entry("", 0, []))
             self.after.continued(line)
-        elif TELLING.search(line):
+        elif TELLING.search(line) or ENDS.match(line):
+            self.found.last.append(line.strip()[:LONG])
             self.counted[line[:LONG]] += 1
             if len(self.counted) > OPEN:  # room for those that repeat
                 self.counted = Counter({key: times for key, times in self.counted.items() if times > 1})

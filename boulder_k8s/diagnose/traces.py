@@ -10,10 +10,10 @@ from .findings import LONG, Failure, Findings, below_checkout, of_function
 PANIC = re.compile(r"^(?:panic: |fatal error: |SIGQUIT: quit|unexpected fault address )(.*)")
 # A panic of a Boulder command, which logs it in one line with the stack as JSON (cmd/shell.go, AuditPanic).
 AUDITED = re.compile(r' (\S+) \S+ \[AUDIT\] Panic JSON=.*?"panic":"((?:[^"\\]|\\.)*)"')
-PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
+PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=.*)?$")
 RUNNING = re.compile(r"^\s+((?:Test|Fuzz|Example|Benchmark)\S*) \([\dms.h]+\)$")
 END = re.compile(r"^(?:FAIL\t|ok  \t|exit status |=== |--- |FAIL$)")
-LATE = "test timed out after"
+LATE = ("test timed out after", "Test killed with quit: ran too long")  # the second says go itself, after a while more
 
 
 class Stack:
@@ -59,7 +59,9 @@ class Panics:
         if END.match(line):
             self.end()
             return False
-        if line.startswith("goroutine "):
+        if LATE[1] in line:
+            self.words = [line.strip("* ")[:LONG]]
+        elif line.startswith(("goroutine ", "runtime stack:")):
             self.frames = True
             self.stack.thrown = not self.stack.file
         elif self.frames:
@@ -87,7 +89,7 @@ class Panics:
         """Ends the panic that was being read."""
         if self.words:
             words = [self.words[0].removesuffix(" [recovered, repanicked]"), *self.words[1:]]
-            if LATE in words[0]:
+            if words[0].startswith(LATE):
                 inner = [test for test in self.tests if not any(one.startswith(f"{test}/") for one in self.tests)]
                 self.add(
                     Failure("timeout", ", ".join(inner)[:LONG], words[:1], self.stack.file, self.stack.line), False

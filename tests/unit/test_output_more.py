@@ -106,6 +106,86 @@ def test_words_of_other_programs(tmp_path: Path, stderr: str, line: str) -> None
     assert only.startswith(line)
 
 
+BAD = "21:22:06.123456 3 cert-checker 8Gw0vA [AUDIT] Certificate has an unexpected validity JSON={}\n"
+STAGE = {
+    "unit": "Running Unit Tests",
+    "lints": "Running Lints",
+    "integration": "Running Integration Tests",
+    "generate": "Running Generate",
+}
+
+
+@pytest.mark.parametrize(
+    ("stage", "text", "lines"),
+    [
+        # test.sh ends, and no test, compiler or linter has said anything (flushredis, go list, make).
+        (
+            "unit",
+            "while flushing redis shards: dial tcp 10.77.77.4:4218: connection refused\nexit status 1\n",
+            ["test.sh: while flushing redis shards: dial tcp 10.77.77.4:4218: connection refused"],
+        ),
+        (
+            "unit",
+            "go: downloading x v1\ngo: updates to go.mod needed; to update it:\n\tgo mod tidy\n",
+            ["test.sh: go: updates to go.mod needed; to update it:"],
+        ),
+        (
+            "unit",
+            "all is well\n./test.sh: line 249: gotip: command not found\n",
+            ["test.sh: ./test.sh: line 249: gotip: command not found"],
+        ),
+        (
+            "integration",
+            "make: *** No rule to make target 'x'.  Stop.\nTraceback (most recent call last):\n  File \"test/integration-test.py\", line 77, in main\nException: failed to build\n",
+            ["test.sh: make: *** No rule to make target 'x'.  Stop."],
+        ),
+        (
+            "integration",
+            BAD
+            + 'Traceback (most recent call last):\n  File "test/integration-test.py", line 154, in run_cert_checker\nException: cert-checker found 3 bad certs\n',
+            [
+                "test/integration-test.py:154: Exception: cert-checker found 3 bad certs; Certificate has an unexpected validity"
+            ],
+        ),
+        (
+            "unit",
+            "# github.com/letsencrypt/boulder/va.test\n/usr/local/go/pkg/tool/linux_amd64/link: mapping output file failed: no space left on device\nFAIL\tgithub.com/letsencrypt/boulder/va [build failed]\n",
+            ["va: /usr/local/go/pkg/tool/linux_amd64/link: mapping output file failed: no space left on device"],
+        ),
+        (
+            "unit",
+            "SIGQUIT: quit\nPC=0x1 m=0 sigcode=0\n\ngoroutine 1 [chan receive]:\ngithub.com/letsencrypt/boulder/va.F()\n\t/boulder/va/va.go:3 +0x1\n\n*** Test killed with quit: ran too long (11m0s).\nexit status 2\nFAIL\tgithub.com/letsencrypt/boulder/va\t660.0s\n",
+            ["va/va.go:3: Test killed with quit: ran too long (11m0s)."],
+        ),
+        (
+            "unit",
+            "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n\nruntime stack:\nruntime.throw({0x1, 0x2})\n\t/usr/local/go/src/runtime/panic.go:1101 +0x4\n\ngoroutine 7 gp=0xc0 m=6 mp=0xc1 [running]:\ngithub.com/letsencrypt/boulder/va.F(0x1)\n\t/boulder/va/va.go:3 +0x1 fp=0x1 sp=0x2 pc=0x3\nFAIL\tgithub.com/letsencrypt/boulder/va\t1.0s\n",
+            ["va/va.go:3 va.F: panic: fatal error: stack overflow"],
+        ),
+        (
+            "lints",
+            "va/va.go:12:1: SA1019: x is deprecated:\nuse y (staticcheck)\n\tx()\n\t^\nra/ra.go:1: no (lll)\n2 issues:\n* lll: 1\n",
+            ["va/va.go:12: SA1019: x is deprecated: use y (staticcheck)", "ra/ra.go:1: no (lll)"],
+        ),
+        (
+            "generate",
+            'git diff --exit-code .\ndiff --git "a/a\\303\\251.go" "b/a\\303\\251.go"\nindex 1..2 100644\n@@ -1 +1 @@\n-a\n+b\ndiff --git a/x b/x.bin\nBinary files a/x.bin and b/x.bin differ\ndiff --git a/c.go b/c.go\nold mode 100644\n',
+            [
+                "a\u00e9.go:1: differs from what is generated",
+                "x.bin: differs from what is generated",
+                "c.go: differs from what is generated",
+            ],
+        ),
+    ],
+)
+def test_what_test_sh_ends_with(tmp_path: Path, stage: str, text: str, lines: list[str]) -> None:
+    found = findings(
+        tmp_path, stdout=f"{STAGE[stage]}\n{text}\x1b[31mFAILURE\x1b[0m while running \x1b[31m{stage}\x1b[0m\n"
+    )
+    assert said(found) == lines
+    assert ending.repeated(found) == ""
+
+
 @checked(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=some.lists(
