@@ -67,7 +67,7 @@ class Stages:
             self.found.add(self.failure)
         elif match := self.HUNK.match(line):
             self.line = int(match[1])
-        elif self.failure and line[0] in "+-" and not line.startswith(("+++ ", "--- ")):
+        elif self.failure and line.startswith(("+", "-")) and not line.startswith(("+++ ", "--- ")):
             self.failure.line = self.failure.line or self.line
             if len(self.failure.words) < 3:
                 self.failure.words.append(line[:LONG])

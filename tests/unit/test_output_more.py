@@ -186,35 +186,26 @@ def test_what_test_sh_ends_with(tmp_path: Path, stage: str, text: str, lines: li
     assert ending.repeated(found) == ""
 
 
+STARTS = [
+    b"Running Generate\ngit diff --exit-code .\ndiff --git a/b b/c\n",
+    b"Running Generate\ngo generate ./...\n",
+    b"Running Lints\nva/va.go:1:2: no\n",
+    b"# a/b\n",
+    b"FAIL\t",
+    b"--- FAIL: ",
+    b"panic: no\n\ngoroutine 1 [",
+    b"WARNING: DATA RACE\n",
+    b"Traceback (most recent call last):\n",
+    b"    x_test.go:1: ",
+    b"=== RUN   T\n",
+    b"@@ -1 +1",
+    b"\r",
+    b"\n",
+]
+
+
 @checked(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    parts=some.lists(
-        some.sampled_from(
-            [
-                b"# a/b\n",
-                b"FAIL\t",
-                b"--- FAIL: ",
-                b"panic: ",
-                b"goroutine 1 [",
-                b"Traceback (most recent call last):\n",
-                b"Running Generate\n",
-                b"Running Lints\n",
-            ]
-            + [
-                b"git diff --exit-code .\n",
-                b"diff --git a b/c\n",
-                b"\n",
-                b"@@ -1 +1",
-                b"    x_test.go:1: ",
-                b"=== RUN   T\n",
-                b"WARNING: DATA RACE\n",
-                b"\r",
-            ]
-        )
-        | some.binary(max_size=8),
-        max_size=40,
-    )
-)
+@given(parts=some.lists(some.sampled_from(STARTS) | some.binary(max_size=8), max_size=40))
 def test_any_bytes_are_read_without_a_traceback(tmp_path: Path, parts: list[bytes]) -> None:
     found = findings(tmp_path, stdout=b"".join(parts), stderr=b"".join(reversed(parts)))
     for line in ending.page(found).splitlines() + github.marks(found):
@@ -246,3 +237,8 @@ def test_fifty_megabytes_take_seconds(tmp_path: Path, pattern: bytes) -> None:
     ending.page(output.read(tmp_path))
     assert time.process_time() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
+
+
+def test_a_diff_with_an_empty_line_is_read(tmp_path: Path) -> None:
+    diff = "Running Generate\ngit diff --exit-code .\ndiff --git a/x.go b/x.go\n\n@@ -1,3 +1,3 @@\n\n-a\n+b\n"
+    assert said(findings(tmp_path, stdout=diff)) == ["x.go:2: differs from what is generated"]
