@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from ..commands import typed
 from ..commands.cli import told
 from ..host.errors import Problem
+from ..host.progress import note
 from .options import Given, apart
 from .verbs import ALWAYS, GLOBAL, VERBS, WITHOUT, Verb
 
@@ -142,6 +143,7 @@ def run(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) 
                 f"run --detach takes no {lost[0].removeprefix('--')} here.",
                 "It is `up`: docs/acme-clients.md has its flags.",
             )
+        note("run --detach is `up` here: Boulder answers when it ends, and `stop boulder` ends it")
         return ["up", *flags([item for item in found if item[0] != "--no-tty"])]
     if not command and "--entrypoint" not in names:
         command = ["python3", "./start.py"]  # as test/entrypoint.sh does without words
@@ -180,7 +182,7 @@ def up(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -
             "Write `up --force-recreate boulder`; `restart` starts every service again.",
         )
     kept = [item for item in given if item[0] != "--detach"]
-    return ["up", *flags(kept), *([] if "--detach" in names else ["--attach"])]
+    return ["up", *flags(kept), *([] if "--detach" in names else ["--attach=boulder" if words else "--attach"])]
 
 
 def rm(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:

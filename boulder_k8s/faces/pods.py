@@ -26,7 +26,7 @@ from ..host.signals import Signals
 from .words import after_dashes, options
 
 
-@task(help=UP, iterable=["add_host", "fresh"])
+@task(help=UP, iterable=["add_host", "fresh"], optional=["attach"])
 def up(
     _: Context,
     add_host: list[str],
@@ -37,7 +37,7 @@ def up(
     fake_dns: str = "",
     config_overlay: str = "",
     anew: bool = False,
-    attach: bool = False,
+    attach: str | bool = False,
     no_color: bool = False,
     no_log_prefix: bool = False,
     timestamps: bool = False,
@@ -55,8 +55,9 @@ def up(
         if watch:
             return go_on(settings, signals, wanted, fresh)
         bring_up(settings, signals, wanted, fresh, anew)
+        names = attach.replace(",", " ").split() if isinstance(attach, str) else []
         shown = LogOptions(
-            [], follow=True, since=begun, timestamps=timestamps, colours=not no_color, prefix=not no_log_prefix
+            names, follow=True, since=begun, timestamps=timestamps, colours=not no_color, prefix=not no_log_prefix
         )
         return lifecycle.attached(settings, shown) if attach else 0
 

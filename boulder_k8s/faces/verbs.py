@@ -166,7 +166,10 @@ VERBS: dict[str, Verb] = {
             "--build --pull=": Refused("Do that first: `build`, or `pull`."),
             "--remove-orphans --quiet-pull --quiet-build -y --yes": SAME,
             "--no-deps --no-start --scale= --abort-on-container-exit --abort-on-container-failure --exit-code-from=": OUT,
-            "--attach= --no-attach= --attach-dependencies --menu": OUT,
+            "--attach= --no-attach= --attach-dependencies": Refused(
+                "`up -d`, then `logs -f SERVICE` shows what these services say."
+            ),
+            "--menu": OUT,
             "-w --watch": "--watch",
             "-V --renew-anon-volumes": Refused("`rm -sfv SERVICE` empties one, then `up`."),
             **GRACE,

@@ -67,7 +67,7 @@ MEANT = {
     "up --no-build": "!--offline",
     "up --force-recreate": "!`restart`",
     "up --always-recreate-deps": "!`restart`",
-    "up --force-recreate boulder": "up --anew --attach",
+    "up --force-recreate boulder": "up --anew --attach=boulder",
     "up --timestamps": "up --timestamps --attach",
     "up --build=false": "up --attach",
     "up --menu=false": "up --attach",
@@ -111,7 +111,15 @@ def test_what_a_flag_means(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["run --name me boulder ls", "run -l a=b boulder ls", "stop -t 1", "up -d -t 9", "restart -t=1"]
+    "words",
+    [
+        "run --name me boulder ls",
+        "run --detach --service-ports boulder",
+        "run -l a=b boulder ls",
+        "stop -t 1",
+        "up -d -t 9",
+        "restart -t=1",
+    ],
 )
 def test_what_is_taken_and_changes_nothing_is_said(words: str, capsys) -> None:
     compose.turned(words.split(), {})

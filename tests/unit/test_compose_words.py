@@ -49,7 +49,7 @@ TURNED = {
     "up": "up --attach",
     "up -d": "up",
     "up --detach --force-recreate boulder": "up --anew",
-    "up --no-log-prefix boulder": "up --no-log-prefix --attach",
+    "up --no-log-prefix boulder": "up --no-log-prefix --attach=boulder",
     "down -v": "down",
     "down --volumes --remove-orphans -t 0": "down",
     "pull": "images -- pull",
