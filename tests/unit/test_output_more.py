@@ -242,3 +242,9 @@ def test_fifty_megabytes_take_seconds(tmp_path: Path, pattern: bytes) -> None:
 def test_a_diff_with_an_empty_line_is_read(tmp_path: Path) -> None:
     diff = "Running Generate\ngit diff --exit-code .\ndiff --git a/x.go b/x.go\n\n@@ -1,3 +1,3 @@\n\n-a\n+b\n"
     assert said(findings(tmp_path, stdout=diff)) == ["x.go:2: differs from what is generated"]
+
+
+def test_a_line_of_gos_own_testing_go_is_no_place_of_the_package(tmp_path: Path) -> None:
+    text = "--- FAIL: TestX (0.00s)\n    testing.go:1913: subtest may have called FailNow on a parent test\nFAIL\tgithub.com/letsencrypt/boulder/va\t0.1s\n"
+    (failure,) = findings(tmp_path, stdout=text).failures
+    assert (failure.place, failure.package) == ("", "va")
