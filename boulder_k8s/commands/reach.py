@@ -97,12 +97,14 @@ def port(settings: Settings, words: Sequence[str]) -> None:
     cluster = Cluster(settings, tools.find(settings))
     (service,) = named(settings, cluster, wanted[:1])
     cluster.require_running()
-    number = int(wanted[1].partition("/")[0])
-    found = sorted(item for item in published(cluster.node()) if item.container == number) if service == BOULDER else []
+    number, _, protocol = wanted[1].partition("/")
+    found = []
+    if service == BOULDER and protocol in ("", "tcp"):
+        found = sorted(item for item in published(cluster.node()) if item.container == int(number))
     if not found:
         raise Problem(
-            f"{service} publishes no port {number} on this machine.",
-            f"`invoke port-forward {service} {number}` makes it answer; BOULDER_PORTS names Boulder's ports when a cluster is made.",
+            f"{service} publishes no port {wanted[1]} on this machine.",
+            f"`invoke port-forward {service} {number}` makes a TCP port answer; BOULDER_PORTS names Boulder's ports when a cluster is made.",
         )
     for item in found:
         print(f"{bracketed(item.address)}:{item.host}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -14,9 +14,11 @@ LONG = 300  # characters of a line that are kept
 MANY = 3  # a line that repeats as often as this is worth a line of its own
 # A line that tells of an error, whoever wrote it.
 TELLING = re.compile(
-    r"(?i)error|fail|refused|denied|no such|not found|timed? ?out|cannot|could not|unable|unexpected|expect|want|got\b|!="
+    r"(?i)error|fail|refused|denied|no such|not found|not allowed|timed? ?out|cannot|could not|unable|unexpected|expect|want|got\b|!="
     r"|invalid|mismatch|missing|undefined|deadline"
 )
+# A line of a program that begins with its name when it ends.
+ENDS = re.compile(r"^(?:go: (?!downloading |finding )|make(?:\[\d+\])?: \*\*\* )")
 # What differs from one line to the next although they say the same: numbers, addresses, names drawn by lot.
 VARYING = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")
 
@@ -46,7 +48,8 @@ class Findings:
 
     stage: of test.sh, such as "unit". packages: those that failed, and why if go says so ("build failed"). more: how
     many failures were not kept. repeated: how often each telling line came, by what it says without its numbers.
-    examples: such a line as it stood. last_errors: of each command's log. skipped: bytes that nobody read.
+    examples: such a line as it stood. last_errors: of each command's log. reasons: what go says of a package before any test
+    of it. ended: whether test.sh says that it failed. last: the last telling lines of no test. skipped: bytes that nobody read.
     """
 
     stage: str = ""
@@ -56,6 +59,9 @@ class Findings:
     repeated: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     last_errors: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+    ended: bool = False
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=3))
     skipped: int = 0
 
     def __bool__(self) -> bool:
@@ -80,6 +86,13 @@ class Findings:
             self.examples[key] = line[:LONG]
         self.repeated[key] += times
 
+    def explain(self, package: str, line: str) -> bool:
+        """Keeps a line that go says of a package; returns whether more of them are wanted."""
+        lines = self.reasons.setdefault(package, []) if len(self.reasons) < MOST else self.reasons.get(package, [])
+        if len(lines) < 6 and line.strip():
+            lines.append(line.strip()[:LONG])
+        return len(lines) < 6
+
     def most_repeated(self) -> tuple[int, str]:
         """Returns how often the line came that repeats most, and that line; (0, "") if none repeats."""
         for key, times in self.repeated.most_common(1):
@@ -91,23 +104,34 @@ class Findings:
         """Returns the failures, those first that the others follow from; what only says that something failed is left
         out if it is known what.
         """
-        causes = [failure for failure in self.failures if failure.kind != "python" or not is_consequence(failure)]
+        causes = [failure for failure in self.failures if not is_consequence(failure)]
         return sorted(causes or self.failures, key=lambda failure: KINDS.index(failure.kind))
 
     def finish(self) -> Findings:
-        """Counts what the failures say, adds to each service that died its last error, and returns itself."""
+        """Adds why a package could not be built if no compiler's line says so, and to each service that died its last error;
+        counts what the failures say, and returns itself.
+        """
+        places = {failure.file.rpartition("/")[0] for failure in self.failures if failure.kind == "build"}
+        for name, why in self.packages.items():
+            if why and name not in places and (words := self.reasons.get(name)):
+                self.add(Failure("build", "", sorted(words, key=lambda line: not TELLING.search(line)), package=name))
+        if self.ended and self.last and not self.packages and all(map(is_consequence, self.failures)):
+            self.add(Failure("other", "test.sh", list(self.last)[::-1]))
         for failure in self.failures:
             if failure.kind == "service":
                 commands = [name for name in self.last_errors if f"{failure.name}-".startswith(f"{name}-")]
                 failure.words += [self.last_errors[name] for name in sorted(commands, key=len)[-1:]]
-            elif failure.words:
+            elif failure.words and failure.kind != "generate":
                 self.count(failure.words[0])
+            if failure.kind == "python" and failure.words:
+                said = [words for name, words in self.last_errors.items() if name in failure.words[0]]
+                failure.words[0] = "; ".join([failure.words[0], *said[:1]])
         return self
 
 
 def is_consequence(failure: Failure) -> bool:
-    """Returns whether a failure of integration-test.py only says that what it started has failed."""
-    words = " ".join(failure.words)
+    """Returns whether a failure is one of integration-test.py's that only says that what it started has failed."""
+    words = " ".join(failure.words) if failure.kind == "python" else ""
     return "CalledProcessError" in words or "startservers" in words or "failed to build" in words
 
 

@@ -28,7 +28,7 @@ def publish(settings: Settings, run: Run, found: Findings, environ: Mapping[str,
     if environ.get("GITHUB_ACTIONS") != "true" or not found:
         return
     sieve = Sieve.of(settings, run.record, environ)
-    for line in marks(found, sieve.text):
+    for line in marks(found, sieve.text, below(run.record.get("checkout", ""), environ.get("GITHUB_WORKSPACE", ""))):
         print(line, file=sys.stderr, flush=True)
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         words = sieve.record(run.record).get("arguments", [])
@@ -36,13 +36,22 @@ def publish(settings: Settings, run: Run, found: Findings, environ: Mapping[str,
             file.write(section(f"failed: {shlex.join(words)}", sieve.text(ending.page(found))))
 
 
-def marks(found: Findings, public: Callable[[str], str] = str) -> list[str]:
-    """Returns a workflow command for each line that failed, at most MARKS. public: returns a text as it may appear."""
+def below(checkout: str, workspace: str) -> str | None:
+    """Returns the checkout's directory in that of the job, which GitHub's paths begin in; "" if it is that, None if it is elsewhere."""
+    found = os.path.relpath(checkout, workspace) if checkout and workspace else "."
+    return None if found.split("/")[0] == ".." else "" if found == "." else found
+
+
+def marks(found: Findings, public: Callable[[str], str] = str, directory: str | None = "") -> list[str]:
+    """Returns a workflow command for each line that failed, at most MARKS. public: returns a text as it may appear. directory: as `below`
+    gives it; None: no file is named.
+    """
     lines = []
     for failure in found.ranked()[:MARKS]:
-        place = f" file={escaped(public(failure.file), True)}" if failure.file else ""
-        if place and failure.line:
-            place += f",line={failure.line}"
+        place = ""
+        if failure.file and directory is not None and not failure.file.startswith(("/", "../")):
+            place = f" file={escaped(public(os.path.join(directory, failure.file)), True)}"
+            place += f",line={failure.line}" if failure.line else ""
         lines.append(f"::error{place}::{escaped(public(str(ending.Group(failure))))}")
     return lines
 

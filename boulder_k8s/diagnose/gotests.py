@@ -10,15 +10,20 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from .findings import LONG, TELLING, Failure, Findings, below_checkout, package_name
+from .findings import ENDS, LONG, TELLING, Failure, Findings, below_checkout, package_name
+from .traces import END
 
 RESULT = re.compile(r"--- (FAIL|PASS|SKIP): (\S+)(?: \([\d.]+s\))?$")
 MARK = re.compile(r"=== (?:RUN|CONT|NAME|PAUSE)\s+(\S*)$")
-PACKAGE = re.compile(r"^(FAIL|ok  )\t(\S+)(?:\s+(?:\[(.*)\]|.*))?$")
+# Its time stands behind it, or why it has none; a test may print "FAIL" and a word, too.
+PACKAGE = re.compile(r"^(?:FAIL\t(\S+)(?:\s+[\d.]+s\b.*|\s\[(.*)\])|ok  \t\S+\s.*)$")
+ABOUT = re.compile(r"^# ([^\s\[]\S*/\S*)(?: \[.*\])?$")  # the package that lines of the compiler follow
+RACE = "race detected during execution of test"
+TRACE = re.compile(r"^\s*Error Trace:.*? Error:\s+")  # testify's, before what it says
 OWN = re.compile(r"(?:^|\S)(\s{4,})(\S+\.go):(\d+): ?(.*)$")
 COMPILER = re.compile(r"^(?:vet: )?(\S+\.go):(\d+)(?::\d+)?: (.+)$")
 # Text between two tests that says nothing by itself.
-EMPTY = re.compile(r"^(?:FAIL|PASS|coverage: .*|testing: warning: no tests to run)?\s*$")
+EMPTY = re.compile(r"^(?:FAIL|PASS|coverage: .*|program not built with -cover|testing: warning: no tests to run)?\s*$")
 OPEN = 500  # tests that may be open at a time
 
 
@@ -33,7 +38,7 @@ class Entry:
     @property
     def text(self) -> str:
         """Its words in one line."""
-        return " ".join(part.strip() for part in self.words)[:LONG]
+        return TRACE.sub("", " ".join(part.strip() for part in self.words))[:LONG].strip()
 
 
 @dataclass
@@ -57,6 +62,10 @@ class Test:
         if entries and len(entries[-1].words) < 6:
             entries[-1].words.append(line[:LONG])
 
+    def tells(self) -> bool:
+        """Returns whether a line of it tells of an error."""
+        return any(TELLING.search(entry.text) for entry in (*self.first, *self.last))
+
     def failure(self, package: str) -> Failure:
         """Returns the test as a failure. What it says first is the first line that tells of an error, else the last: it
         is not known which of them are t.Error's.
@@ -65,7 +74,7 @@ class Test:
         said = next((entry for entry in entries if TELLING.search(entry.text)), entries[-1] if entries else None)
         words = [said.text, *(entry.text for entry in entries if entry is not said)] if said else []
         failure = Failure("test", self.name, words, package=package)
-        if said:
+        if said and said.file not in ("", "testing.go"):  # Go's own
             inside = "/" not in said.file and package not in ("", ".")
             failure.file = f"{package}/{said.file}" if inside else below_checkout(said.file)
             failure.line = said.line
@@ -85,12 +94,15 @@ class GoTests:
         self.current = ""  # the test that writes now, with -v
         self.after: Test | None = None  # the test whose result was read last; its lines follow
         self.compiling = False
+        self.about = ""  # the package that the compiler speaks of
         self.exit = ""  # its exit status, if go says so
 
-    def pend(self, failure: Failure) -> None:
-        """Keeps a failure until it is known to which package it belongs."""
+    def pend(self, failure: Failure, of_test: bool = False) -> None:
+        """Keeps a failure until it is known to which package it belongs. of_test: whether the test failed of it whose result was read last."""
         if len(self.pending) < OPEN:
             self.pending.append(failure)
+        if of_test and self.failed and self.failed[-1] is self.after and not self.after.tells():
+            self.failed.pop()
 
     def take(self, line: str) -> bool:
         """Takes a line."""
@@ -103,7 +115,7 @@ class GoTests:
             if match[1] not in self.tests and len(self.tests) < OPEN:
                 self.tests[match[1]] = Test(match[1])
         elif line.startswith(("FAIL\t", "ok  \t")) and (match := PACKAGE.match(line)):
-            self.package(match[1], package_name(match[2]), match[3] or "")
+            self.package(package_name(match[1] or ""), match[2] or "")
         elif ".go:" in line and (match := OWN.search(line)):
             self.write(Entry(match[2], int(match[3]), [match[4][:LONG]]))
         elif line.startswith("    ") and (self.after or self.current):
@@ -119,7 +131,10 @@ class GoTests:
         """Takes a line of the compiler, or of vet: they follow a line that names the package."""
         if line.startswith("# "):
             self.compiling = True
+            self.about = package_name(match[1].removesuffix(".test")) if (match := ABOUT.match(line)) else self.about
             return True
+        if self.about and (END.match(line) or not self.found.explain(self.about, line)):
+            self.about = ""
         if self.compiling and (match := COMPILER.match(line)):
             self.found.add(Failure("build", "", [match[3][:LONG]], below_checkout(match[1]), int(match[2])))
             return True
@@ -138,12 +153,19 @@ class GoTests:
         test = self.after or self.tests.get(self.current)
         if test:
             test.add(entry)
+        if test and entry.words == [RACE]:  # reports that stand before it name no test
+            for failure in self.pending:
+                if failure.kind == "race" and failure.words == ["data race"]:
+                    failure.words = [f"data race in {test.name}"]
 
     def other(self, line: str) -> None:
         """Takes a line of no test."""
         if self.after and self.after.name.startswith("Example"):  # got: and want: follow
-            self.write(Entry("", 0, [line[:LONG]]))
-        if TELLING.search(line):
+            if not self.after.first:
+                self.write(Entry("", 0, []))
+            self.after.continued(line)
+        elif TELLING.search(line) or ENDS.match(line):
+            self.found.last.append(line.strip()[:LONG])
             self.counted[line[:LONG]] += 1
             if len(self.counted) > OPEN:  # room for those that repeat
                 self.counted = Counter({key: times for key, times in self.counted.items() if times > 1})
@@ -151,9 +173,9 @@ class GoTests:
             self.after = None
         self.tail.append(line.strip()[:LONG])
 
-    def package(self, verb: str, name: str, why: str) -> None:
-        """Takes a package's line: all that was read since the last one belongs to it."""
-        if verb == "FAIL":
+    def package(self, name: str, why: str) -> None:
+        """Takes a package's line: all that was read since the last one belongs to it. name: "" if it did not fail."""
+        if name:
             self.found.packages.setdefault(name, why)
             self.flush(name, why)
             self.pending = []
@@ -167,11 +189,9 @@ class GoTests:
         parents = {"/".join(name.split("/")[:depth]) for name in names for depth in range(1, name.count("/") + 1)}
         shown = [test for test in self.failed if test.first or not (self.pending or test.name in parents)]
         failures = [test.failure(package) for test in shown]
-        raced = [one for one in failures if one.words == ["race detected during execution of test"]]
+        raced = [one for one in failures if one.words == [RACE]]
         for failure in self.pending:
             failure.package = failure.package or package
-            if failure.kind == "race" and raced:  # its report names no test
-                failure.words = [f"data race in {raced[0].name}"]
             self.found.add(failure)
         races = any(failure.kind == "race" for failure in self.pending)
         for failure in failures:

@@ -37,6 +37,7 @@ class Stages:
         if line in HEADINGS or line.startswith("FAILURE"):
             match = FAILED.match(line)
             self.found.stage = HEADINGS.get(line) or (match[1] if match else self.found.stage)
+            self.found.ended |= bool(match)
             self.silent, self.failure = "", None
             return True
         if line in ("go generate ./...", "git diff --exit-code ."):
@@ -60,11 +61,13 @@ class Stages:
                 self.failure.words.append(line[:LONG])
         elif line.startswith("diff --git "):
             path = line.rpartition(" b/")[2]
+            if line.endswith('"'):  # git quotes what is not ASCII
+                path = unquoted(line.rpartition(' "b/')[2][:-1])
             self.failure = Failure("generate", "", ["differs from what is generated"], path)
             self.found.add(self.failure)
         elif match := self.HUNK.match(line):
             self.line = int(match[1])
-        elif self.failure and line[0] in "+-" and not line.startswith(("+++ ", "--- ")):
+        elif self.failure and line.startswith(("+", "-")) and not line.startswith(("+++ ", "--- ")):
             self.failure.line = self.failure.line or self.line
             if len(self.failure.words) < 3:
                 self.failure.words.append(line[:LONG])
@@ -75,16 +78,27 @@ class Stages:
         """Nothing is kept back."""
 
 
+def unquoted(path: str) -> str:
+    """Returns a path that git has quoted as C does: a\\303\\251.go."""
+    parts = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8) & 0xFF), path)
+    return re.sub(r"\\(.)", r"\1", parts).encode("latin-1", "replace").decode(errors="replace")
+
+
 class Linters:
     """Reads golangci-lint, typos and format-configs.py."""
 
-    LINT = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+ \([a-z]+\))$")
+    LINT = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+ \([\w-]+\))$")
+    LINTER = re.compile(r" \([\w-]+\)$")
+    ITSELF = re.compile(r'^(?:level=error msg="(.*)"|Error: (.+)|ERRO(?:\[\d+\])? (.+))$')
     TYPO = re.compile(r"^error: (`.+` should be .+)$")
     PLACE = re.compile(r"^\s*(?:-->|╭▸) (.+?):(\d+):\d+$")
+
+    SAYS = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+)$")  # and goes on in the next line
 
     def __init__(self, found: Findings) -> None:
         self.found = found
         self.typo: Failure | None = None
+        self.said: Failure | None = None  # whose words go on
         self.formats = False
 
     def take(self, line: str) -> bool:
@@ -95,8 +109,23 @@ class Linters:
             self.typo.file, self.typo.line = below_checkout(match[1]), int(match[2])
             self.end()
             return True
+        if (
+            self.said
+            and line[:1] not in ("", "\t", " ")
+            and not self.SAYS.match(line)
+            and len(self.said.words[0]) < LONG
+        ):
+            self.said.words = [f"{self.said.words[0]} {line}"[:LONG]]
+            self.said = None if self.LINTER.search(line) else self.said
+            return True
+        self.said = None
         if match := self.LINT.match(line):
             self.found.add(Failure("lint", "", [match[3][:LONG]], below_checkout(match[1]), int(match[2])))
+        elif self.found.stage and (match := self.SAYS.match(line)):
+            self.said = Failure("lint", "", [match[3][:LONG]], below_checkout(match[1]), int(match[2]))
+            self.found.add(self.said)
+        elif self.found.stage and (match := self.ITSELF.match(line)):
+            self.found.add(Failure("lint", "golangci-lint", [(match[1] or match[2] or match[3] or "")[:LONG]]))
         elif match := self.TYPO.match(line):
             self.end()
             self.typo = Failure("lint", "", [f"{match[1][:LONG]} (typos)"])

@@ -10,10 +10,10 @@ from .findings import LONG, Failure, Findings, below_checkout, of_function
 PANIC = re.compile(r"^(?:panic: |fatal error: |SIGQUIT: quit|unexpected fault address )(.*)")
 # A panic of a Boulder command, which logs it in one line with the stack as JSON (cmd/shell.go, AuditPanic).
 AUDITED = re.compile(r' (\S+) \S+ \[AUDIT\] Panic JSON=.*?"panic":"((?:[^"\\]|\\.)*)"')
-PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?$")
+PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=.*)?$")
 RUNNING = re.compile(r"^\s+((?:Test|Fuzz|Example|Benchmark)\S*) \([\dms.h]+\)$")
 END = re.compile(r"^(?:FAIL\t|ok  \t|exit status |=== |--- |FAIL$)")
-LATE = "test timed out after"
+LATE = ("test timed out after", "Test killed with quit: ran too long")  # the second says go itself, after a while more
 
 
 class Stack:
@@ -22,23 +22,30 @@ class Stack:
     def __init__(self) -> None:
         self.function = self.file = self.name = ""
         self.line = 0
+        self.thrown = True  # whether a panic's own place follows
 
     def take(self, line: str) -> None:
         """Takes a line of a stack: a function, or where it is."""
         if match := PLACE.match(line):
-            if self.function and not self.file and (path := of_function(self.function, match[1])):
+            if self.function and self.thrown and (path := of_function(self.function, match[1])):
                 self.file, self.line, self.name = path, int(match[2]), self.function.rpartition("/")[2]
+                self.thrown = False
             self.function = ""
         else:
             words = line.strip().removeprefix("created by ").partition(" in goroutine ")[0]
             function = words[: words.rfind("(")] if words.endswith(")") else words
             self.function = "" if " " in function else function
+            self.thrown |= (
+                function == "panic"
+            )  # what stands above it was called by the panic: it was recovered and thrown again
 
 
 class Panics:
-    """Reads what Go writes when a program panics, or when its time is over. add: what to do with each."""
+    """Reads what Go writes when a program panics, or when its time is over. add: what to do with each, and whether the test failed
+    of it whose result was read last.
+    """
 
-    def __init__(self, add: Callable[[Failure], None]) -> None:
+    def __init__(self, add: Callable[[Failure, bool], None]) -> None:
         self.add = add
         self.words: list[str] = []
         self.stack = Stack()
@@ -52,8 +59,11 @@ class Panics:
         if END.match(line):
             self.end()
             return False
-        if line.startswith("goroutine "):
+        if LATE[1] in line:
+            self.words = [line.strip("* ")[:LONG]]
+        elif line.startswith(("goroutine ", "runtime stack:")):
             self.frames = True
+            self.stack.thrown = not self.stack.file
         elif self.frames:
             self.stack.take(line)
         elif match := RUNNING.match(line):
@@ -71,7 +81,7 @@ class Panics:
             stack = Stack()
             for part in line.partition('"stack":"')[2].replace("\\t", "\t").split("\\n"):
                 stack.take(part)
-            self.add(Failure("panic", match[1], [match[2][:LONG]], stack.file, stack.line))
+            self.add(Failure("panic", match[1], [match[2][:LONG]], stack.file, stack.line), False)
             return True
         return False
 
@@ -79,11 +89,14 @@ class Panics:
         """Ends the panic that was being read."""
         if self.words:
             words = [self.words[0].removesuffix(" [recovered, repanicked]"), *self.words[1:]]
-            if LATE in words[0]:
+            if words[0].startswith(LATE):
                 inner = [test for test in self.tests if not any(one.startswith(f"{test}/") for one in self.tests)]
-                self.add(Failure("timeout", ", ".join(inner)[:LONG], words[:1], self.stack.file, self.stack.line))
+                self.add(
+                    Failure("timeout", ", ".join(inner)[:LONG], words[:1], self.stack.file, self.stack.line), False
+                )
             else:
-                self.add(Failure("panic", self.stack.name, words, self.stack.file, self.stack.line))
+                failure = Failure("panic", self.stack.name, words, self.stack.file, self.stack.line)
+                self.add(failure, "[recovered" in self.words[0])
         self.words, self.stack, self.tests, self.frames = [], Stack(), [], False
 
 
@@ -129,6 +142,7 @@ class Tracebacks:
         self.found = found
         self.failure: Failure | None = None
         self.reading = False  # whether the traceback that was begun goes on
+        self.source = ""  # the line of the last frame, as the file has it
 
     def take(self, line: str) -> bool:
         """Takes a line if it belongs to a traceback."""
@@ -147,8 +161,11 @@ class Tracebacks:
             return False
         if match := self.FILE.match(line):
             self.frame(match[1], int(match[2]), match[3])
+        elif line.startswith("    ") and line.strip(" ~^"):
+            self.source = line.strip()
         elif line[:1] != " " and line.strip():
-            self.failure.words.insert(0, line[:LONG])
+            said = f"{line}: {self.source}" if line == "AssertionError" and self.source else line
+            self.failure.words.insert(0, said[:LONG])
             self.reading = False
         return True
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from difflib import get_close_matches
 
 from ..commands import typed
 from ..commands.cli import told
 from ..host.errors import Problem
-from .verbs import GLOBAL, VERBS, WITHOUT, Meaning, Refused, Verb
+from ..host.progress import note
+from .options import Given, apart
+from .verbs import ALWAYS, GLOBAL, VERBS, WITHOUT, Verb
 
 NEXT = "docker-compose.next.yml"
 FILES = ("docker-compose.yml", "compose.yaml", "docker-compose.override.yml", NEXT)
@@ -18,7 +20,6 @@ HELP = """Usage: ck8s.sh [-f docker-compose.yml -f docker-compose.next.yml] VERB
 
 Docker Compose's words for Boulder on a local Kubernetes cluster; README.md of boulder-k8s has a table.
 """
-Given = list[tuple[str, str]]  # flags of invoke's and their values, "" for one without
 
 
 def main(words: list[str]) -> int:
@@ -65,56 +66,16 @@ def turned(words: list[str], environ: MutableMapping[str, str]) -> list[str]:
     if verb.takes == "words":
         given, left = [], left
     else:
-        given, left = apart(left, verb.flags or {}, name, stops=verb.takes == "command")
+        given, left = apart(left, {**ALWAYS, **(verb.flags or {})}, name, stops=verb.takes == "command")
+    if ("--help", "") in given:
+        return [verb.task.split()[0], "--help"]
     found = SPECIAL.get(name, usual)(verb, given, left, environ)
     return with_next(found) if config_next else found
 
 
-def apart(words: Iterable[str], flags: Mapping[str, Meaning], name: str, stops: bool) -> tuple[Given, list[str]]:
-    """Divides words as Compose does into flags, as they are called here, and the rest. stops: whether the first other word ends the flags.
-    Raises Problem for a flag that does not exist, has no counterpart or lacks its value.
-    """
-    known = {flag.rstrip("="): (flag.endswith("="), here) for group, here in flags.items() for flag in group.split()}
-    left, given, rest = [*words], [], []
-    while left:
-        word = left.pop(0)
-        if word == "--":
-            return given, rest + left
-        if not word.startswith("-") or word == "-":
-            rest.append(word)
-            if stops:
-                return given, rest + left
-            continue
-        flag, equals, value = word.partition("=")
-        if not word.startswith("--") and len(flag) > 2:  # -sfv, -n20
-            first = word[:2]
-            if first in known and known[first][0]:
-                flag, equals, value = first, "=", word[2:].removeprefix("=")
-            else:
-                flag, equals, value = first, "", ""
-                left.insert(0, f"-{word[2:]}")
-        if flag not in known:
-            meant = get_close_matches(flag, known, 1)
-            command = "docker compose" if flags is GLOBAL else f"docker compose {name}"
-            all_of_them = f"`{command} --help` shows what Compose takes."
-            raise Problem(
-                f"{name} has no flag {flag}.", f"Did you mean `{meant[0]}`? {all_of_them}" if meant else all_of_them
-            )
-        takes, here = known[flag]
-        if isinstance(here, Refused):
-            raise Problem(f"{name} {flag} has no counterpart on Kubernetes.", here.advice)
-        if takes and not equals:
-            if not left:
-                raise Problem(f"{name} {flag} lacks its value.", f"Write it behind: `{name} {flag} VALUE`.")
-            value = left.pop(0)
-        if here and (takes or value.lower() not in ("false", "0")):  # Compose takes --detach=false
-            given.append((here, value if takes else ""))
-    return given, rest
-
-
 def flags(given: Given) -> list[str]:
     """Returns flags and their values as words for invoke."""
-    return [f"{name}={value}" if value or name in ("--env", "--tail") else name for name, value in given]
+    return [f"{name}={value}" if value else name for name, value in given]
 
 
 def with_next(found: list[str]) -> list[str]:
@@ -127,6 +88,8 @@ def usual(verb: Verb, given: Given, words: list[str], _: Mapping[str, str]) -> l
     if not verb.takes and words:
         raise Problem(f"{verb.task} is about all services, not {words[0]} alone.", "Leave the name out.")
     task, *first = verb.task.split()
+    if first and first[0].startswith("-"):
+        return [task, *first, *flags(given)]
     return [task, *flags(given), *(["--", *first, *words] if first or words else [])]
 
 
@@ -136,6 +99,17 @@ def ps(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -
         if value not in ("table", "json"):
             raise Problem(f"ps --format {value} has no counterpart on Kubernetes.", "There are `table` and `json`.")
     return usual(verb, [("--json", "") for _, value in given if value == "json"], words, environ)
+
+
+def port(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:
+    """As `usual`. Raises Problem for a protocol other than TCP."""
+    for _, value in given:
+        if value.lower() != "tcp":
+            raise Problem(
+                f"port --protocol {value} has no counterpart on Kubernetes.",
+                "Boulder's ports are TCP ports: leave it out.",
+            )
+    return usual(verb, [], words, environ)
 
 
 def exec(verb: Verb, given: Given, words: list[str], _: Mapping[str, str]) -> list[str]:
@@ -164,12 +138,13 @@ def run(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) 
             raise Problem(
                 "run --detach has no counterpart on Kubernetes.", "`up -d` starts Boulder; end other commands with &."
             )
-        if lost := [name for name, _ in found if name not in ("--fake-dns", "--next")]:
+        if lost := [name for name, _ in found if name not in ("--fake-dns", "--next", "--no-tty")]:
             raise Problem(
                 f"run --detach takes no {lost[0].removeprefix('--')} here.",
                 "It is `up`: docs/acme-clients.md has its flags.",
             )
-        return ["up", *flags(found)]
+        note("run --detach is `up` here: Boulder answers when it ends, and `stop boulder` ends it")
+        return ["up", *flags([item for item in found if item[0] != "--no-tty"])]
     if not command and "--entrypoint" not in names:
         command = ["python3", "./start.py"]  # as test/entrypoint.sh does without words
     return ["run", *flags(found), "--", *command]
@@ -192,17 +167,22 @@ def of_variables(given: Given, environ: Mapping[str, str]) -> Given:
 
 
 def up(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:
-    """Returns the words for invoke of `up [FLAGS] [SERVICE...]`. Raises Problem if only others than Boulder are named."""
+    """Returns the words for invoke of `up [FLAGS] [SERVICE...]`. Raises Problem if others than Boulder are named, or all are to be made anew."""
     if words == ["bsetup"]:
         return ["certificates"]
-    if words and "boulder" not in words:
+    if others := [word for word in words if word != "boulder"]:
         raise Problem(
-            f"up starts Boulder and all it needs, not {words[0]} alone.",
-            f"Type `up`; `start {words[0]}` starts one that was stopped, `restart {words[0]}` one that runs.",
+            f"up starts Boulder and all it needs, not {others[0]} alone.",
+            f"Type `up`; `start {others[0]}` starts one that was stopped, `restart {others[0]}` one that runs.",
         )
     names = {name for name, _ in given}
+    if "--anew" in names and not words:
+        raise Problem(
+            "up --force-recreate is about boulder alone here.",
+            "Write `up --force-recreate boulder`; `restart` starts every service again.",
+        )
     kept = [item for item in given if item[0] != "--detach"]
-    return ["up", *flags(kept), *([] if "--detach" in names else ["--attach"])]
+    return ["up", *flags(kept), *([] if "--detach" in names else ["--attach=boulder" if words else "--attach"])]
 
 
 def rm(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:
@@ -216,6 +196,7 @@ def rm(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -
 
 SPECIAL: dict[str, Callable[[Verb, Given, list[str], Mapping[str, str]], list[str]]] = {
     "exec": exec,
+    "port": port,
     "ps": ps,
     "rm": rm,
     "run": run,

@@ -26,7 +26,7 @@ from ..host.signals import Signals
 from .words import after_dashes, options
 
 
-@task(help=UP, iterable=["add_host", "fresh"])
+@task(help=UP, iterable=["add_host", "fresh"], optional=["attach"])
 def up(
     _: Context,
     add_host: list[str],
@@ -37,9 +37,10 @@ def up(
     fake_dns: str = "",
     config_overlay: str = "",
     anew: bool = False,
-    attach: bool = False,
+    attach: str | bool = False,
     no_color: bool = False,
     no_log_prefix: bool = False,
+    timestamps: bool = False,
     watch: bool = False,
 ) -> None:
     """Start Boulder and everything it needs, as `docker compose up`.
@@ -54,7 +55,10 @@ def up(
         if watch:
             return go_on(settings, signals, wanted, fresh)
         bring_up(settings, signals, wanted, fresh, anew)
-        shown = LogOptions([], follow=True, since=begun, colours=not no_color, prefix=not no_log_prefix)
+        names = attach.replace(",", " ").split() if isinstance(attach, str) else []
+        shown = LogOptions(
+            names, follow=True, since=begun, timestamps=timestamps, colours=not no_color, prefix=not no_log_prefix
+        )
         return lifecycle.attached(settings, shown) if attach else 0
 
     sys.exit(guarded(action))

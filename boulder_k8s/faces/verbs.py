@@ -13,8 +13,22 @@ class Refused:
     advice: str
 
 
-# What a flag is here: a flag of invoke's, which gets its value; SAME if it is so anyway; or Refused.
-Meaning = str | Refused
+@dataclass(frozen=True)
+class Noted:
+    """A flag that is taken and changes nothing here, which is said. why: for people."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class On:
+    """A flag that is on anyway. off: what it is if somebody turns it off: --tty=false."""
+
+    off: str | Refused
+
+
+# What a flag is here: a flag of invoke's, which gets its value; SAME if it is so anyway; or one of the classes above.
+Meaning = str | Refused | Noted | On
 SAME = ""
 
 
@@ -38,10 +52,14 @@ ENV = {
     "-u= --user=": "--user",
     "-T --no-TTY --no-tty": "--no-tty",
 }
-TERMINAL = {"-i --interactive": SAME, "-t --tty": SAME}
+TERMINAL = {"-i --interactive": On(Refused("Give it nothing to read: `... < /dev/null`.")), "-t --tty": On("--no-tty")}
 LOOKS = {"--no-color": "--no-color", "--no-log-prefix": "--no-log-prefix"}
-GRACE = {"-t= --timeout=": SAME}  # each service has its own
-TABLE = {"--format=": Refused("Use `status --json`."), "-q --quiet": Refused("Use `invoke kubectl get pods -o name`.")}
+GRACE: dict[str, Meaning] = {"-t= --timeout=": Noted("each service has a time of its own to end in.")}
+# What every verb takes.
+ALWAYS: dict[str, Meaning] = {
+    "--dry-run": Refused("`config` prints what `up` would apply."),
+    "-h --help": "--help",
+}
 RESOLVED = Refused("`docker compose config` itself prints that; here it is the YAML that `up` applies.")
 
 VERBS: dict[str, Verb] = {
@@ -51,6 +69,7 @@ VERBS: dict[str, Verb] = {
         "",
         {
             "-q --quiet --services --images --volumes --profiles --hash= --environment --no-interpolate --format= --resolve-image-digests": RESOLVED,
+            "--lock-image-digests --models --networks --no-consistency --no-env-resolution --no-normalize --no-path-resolution --variables": RESOLVED,
             "-o= --output=": Refused("Send its output to a file: `config > FILE`."),
         },
     ),
@@ -63,7 +82,7 @@ VERBS: dict[str, Verb] = {
             "--rmi=": Refused(
                 "The images stay in Docker: `docker image rm` removes one, `invoke down --images` the node's copies."
             ),
-            **GRACE,
+            "-t= --timeout=": SAME,  # the node ends at once
         },
     ),
     "exec": Verb(
@@ -91,7 +110,7 @@ VERBS: dict[str, Verb] = {
             **LOOKS,
         },
     ),
-    "port": Verb("port", "words"),
+    "port": Verb("port", "services", {"--index=": ONE, "--protocol=": "--protocol"}),
     "ps": Verb(
         "status",
         "services",
@@ -100,8 +119,8 @@ VERBS: dict[str, Verb] = {
             "--no-trunc": SAME,
             "--orphans": SAME,
             "--format=": "--format",
-            "--services --filter= --status=": OUT,
-            "-q --quiet": TABLE["-q --quiet"],
+            "--services --filter= --status=": Refused("`ps --format json` has every service with its state."),
+            "-q --quiet": Refused("Use `invoke kubectl get pods -o name`."),
         },
     ),
     "pull": Verb("images pull", "words"),
@@ -112,8 +131,10 @@ VERBS: dict[str, Verb] = {
         "command",
         {
             "--rm": SAME,
-            "--name= -l= --label=": SAME,
-            "--use-aliases --quiet --quiet-pull --remove-orphans": SAME,
+            "--name= -l= --label=": Noted("`exec boulder` and `logs boulder` reach what runs."),
+            "--use-aliases --quiet-build --quiet-pull --remove-orphans": SAME,
+            "-q --quiet": Refused("Send its output away: `run ... > /dev/null`."),
+            "--env-from-file=": Refused("Write each variable: -e NAME=VALUE, or -e NAME for one of this shell."),
             "-P --service-ports": "--service-ports",
             "--entrypoint=": "--entrypoint",
             "-d --detach": "--detach",
@@ -137,11 +158,18 @@ VERBS: dict[str, Verb] = {
         {
             "-d --detach --wait": "--detach",
             "--wait-timeout=": "--timeout",
-            "--force-recreate --always-recreate-deps": "--anew",
+            "--force-recreate": "--anew",
+            "--always-recreate-deps": Refused("`restart` starts every service again."),
+            "--no-recreate": Refused("`start` starts what was stopped, and leaves alone what runs."),
+            "--no-build": Refused("`invoke up --offline` builds, pulls and downloads nothing."),
+            "--timestamps": "--timestamps",
             "--build --pull=": Refused("Do that first: `build`, or `pull`."),
-            "--remove-orphans --no-build --no-recreate --quiet-pull --quiet-build --timestamps -y --yes": SAME,
+            "--remove-orphans --quiet-pull --quiet-build -y --yes": SAME,
             "--no-deps --no-start --scale= --abort-on-container-exit --abort-on-container-failure --exit-code-from=": OUT,
-            "--attach= --no-attach= --attach-dependencies --menu": OUT,
+            "--attach= --no-attach= --attach-dependencies": Refused(
+                "`up -d`, then `logs -f SERVICE` shows what these services say."
+            ),
+            "--menu": OUT,
             "-w --watch": "--watch",
             "-V --renew-anon-volumes": Refused("`rm -sfv SERVICE` empties one, then `up`."),
             **GRACE,
@@ -176,5 +204,6 @@ GLOBAL: dict[str, Meaning] = {
     "--profile= --ansi= --progress= --parallel= --compatibility --verbose --all-resources": SAME,
     "-p= --project-name=": Refused("KIND_CLUSTER=NAME names the cluster."),
     "--env-file=": Refused("Set the variables in this shell; the checkout's .env is read."),
-    "--dry-run": Refused("`config` prints what `up` would apply."),
+    "--dry-run": ALWAYS["--dry-run"],
+    "-v --version": Refused("`invoke doctor` shows the versions."),
 }

@@ -49,7 +49,7 @@ TURNED = {
     "up": "up --attach",
     "up -d": "up",
     "up --detach --force-recreate boulder": "up --anew",
-    "up --no-log-prefix boulder": "up --no-log-prefix --attach",
+    "up --no-log-prefix boulder": "up --no-log-prefix --attach=boulder",
     "down -v": "down",
     "down --volumes --remove-orphans -t 0": "down",
     "pull": "images -- pull",
@@ -88,7 +88,7 @@ def test_every_flag_of_the_table_is_one_of_the_task(name: str) -> None:
     verb = VERBS[name]
     known = Parser(contexts=Collection.from_module(tasks).to_contexts()).contexts[verb.task.split()[0]].flags
     names = {here for here in (verb.flags or {}).values() if isinstance(here, str) and here}
-    own = {"--detach", "--stop", "--force", "--format"}  # what compose.py itself makes something of
+    own = {"--detach", "--stop", "--force", "--format", "--protocol"}  # what compose.py itself makes something of
     assert names - own <= set(known)
 
 

@@ -62,3 +62,28 @@ def test_there_are_ten_marks_at_most_and_names_are_escaped() -> None:
     marks = github.marks(Findings(failures=failures))
     assert len(marks) == 10
     assert marks[1] == "::error file=a%2Cb%3A1%25.go,line=1::a,b:1%25.go:1: x%0Ay"
+
+
+@pytest.mark.parametrize(
+    ("checkout", "file", "mark"),
+    [
+        ("/w/boulder", "va/va.go", "::error file=va/va.go,line=3::"),
+        ("/w/boulder/.src/boulder", "va/va.go", "::error file=.src/boulder/va/va.go,line=3::"),
+        ("/elsewhere/boulder", "va/va.go", "::error::va/va.go:3: no"),
+        ("/w/boulder", "/usr/local/go/src/testing/testing.go", "::error::/usr/local/go"),
+        ("/w/boulder", "../other/x.go", "::error::../other/x.go:3: no"),
+    ],
+)
+def test_a_mark_is_at_a_file_of_the_jobs_directory_or_at_none(
+    settings: Settings, monkeypatch, capsys, checkout: str, file: str, mark: str
+) -> None:
+    run = Run.create(settings, ["t"], {"arguments": [], "checkout": checkout})
+    found = Findings(failures=[Failure("build", words=["no"], file=file, line=3)])
+    github.publish(settings, run, found, {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": "/w/boulder"})
+    assert capsys.readouterr().err.startswith(mark)
+
+
+def test_no_text_breaks_out_of_a_mark() -> None:
+    words = "100%\r\n::error file=/etc/passwd::x, %0A"
+    (mark,) = github.marks(Findings(failures=[Failure("test", "a\nb", [words], "a\nb.go", 1)]))
+    assert mark == "::error file=a%0Ab.go,line=1::a%0Ab.go:1 a%0Ab: 100%25%0D%0A::error file=/etc/passwd::x, %250A"

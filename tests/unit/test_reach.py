@@ -62,10 +62,10 @@ def became(act) -> list[str]:
 def test_a_published_port_is_named_and_another_one_is_refused(settings: Settings, capsys) -> None:
     reach.port(settings, ["boulder", "4001/tcp"])
     assert capsys.readouterr().out == "127.0.0.1:14001\n"
-    for words in (["boulder", "8055"], ["bconsul", "8500"]):
+    for words in (["boulder", "8055"], ["boulder", "4001/udp"], ["bconsul", "8500"]):
         with pytest.raises(Problem, match=f"{words[0]} publishes no port {words[1]} on this machine") as caught:
             reach.port(settings, words)
-        assert f"`invoke port-forward {' '.join(words)}`" in caught.value.fix
+        assert f"`invoke port-forward {' '.join(words).removesuffix('/udp')}`" in caught.value.fix
     for words in ([], ["boulder"], ["boulder", "http"]):
         with pytest.raises(Problem, match="port needs a service and its port"):
             reach.port(settings, words)
