@@ -30,13 +30,17 @@ def follow(settings: Settings, names: Sequence[str] = ()) -> int:
 def show_on(settings: Settings, names: Sequence[str]) -> NoReturn:
     """As `follow`, but raises Interrupted."""
 
+    on_screen = interactive() and sys.stdout.isatty()
+
     def now() -> list:
         try:
-            return lines(chosen(settings, look(settings), names))
+            found = chosen(settings, look(settings), names)
+            found.links = [] if on_screen else found.links  # they do not change, and the screen is not that high
+            return lines(found)
         except ApiError as error:
             return [line(f"the cluster's API server does not answer: {error}")]
 
-    if interactive() and sys.stdout.isatty():
+    if on_screen:
         with in_place() as show:
             while True:
                 show(now())

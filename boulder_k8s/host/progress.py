@@ -56,12 +56,21 @@ def console(stderr: bool = False) -> Console:
 
 @contextmanager
 def in_place() -> Iterator[Callable[[list[Text]], None]]:
-    """Takes a terminal's whole screen while the block runs; yields a function that shows lines there, in place of those before."""
+    """Takes a terminal's whole screen while the block runs; yields a function that shows lines there, in place of those before: as wide as
+    it is, and of more than it holds the first ones, and how many there are.
+    """
     from rich.console import Group
     from rich.live import Live
 
+    def fitting(lines: list[Text], width: int, height: int) -> Group:
+        more = len(lines) - height
+        kept = [*lines[: height - 1], line(f"and {more + 1} more lines")] if more > 0 else lines
+        for item in kept:
+            item.truncate(width, overflow="ellipsis")
+        return Group(*kept)
+
     with Live(console=console(), auto_refresh=False, screen=True) as live:
-        yield lambda lines: live.update(Group(*lines), refresh=True)
+        yield lambda lines: live.update(fitting(lines, *live.console.size), refresh=True)
 
 
 def quote(lines: list[str]) -> None:
