@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..host import lock as locks
+from ..host.errors import Problem
 from ..host.progress import note
 from ..host.settings import Settings
 from ..host.signals import Signals, decisive
@@ -34,12 +35,18 @@ def watch(settings: Settings, signals: Signals, options: Options, fresh: Sequenc
     """As `up`, and again after every change of a file that git tracks or would list. A signal ends it: returns 128 + its number.
 
     If Boulder does not start, its Problem is shown, and the next change tries again. Returns the exit code of a first `up` that failed.
+    Raises Problem if the checkout is no git repository.
     """
     from watchfiles import watch as changes  # here: no other command needs it
 
     checkout = checkouts.of_command(settings, options.environ)
     kept = working_tree.place(settings)
     before = working_tree.digest(checkout, kept)
+    if not before:
+        raise Problem(
+            f"{checkout.path} is no git repository, so nobody can tell when its code changes.",
+            "`invoke restart` after an edit builds Boulder anew; `git init` and `git add -A` there make it one.",
+        )
     if code := reported(lambda settings, signals: up(settings, signals, options, fresh), signals):
         return code
     polling = kind_of(checkout.path) in SILENT

@@ -85,6 +85,39 @@ def test_what_git_ignores_and_what_a_start_writes_changes_nothing(watched, check
     assert len(found.ups) == 2 and (checkout / "b.go").exists()
 
 
+def test_an_editor_that_saves_by_renaming_is_seen(watched, checkout: Path) -> None:
+    def save() -> None:
+        (checkout / ".start.py.swp").write_text("# edited\n")
+        (checkout / ".start.py.swp").replace(checkout / "start.py")
+
+    assert len(watched(save).ups) == 2
+
+
+def test_a_git_checkout_of_many_files_is_one_start(watched, checkout: Path) -> None:
+    git = ["git", "-C", checkout, "-c", "user.name=n", "-c", "user.email=e@example.org"]
+
+    def many() -> None:
+        subprocess.run([*git, "switch", "-qc", "other"], check=True)
+        for number in range(2000):
+            (checkout / f"x{number}.go").write_text(f"package x{number}")
+        for words in (["add", "-A"], ["commit", "-qmother"], ["switch", "-q", "-"], ["switch", "-q", "other"]):
+            subprocess.run([*git, *words], check=True)
+
+    def then() -> None:
+        threading.Timer(1.5, (checkout / "last.go").write_text, ["package last"]).start()
+
+    found = watched(many, then)
+    assert len(found.ups) == 3 and (checkout / "last.go").exists()
+
+
+def test_a_checkout_that_is_no_repository_cannot_be_watched(settings: Settings, checkout: Path, monkeypatch) -> None:
+    monkeypatch.setenv("BOULDER_DIR", str(checkout))
+    monkeypatch.setattr(module, "up", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(Problem, match="nobody can tell when its code changes") as caught:
+        module.watch(settings, None, Options(False, 10))
+    assert "`invoke restart`" in caught.value.advice()
+
+
 def test_code_that_does_not_compile_is_said_and_the_next_change_tries_again(watched, checkout: Path, capsys) -> None:
     def broken() -> None:
         threading.Timer(0.7, (checkout / "a.go").write_text, ["package a"]).start()
