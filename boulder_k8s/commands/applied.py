@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -39,13 +39,18 @@ def ensure(
     waves: Sequence[set[str]] = (),
     timeout: float = rollout.PATIENCE,
     prune: bool = False,
+    only: Set[str] | None = None,
 ) -> bool:
     """Applies objects, unless this node got exactly these last time and they are there: Jobs run before each command's tests. Returns
     whether it did.
 
     last: the file that remembers what was applied. node_id: the node's. known: what `look` told this command; None: unknown. waves: workloads that wait for those of the wave before, each `timeout` seconds. prune: first remove what nobody wants
-    any more. Raises Problem naming what is not ready or does not end, or ApiError.
+    any more. only: names of the workloads that are applied; the others stay as they are. Raises Problem naming what is not ready or does not end, or ApiError.
     """
+    every = objects
+    if only is not None:
+        objects = [item for item in every if item["kind"] not in WORKLOAD_KINDS or item["metadata"]["name"] in only]
+        waves = [wave for wave in (each & only for each in waves) if wave]
     key = [node_id, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()]
     wanted = {(item["kind"], item["metadata"]["name"]) for item in objects if item["kind"] in LOOKED_AT}
     there = {(item["kind"], item["metadata"]["name"]) for item in known or () if not leftovers.has_ended(item)}
@@ -53,8 +58,8 @@ def ensure(
         return False
     last.unlink(missing_ok=True)
     if prune:
-        leftovers.remove(api, objects)
-        ranges.remove(api, objects)
+        leftovers.remove(api, every)
+        ranges.remove(api, every)
     with step("applying the manifests"):
         later = set().union(*waves[1:])
         ranges.apply(api, [item for item in objects if not is_workload(item, later)])

@@ -54,7 +54,7 @@ UP = {
     "watch": "go on, and start Boulder again whenever the checkout's code changes; Ctrl-C ends that",
     "offline": "pull, build, clone and download nothing; BOULDER_K8S_OFFLINE=true says so to every command",
     "anew": "start Boulder again even if nothing has changed",
-    "attach": "then print the logs, or with --attach=bconsul,boulder theirs, until Ctrl-C, which stops all: `docker compose up` without -d",
+    "attach": "then print the logs, or with --attach=bconsul,boulder theirs, until Ctrl-C, which stops all that was to start: `docker compose up` without -d",
     "no_color": "no colours in them",
     "no_log_prefix": "without the name of the service before each line",
     "timestamps": "with the time of each line",

@@ -97,14 +97,14 @@ def remove(settings: Settings, services: Sequence[str]) -> None:
     note(f"{', '.join(names)} and Boulder have ended; `invoke up` starts them, with empty databases")
 
 
-def attached(settings: Settings, options: LogOptions) -> int:
-    """The end of `docker compose up` without --detach: prints the logs until Ctrl-C, then stops every service; returns the exit code. Raises
-    Problem naming what does not end, or ApiError.
+def attached(settings: Settings, options: LogOptions, services: Sequence[str] = ()) -> int:
+    """The end of `docker compose up` without --detach: prints the logs until Ctrl-C, then stops the services, all if none is named; returns
+    the exit code. Raises Problem naming what does not end, or ApiError.
     """
-    note("the logs follow; Ctrl-C stops all services")
+    note(f"the logs follow; Ctrl-C stops {', '.join(services) or 'all services'}")
     code = logs(settings, options)
     if code > 128:
-        stop(settings, [])
+        stop(settings, services)
     return code
 
 

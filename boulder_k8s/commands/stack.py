@@ -62,6 +62,7 @@ class Stack:
     image_ids: dict[str, str] | None = None
     known: list[dict] | None = None  # workloads and pods before this command changed anything; None: unknown
     names_changed: bool = False  # whether CoreDNS starts anew, to ask somebody else
+    named: Sequence[str] = ()  # services that are to start, without the others
     stopped: bool = True  # whether `restore` must look for a Boulder to start again
 
     @classmethod
@@ -123,11 +124,10 @@ class Stack:
         drift.check(
             self.document, rendered.objects, os.environ, source=written.finder(self.checkout.path, self.config_next)
         )
-        waves = selection.waves(self.services)
+        names, waves = sorted(selection.needed(self.services, self.named)), selection.waves(self.services)
         dependencies = [item for item in rendered.objects if not is_boulder(item)]
-        self.apply("applied", dependencies, waves, timeout=timeout, prune=True)
+        self.apply("applied", dependencies, waves, timeout=timeout, prune=True, only={*names})
         networks.refuse_closed_ports(self.once_a_start, self.settings, rendered.objects, self.document)
-        names = sorted(selection.names(self.services) - {BOULDER})
         if workload.start(self.cluster.api, self.known or (), names):  # what is applied anew starts by that
             self.known = None
         waited = rollout.wait(self.cluster.api, names, timeout, "Boulder's dependencies", self.known)

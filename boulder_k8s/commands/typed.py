@@ -37,6 +37,7 @@ TAKES = {
     "test": "words",
     "top": "names",
     "trace": "names",
+    "up": "names",
 }
 
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from ..diagnose.failure import packed
 from ..host import state
 from ..host.errors import Problem
+from ..host.names import BOULDER
 from ..host.progress import note, step
 from ..host.settings import Settings
 from ..host.signals import Signals
+from ..manifests import selection
 from ..manifests.overrides import Overrides
 from ..run.directory import Run
 from . import databases, deployment
@@ -22,10 +24,17 @@ from .stack import explained
 from .working import working
 
 
-def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[str] = (), anew: bool = False) -> None:
+def up(
+    settings: Settings,
+    signals: Signals,
+    options: Options,
+    fresh: Sequence[str] = (),
+    anew: bool = False,
+    services: Sequence[str] = (),
+) -> None:
     """Starts Boulder and its dependencies; returns after the ACME directory answers on the host.
 
-    options.timeout: seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases
+    services: if some are named, and not Boulder, they start, and what they depend on; what else runs is left alone. options.timeout: seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases
     first. anew: Boulder starts again also if nothing has changed. Raises Problem naming what failed, with its last log lines, or
     ApiError.
     """
@@ -38,7 +47,14 @@ def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[s
                 names = named(settings, stack.cluster, fresh, environ=options.environ)
                 stack.ensure_cluster(run)
                 databases.empty(settings, stack.cluster.api, names)
+            if services:
+                asked = named(settings, stack.cluster, services, environ=options.environ)
+                stack.named = () if BOULDER in asked else asked
             rendered = stack.bring_up(runner, run, options.timeout)
+            if stack.named:
+                started = sorted(selection.needed(stack.services, stack.named))
+                note(f"{', '.join(started)} {'is' if len(started) == 1 else 'are'} up")
+                return
             deployment.remove_leftovers(stack, runner, run)
             with run.phase("boulder"):
                 before = deployment.start(stack, rendered, options.timeout, anew)
@@ -46,6 +62,15 @@ def up(settings: Settings, signals: Signals, options: Options, fresh: Sequence[s
                 wait_for_directory(settings, 30)
         state_of_it = f"already up since {before}" if before else "up"
         note(f"Boulder is {state_of_it}: {settings.directory_url}")
+
+
+def whole(flag: str, services: Sequence[str]) -> None:
+    """Raises Problem if services are named beside a flag, and Boulder is not among them. flag: one that is about Boulder."""
+    if services and BOULDER not in services:
+        raise Problem(
+            f"{flag} is about Boulder, not {services[0]}.",
+            f"Leave the names out, or the flag; `invoke restart {services[0]}` starts it again.",
+        )
 
 
 def kept(options: Options) -> dict:

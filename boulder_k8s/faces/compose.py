@@ -167,22 +167,18 @@ def of_variables(given: Given, environ: Mapping[str, str]) -> Given:
 
 
 def up(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:
-    """Returns the words for invoke of `up [FLAGS] [SERVICE...]`. Raises Problem if others than Boulder are named, or all are to be made anew."""
+    """Returns the words for invoke of `up [FLAGS] [SERVICE...]`. Raises Problem if others than Boulder are to be made anew."""
     if words == ["bsetup"]:
         return ["certificates"]
-    if others := [word for word in words if word != "boulder"]:
-        raise Problem(
-            f"up starts Boulder and all it needs, not {others[0]} alone.",
-            f"Type `up`; `start {others[0]}` starts one that was stopped, `restart {others[0]}` one that runs.",
-        )
     names = {name for name, _ in given}
-    if "--anew" in names and not words:
+    if "--anew" in names and "boulder" not in words:
         raise Problem(
             "up --force-recreate is about boulder alone here.",
-            "Write `up --force-recreate boulder`; `restart` starts every service again.",
+            "Write `up --force-recreate boulder`; `restart` starts every service again, or those that are named.",
         )
     kept = [item for item in given if item[0] != "--detach"]
-    return ["up", *flags(kept), *([] if "--detach" in names else ["--attach=boulder" if words else "--attach"])]
+    shown = [] if "--detach" in names else ["=".join(["--attach", *filter(None, [",".join(words)])])]
+    return ["up", *flags(kept), *shown, *([] if words in ([], ["boulder"]) else ["--", *words])]
 
 
 def rm(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:

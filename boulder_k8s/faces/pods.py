@@ -20,6 +20,7 @@ from ..commands.run import RunOptions
 from ..commands.run import run as run_program
 from ..commands.test import test as run_tests
 from ..commands.up import up as bring_up
+from ..commands.up import whole
 from ..commands.watch import watch as go_on
 from ..host.settings import Settings
 from ..host.signals import Signals
@@ -43,7 +44,7 @@ def up(
     timestamps: bool = False,
     watch: bool = False,
 ) -> None:
-    """Start Boulder and everything it needs, as `docker compose up`.
+    """Start Boulder and everything it needs, as `docker compose up`; or only the services that are named: up bmariadb
 
     Ends when http://localhost:4001/directory answers, or goes on with --watch. If a file has changed that git sees in the checkout, Boulder starts again.
     """
@@ -51,15 +52,18 @@ def up(
         os.environ["BOULDER_K8S_OFFLINE"] = "true"
 
     def action(settings: Settings, signals: Signals) -> int:
+        services = after_dashes()
+        for flag in [name for name, given in (("--watch", watch), ("--anew", anew)) if given]:
+            whole(flag, services)
         begun, wanted = datetime.now().isoformat(), options(next, timeout, fake_dns, add_host, config_overlay)
         if watch:
             return go_on(settings, signals, wanted, fresh)
-        bring_up(settings, signals, wanted, fresh, anew)
-        names = attach.replace(",", " ").split() if isinstance(attach, str) else []
+        bring_up(settings, signals, wanted, fresh, anew, services)
+        names = attach.replace(",", " ").split() if isinstance(attach, str) else services
         shown = LogOptions(
             names, follow=True, since=begun, timestamps=timestamps, colours=not no_color, prefix=not no_log_prefix
         )
-        return lifecycle.attached(settings, shown) if attach else 0
+        return lifecycle.attached(settings, shown, [] if "boulder" in services else services) if attach else 0
 
     sys.exit(guarded(action))
 

@@ -165,7 +165,8 @@ VERBS: dict[str, Verb] = {
             "--timestamps": "--timestamps",
             "--build --pull=": Refused("Do that first: `build`, or `pull`."),
             "--remove-orphans --quiet-pull --quiet-build -y --yes": SAME,
-            "--no-deps --no-start --scale= --abort-on-container-exit --abort-on-container-failure --exit-code-from=": OUT,
+            "--no-deps": Refused("Leave it out: what runs already is left alone."),
+            "--no-start --scale= --abort-on-container-exit --abort-on-container-failure --exit-code-from=": OUT,
             "--attach= --no-attach= --attach-dependencies": Refused(
                 "`up -d`, then `logs -f SERVICE` shows what these services say."
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..host.errors import Problem
@@ -60,6 +60,27 @@ def converted(services: dict[str, Service]) -> list[Service]:
 def names(services: dict[str, Service]) -> set[str]:
     """The names of all workloads: those of the base, and those that are converted."""
     return {workload.name for workload in running(services)} | {item.object_name for item in converted(services)}
+
+
+def needed(services: dict[str, Service], wanted: Sequence[str]) -> set[str]:
+    """The workloads of some services and of all that they depend on; every one but Boulder if none is named. wanted: their names in
+    Kubernetes. Raises Problem if the checkout has no workload for one.
+    """
+    every = names(services) - {BOULDER}
+    if unknown := [name for name in wanted if name not in every]:
+        raise Problem(
+            f"{', '.join(unknown)} does not go on running in this checkout.",
+            "`invoke certificates` does what bsetup does; `invoke up` starts all that Boulder needs.",
+        )
+    by_object = {service.object_name: service for service in services.values()}
+    found: set[str] = set()
+    left = [*wanted]
+    while left:
+        name = left.pop()
+        if name not in found and name in by_object:
+            found.add(name)
+            left += [compose.object_name(other) for other in compose.dependencies(by_object[name].document)]
+    return found & every if wanted else every
 
 
 def waves(services: dict[str, Service]) -> list[set[str]]:

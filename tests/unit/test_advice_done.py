@@ -103,7 +103,7 @@ def test_names_that_advice_asks_for_are_taken(tmp_path: Path, settings: Settings
 @pytest.mark.parametrize(
     "typed_words",
     [
-        "logz", "-f docker-compose.yml", "logs --folow", "logs --tail", "exec bconsul", "run", "run bredis_1 sh", "up bmariadb",
+        "logz", "-f docker-compose.yml", "logs --folow", "logs --follow=maybe", "logs --tail", "exec bconsul", "run", "run bredis_1 sh", "up --force-recreate",
         "rm bmariadb", "run -d boulder go test", "ps --format xml", "down boulder", "-f other.yml up",
     ],
 )  # fmt: skip
@@ -114,6 +114,8 @@ def test_composes_words_that_advice_names_are_taken(typed_words: str) -> None:
         instead = ["down"]
     elif "means config-next" in problem.fix:
         instead = [f"{problem.fix.partition(' means')[0]} up"]
+    elif problem.fix.endswith(", or leave it out."):
+        instead = ["logs " + problem.fix.removeprefix("Write ").partition(",")[0]]
     assert instead
     for command in instead:
         whole = {"--follow": "logs --follow", "table": "ps --format table", "json": "ps --format json"}.get(

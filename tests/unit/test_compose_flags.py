@@ -34,15 +34,24 @@ FLAGS = {
     "--with-dependencies",
     "kill": "--dry-run --remove-orphans -s= --signal=",
     "watch": "--dry-run --no-up --prune --quiet",
+    "": "--all-resources --ansi= --compatibility --dry-run --env-file= -f= --file= --parallel= --profile= --progress= --project-directory= -p= "
+    "--project-name=",
 }
-VALUES = {"--format=": "json", "--protocol=": "tcp", "--wait-timeout=": "60"}
+VALUES = {
+    "-f=": "docker-compose.yml",
+    "--file=": "docker-compose.yml",
+    "--format=": "json",
+    "--protocol=": "tcp",
+    "--wait-timeout=": "60",
+}
 EACH = [(verb, flag) for verb, flags in FLAGS.items() for flag in flags.split()]
 
 
 def typed(verb: str, flag: str) -> list[str]:
     """What somebody types who uses this flag."""
-    name, *words = verb.split()
-    return [name, flag.rstrip("="), *([VALUES.get(flag, "7")] if flag.endswith("=") else []), *words]
+    name, *words = verb.split() or ["", "ps"]
+    before = [name] if name else []  # else it stands before the verb
+    return [*before, flag.rstrip("="), *([VALUES.get(flag, "7")] if flag.endswith("=") else []), *words]
 
 
 @pytest.mark.parametrize(("verb", "flag"), EACH)
@@ -61,8 +70,9 @@ def test_each_flag_is_taken_or_refused_with_what_to_do(verb: str, flag: str, cap
 
 # What somebody types: words for invoke; or "!" and a part of what is said instead.
 MEANT = {
-    "up bmariadb": "!not bmariadb alone",
-    "up boulder bmariadb": "!not bmariadb alone",
+    "up bmariadb": "up --attach=bmariadb -- bmariadb",
+    "up -d boulder bmariadb": "up -- boulder bmariadb",
+    "up --force-recreate bmariadb": "!`restart`",
     "up --no-recreate": "!`start`",
     "up --no-build": "!--offline",
     "up --force-recreate": "!`restart`",

@@ -79,6 +79,13 @@ def test_what_is_no_longer_wanted_is_removed_only_when_asked(stack: Stack, serve
     assert server.find("Deployment", "bconsul")
 
 
+def test_some_workloads_wait_for_each_other_and_for_none_of_the_others(stack: Stack, server: ApiServer) -> None:
+    objects = [ours(workload(name)) for name in ("bconsul", "bmariadb", "bproxysql")]
+    waves = [{"bconsul", "bmariadb"}, {"bproxysql"}]
+    stack.apply("applied", objects, waves, timeout=20, only={"bmariadb", "bproxysql"})  # bconsul would never be ready
+    assert server.find("Deployment", "bproxysql") and not server.find("Deployment", "bconsul")
+
+
 def test_a_pod_that_does_not_end_is_named_and_the_next_command_waits_for_it_again(
     stack: Stack, server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -116,6 +117,10 @@ def test_a_checkout_that_is_no_repository_cannot_be_watched(settings: Settings, 
     with pytest.raises(Problem, match="nobody can tell when its code changes") as caught:
         module.watch(settings, None, Options(False, 10))
     assert "`invoke restart`" in caught.value.advice()
+    for words in re.findall("`git ([^`]*)`", caught.value.advice()):
+        subprocess.run(["git", "-C", checkout, *words.split()], check=True)
+    with pytest.raises(pytest.fail.Exception, match="it has begun"):
+        module.watch(settings, None, Options(False, 10))
 
 
 def test_code_that_does_not_compile_is_said_and_the_next_change_tries_again(watched, checkout: Path, capsys) -> None:

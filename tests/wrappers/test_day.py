@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -61,6 +62,48 @@ def test_up_starts_boulder_again_if_the_checkout_has_changed_and_says_so(up: Mac
     result = up.invoke("up")
     assert (result.returncode, anew(up, before)) == (0, {"boulder"})
     assert ": start.py; starting it again" in result.stderr and "Boulder is up: http" in result.stderr
+
+
+def test_up_of_some_services_starts_them_and_what_they_need_alone(machine: Machine) -> None:
+    result = machine.run("up", "-d", "bproxysql", wrapper="ck8s.sh")
+    assert (result.returncode, set(pods(machine))) == (0, {"bproxysql", "bmariadb"}), result.stderr
+    assert "boulder-k8s: bmariadb, bproxysql are up" in result.stderr
+    before = pods(machine)
+    assert machine.invoke("stop", "bmariadb").returncode == 0
+    result = machine.invoke("up", "bconsul")  # leaves alone what is stopped, and what runs
+    assert (result.returncode, set(pods(machine))) == (0, {"bproxysql", "bconsul"}), result.stderr
+    assert machine.invoke("up", "bmariadb").returncode == 0
+    assert anew(machine, before) == {"bconsul", "bmariadb"}
+    assert machine.run("-h").returncode == 0  # a run starts all
+    assert {"bredis-1", "bredis-2", "bvitess"} <= set(pods(machine))
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "advice"),
+    [
+        (["up", "bmariabd"], "There is no service bmariabd.", "bmariadb"),
+        (["up", "bsetup"], "bsetup does not go on running in this checkout.", "`invoke certificates`"),
+        (["up", "--watch", "bmariadb"], "--watch is about Boulder, not bmariadb.", "Leave the names out"),
+        (["up", "--anew", "bmariadb"], "--anew is about Boulder, not bmariadb.", "Leave the names out"),
+    ],
+)
+def test_up_of_what_does_not_go_on_is_two_lines(machine: Machine, words, message, advice) -> None:
+    result = machine.invoke(*words)
+    lines = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
+    assert (result.returncode, message in lines[-2], advice in lines[-1]) == (2, True, True), result.stderr
+
+
+def test_what_up_of_some_services_refuses_is_done_as_its_advice_says(machine: Machine) -> None:
+    assert machine.invoke("up", "bconsul").returncode == 0
+    for words in (["--anew", "bconsul"], ["bsetup"]):
+        told = machine.invoke("up", *words).stderr.splitlines()[-1]
+        (command, *_) = re.findall(r"`invoke ([^`]*)`", told)
+        before = pods(machine)
+        assert (command.split()[0], machine.invoke(*command.split()).returncode) in {
+            ("restart", 0),
+            ("certificates", 0),
+        }
+        assert anew(machine, before) == ({"bconsul"} if "bconsul" in words else set())
 
 
 def test_restart_stop_and_start(up: Machine) -> None:
