@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .findings import LONG, VARYING, Failure, Findings
@@ -44,6 +47,17 @@ def groups(found: Findings) -> list[Group]:
     return list(there.values())
 
 
+def spread(listed: Iterable[Group]) -> list[Group]:
+    """Returns groups in another order: one of each package comes before a second one of any."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for group in listed:
+        package = group.first.package or os.path.dirname(group.first.file)
+        numbered.append((seen[package], group))
+        seen[package] += 1
+    return [group for _, group in sorted(numbered, key=lambda item: item[0])]
+
+
 def packages(found: Findings, most: int = 1000) -> str:
     """Returns a line about the packages that failed, `most` of them by name; "" if none did."""
     if not found.packages:
@@ -72,7 +86,7 @@ def lines(found: Findings) -> list[str]:
     rows = textwrap.wrap(
         packages(found), WIDTH, max_lines=ROWS, placeholder=" ...", subsequent_indent="  ", break_on_hyphens=False
     )
-    shown = [*rows, *filter(None, [repeated(found)]), *(f"  {group}" for group in listed[:FEW])]
+    shown = [*rows, *filter(None, [repeated(found)]), *(f"  {group}" for group in spread(listed)[:FEW])]
     if len(listed) > FEW:
         shown.append(f"  and {len(listed) - FEW + found.more} more, see stdout")
     shown = [line.replace("\t", " ") for line in shown]

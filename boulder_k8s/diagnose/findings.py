@@ -18,7 +18,7 @@ TELLING = re.compile(
     r"|invalid|mismatch|missing|undefined|deadline"
 )
 # A line of a program that begins with its name when it ends.
-ENDS = re.compile(r"^(?:go: (?!downloading |finding )|make(?:\[\d+\])?: \*\*\* )")
+ENDS = re.compile(r"^(?:go(?:tip)?: (?!downloading |finding )|make(?:\[\d+\])?: \*\*\* )")
 # What differs from one line to the next although they say the same: numbers, addresses, names drawn by lot.
 VARYING = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+")
 
@@ -115,6 +115,9 @@ class Findings:
         for name, why in self.packages.items():
             if why and name not in places and (words := self.reasons.get(name)):
                 self.add(Failure("build", "", sorted(words, key=lambda line: not TELLING.search(line)), package=name))
+        for name, words in self.reasons.items():
+            if name not in self.packages and words and words[0].startswith("module "):  # it could not even be found
+                self.add(Failure("build", "", words, package=name))
         if self.ended and self.last and not self.packages and all(map(is_consequence, self.failures)):
             self.add(Failure("other", "test.sh", list(self.last)[::-1]))
         for failure in self.failures:

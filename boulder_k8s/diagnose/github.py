@@ -43,16 +43,16 @@ def below(checkout: str, workspace: str) -> str | None:
 
 
 def marks(found: Findings, public: Callable[[str], str] = str, directory: str | None = "") -> list[str]:
-    """Returns a workflow command for each line that failed, at most MARKS. public: returns a text as it may appear. directory: as `below`
+    """Returns a workflow command for each line that failed, at most MARKS, of as many packages as can be. public: returns a text as it may appear. directory: as `below`
     gives it; None: no file is named.
     """
     lines = []
-    for failure in found.ranked()[:MARKS]:
-        place = ""
+    for group in ending.spread(map(ending.Group, found.ranked()))[:MARKS]:
+        failure, place = group.first, ""
         if failure.file and directory is not None and not failure.file.startswith(("/", "../")):
             place = f" file={escaped(public(os.path.join(directory, failure.file)), True)}"
             place += f",line={failure.line}" if failure.line else ""
-        lines.append(f"::error{place}::{escaped(public(str(ending.Group(failure))))}")
+        lines.append(f"::error{place}::{escaped(public(str(group)))}")
     return lines
 
 

@@ -136,6 +136,8 @@ class GoTests:
         if self.about and (END.match(line) or not self.found.explain(self.about, line)):
             self.about = ""
         if self.compiling and (match := COMPILER.match(line)):
+            if match[3] == "too many errors":
+                return True
             self.found.add(Failure("build", "", [match[3][:LONG]], below_checkout(match[1]), int(match[2])))
             return True
         self.compiling = self.compiling and line.startswith("\t")
@@ -153,9 +155,10 @@ class GoTests:
         test = self.after or self.tests.get(self.current)
         if test:
             test.add(entry)
-        if test and entry.words == [RACE]:  # reports that stand before it name no test
+        if test and entry.words == [RACE]:  # reports that stand before it name no test, or the one that this is part of
+            known = [["data race"]] + [[f"data race in {test.name.partition('/')[0]}"]] * (not self.after)
             for failure in self.pending:
-                if failure.kind == "race" and failure.words == ["data race"]:
+                if failure.kind == "race" and failure.words in known:
                     failure.words = [f"data race in {test.name}"]
 
     def other(self, line: str) -> None:
@@ -164,6 +167,8 @@ class GoTests:
             if not self.after.first:
                 self.write(Entry("", 0, []))
             self.after.continued(line)
+        elif line.startswith("\t") and self.found.last and self.tail and ENDS.match(self.tail[-1]):
+            self.found.last[-1] = f"{self.found.last[-1]} {line.strip()}"[:LONG]
         elif TELLING.search(line) or ENDS.match(line):
             self.found.last.append(line.strip()[:LONG])
             self.counted[line[:LONG]] += 1
@@ -190,8 +195,12 @@ class GoTests:
         shown = [test for test in self.failed if test.first or not (self.pending or test.name in parents)]
         failures = [test.failure(package) for test in shown]
         raced = [one for one in failures if one.words == [RACE]]
+        parts = [test.name for test in self.failed if any(entry.words == [RACE] for entry in (*test.first, *test.last))]
         for failure in self.pending:
             failure.package = failure.package or package
+            inner = [name for name in parts if failure.words == [f"data race in {name.partition('/')[0]}"]]
+            if len(inner) == 1:
+                failure.words = [f"data race in {inner[0]}"]
             self.found.add(failure)
         races = any(failure.kind == "race" for failure in self.pending)
         for failure in failures:

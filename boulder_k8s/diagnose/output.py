@@ -12,6 +12,7 @@ from .stages import Linters, Services, Stages
 from .traces import Panics, Races, Tracebacks
 
 MOST = 48 << 20  # bytes read of a stream, some seconds; of a larger one the first quarter and the end
+LINES = 1 << 20  # lines read of a stream: very short ones take as long
 PIECE = 1 << 20
 WIDE = 16 * LONG  # bytes of a line that are read: Boulder logs whole stacks in a line
 # Colours and what else moves a terminal's cursor, and a link's text.
@@ -26,8 +27,9 @@ def read(run: Path) -> Findings:
     for name in ("stdout", "stderr"):
         path = run / name
         if path.exists():
-            found.skipped += max(0, path.stat().st_size - MOST)
-            parse(lines(path), found)
+            most = limit(path)
+            found.skipped += max(0, path.stat().st_size - most)
+            parse(lines(path, most), found)
     return found.finish()
 
 
@@ -36,10 +38,10 @@ def parse(lines: Iterable[str], found: Findings) -> Findings:
     tests = GoTests(found)
     readers = (
         Stages(found),
+        Services(found),  # they write their logs in the middle of what others say
         Races(tests.pend),
-        Panics(tests.pend),
+        Panics(tests.pend, tests.take),
         Tracebacks(found),
-        Services(found),
         Linters(found),
         tests,
     )
@@ -53,7 +55,14 @@ def parse(lines: Iterable[str], found: Findings) -> Findings:
     return found
 
 
-def lines(path: Path, most: int = MOST) -> Iterator[str]:
+def limit(path: Path) -> int:
+    """Returns how many bytes of a stream are read: fewer if its lines are very short. Raises OSError."""
+    with open(path, "rb") as file:
+        count = sum(data.count(b"\n") for data in iter(lambda: file.read(PIECE), b""))
+    return MOST if count <= LINES else min(MOST, path.stat().st_size * LINES // count)
+
+
+def lines(path: Path, most: int) -> Iterator[str]:
     """Yields the lines of a file, without colours and as a terminal would leave them. A line's end is left out if it is
     very long, and the middle of a file that is larger than `most`. Raises OSError.
     """

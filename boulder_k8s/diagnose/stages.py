@@ -14,7 +14,9 @@ HEADINGS = {
     "Running Generate": "generate",
 }
 FAILED = re.compile(r"FAILURE while running (\S+)$")
-REFUSED = re.compile(r"^(?:Illegal option|No arg for) .*")
+REFUSED = re.compile(
+    r"^(?:Illegal option|No arg for|\S*test\.sh: (?:illegal option|option requires an argument) --) .*"
+)
 # Boulder's log, as its commands write it in tests: time, level, command, checksum, text (log/log.go).
 LOGGED = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ([0-7]) (\S+) \S+ (.*)$")
 NOTHING = re.compile(r"^\[AUDIT\] | JSON=(?:null|\{\})$")  # of that text, what says nothing to people
@@ -91,7 +93,8 @@ class Linters:
     LINTER = re.compile(r" \([\w-]+\)$")
     ITSELF = re.compile(r'^(?:level=error msg="(.*)"|Error: (.+)|ERRO(?:\[\d+\])? (.+))$')
     TYPO = re.compile(r"^error: (`.+` should be .+)$")
-    PLACE = re.compile(r"^\s*(?:-->|╭▸) (.+?):(\d+):\d+$")
+    # The second one is of a file's name.
+    PLACE = re.compile(r"^\s*(?:(?:-->|╭▸) (?P<file>.+?):(?P<line>\d+):\d+|1 │ (?P<name>\./.+))$")
 
     SAYS = re.compile(r"^(\S+\.go):(\d+)(?::\d+)?: (?!: #)(.+)$")  # and goes on in the next line
 
@@ -106,7 +109,7 @@ class Linters:
         if self.found.stage not in ("", "lints"):
             return False
         if self.typo and (match := self.PLACE.match(line)):
-            self.typo.file, self.typo.line = below_checkout(match[1]), int(match[2])
+            self.typo.file, self.typo.line = below_checkout(match["file"] or match["name"]), int(match["line"] or 0)
             self.end()
             return True
         if (

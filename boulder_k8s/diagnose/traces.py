@@ -11,16 +11,23 @@ PANIC = re.compile(r"^(?:panic: |fatal error: |SIGQUIT: quit|unexpected fault ad
 # A panic of a Boulder command, which logs it in one line with the stack as JSON (cmd/shell.go, AuditPanic).
 AUDITED = re.compile(r' (\S+) \S+ \[AUDIT\] Panic JSON=.*?"panic":"((?:[^"\\]|\\.)*)"')
 PLACE = re.compile(r"^\s+(/?\S+\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=.*)?$")
+# A line of a stack: a service that panics while tests run takes none of their lines with it.
+FRAME = re.compile(
+    r"^(?:goroutine \d|created by |\t(?:/|\S+\.(?:go|s):\d|goroutine |panic: )|\.\.\.|\[originating|runtime stack:|r\w{1,5} +0x"
+    r"|[\w./%@~*()\[\]{}-]+\((?:(?:0x|\{|\.\.\.|_).*)?\)$|$)"
+)
+TEST = re.compile(r"\.((?:Test|Fuzz|Example|Benchmark)\w*)")
 RUNNING = re.compile(r"^\s+((?:Test|Fuzz|Example|Benchmark)\S*) \([\dms.h]+\)$")
 END = re.compile(r"^(?:FAIL\t|ok  \t|exit status |=== |--- |FAIL$)")
 LATE = ("test timed out after", "Test killed with quit: ran too long")  # the second says go itself, after a while more
+MANY = 50  # lines that a panic waits for its stack, or for the rest of it
 
 
 class Stack:
     """Finds the first place of Boulder's own code in the frames of a stack."""
 
     def __init__(self) -> None:
-        self.function = self.file = self.name = ""
+        self.function = self.file = self.name = self.test = ""
         self.line = 0
         self.thrown = True  # whether a panic's own place follows
 
@@ -35,6 +42,8 @@ class Stack:
             words = line.strip().removeprefix("created by ").partition(" in goroutine ")[0]
             function = words[: words.rfind("(")] if words.endswith(")") else words
             self.function = "" if " " in function else function
+            if not self.test and (found := TEST.search(self.function)):
+                self.test = found[1]
             self.thrown |= (
                 function == "panic"
             )  # what stands above it was called by the panic: it was recovered and thrown again
@@ -42,40 +51,52 @@ class Stack:
 
 class Panics:
     """Reads what Go writes when a program panics, or when its time is over. add: what to do with each, and whether the test failed
-    of it whose result was read last.
+    of it whose result was read last. otherwise: who takes lines that only look like it.
     """
 
-    def __init__(self, add: Callable[[Failure, bool], None]) -> None:
-        self.add = add
+    def __init__(self, add: Callable[[Failure, bool], None], otherwise: Callable[[str], object]) -> None:
+        self.add, self.otherwise = add, otherwise
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets what was read."""
         self.words: list[str] = []
+        self.held: list[str] = []  # until the stack begins, it may be what a program prints
+        self.others = 0  # lines among the stack's that somebody else wrote
         self.stack = Stack()
         self.tests: list[str] = []
         self.frames = False  # whether the stack has begun
 
     def take(self, line: str) -> bool:
         """Takes a line if it belongs to a panic."""
-        if not self.words:
+        if not self.words or "Panic JSON=" in line or PANIC.match(line):
             return self.begin(line)
-        if END.match(line):
+        if END.match(line) or max(self.others, len(self.held)) > MANY:
             self.end()
             return False
         if LATE[1] in line:
             self.words = [line.strip("* ")[:LONG]]
         elif line.startswith(("goroutine ", "runtime stack:")):
-            self.frames = True
+            self.frames, self.held = True, []
             self.stack.thrown = not self.stack.file
+        elif self.frames and not FRAME.match(line):
+            self.others += 1
+            return False
         elif self.frames:
             self.stack.take(line)
         elif match := RUNNING.match(line):
             self.tests.append(match[1])
-        elif line.strip() and len(self.words) < 4 and not line.startswith("[signal "):
-            self.words.append(line.strip()[:LONG])
+        else:
+            self.held.append(line)
+            if line.strip() and len(self.words) < 4 and not line.startswith("[signal "):
+                self.words.append(line.strip()[:LONG])
         return True
 
     def begin(self, line: str) -> bool:
         """Begins a panic if the line is the first of one."""
         if match := PANIC.match(line):
-            self.words = [match[0].removeprefix("panic: ")[:LONG]]
+            self.end()
+            self.words, self.held = [match[0].removeprefix("panic: ")[:LONG]], [line]
             return True
         if "Panic JSON=" in line and (match := AUDITED.search(line)):
             stack = Stack()
@@ -87,17 +108,17 @@ class Panics:
 
     def end(self) -> None:
         """Ends the panic that was being read."""
-        if self.words:
-            words = [self.words[0].removesuffix(" [recovered, repanicked]"), *self.words[1:]]
-            if words[0].startswith(LATE):
-                inner = [test for test in self.tests if not any(one.startswith(f"{test}/") for one in self.tests)]
-                self.add(
-                    Failure("timeout", ", ".join(inner)[:LONG], words[:1], self.stack.file, self.stack.line), False
-                )
-            else:
-                failure = Failure("panic", self.stack.name, words, self.stack.file, self.stack.line)
-                self.add(failure, "[recovered" in self.words[0])
-        self.words, self.stack, self.tests, self.frames = [], Stack(), [], False
+        words, stack, held, frames, tests = self.words, self.stack, self.held, self.frames, self.tests
+        self.clear()
+        if words and not frames and held[0].startswith("panic: "):
+            for line in held:
+                self.otherwise(line)
+        elif words and words[0].startswith(LATE):
+            inner = [test for test in tests if not any(one.startswith(f"{test}/") for one in tests)]
+            self.add(Failure("timeout", ", ".join(inner)[:LONG], words[:1], stack.file, stack.line), False)
+        elif words:
+            plain = [word.removesuffix(" [recovered, repanicked]") for word in words]
+            self.add(Failure("panic", stack.name, plain, stack.file, stack.line), "[recovered" in " ".join(words))
 
 
 class Races:
@@ -128,7 +149,8 @@ class Races:
     def end(self) -> None:
         """Ends the report that was being read."""
         if self.stack is not None:
-            self.add(Failure("race", self.stack.name, ["data race"], self.stack.file, self.stack.line))
+            words = f"data race in {self.stack.test}" if self.stack.test else "data race"
+            self.add(Failure("race", self.stack.name, [words], self.stack.file, self.stack.line))
         self.stack = None
 
 

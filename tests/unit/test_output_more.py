@@ -127,7 +127,7 @@ STAGE = {
         (
             "unit",
             "go: downloading x v1\ngo: updates to go.mod needed; to update it:\n\tgo mod tidy\n",
-            ["test.sh: go: updates to go.mod needed; to update it:"],
+            ["test.sh: go: updates to go.mod needed; to update it: go mod tidy"],
         ),
         (
             "unit",
