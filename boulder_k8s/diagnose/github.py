@@ -28,7 +28,12 @@ def publish(settings: Settings, run: Run, found: Findings, environ: Mapping[str,
     if environ.get("GITHUB_ACTIONS") != "true" or not found:
         return
     sieve = Sieve.of(settings, run.record, environ)
-    for line in marks(found, sieve.text, below(run.record.get("checkout", ""), environ.get("GITHUB_WORKSPACE", ""))):
+    checkout = run.record.get("checkout", "")
+
+    def there(file: str) -> bool:  # go names a file without its directory, which may be another package's
+        return not os.path.isdir(checkout) or os.path.isfile(os.path.join(checkout, file))
+
+    for line in marks(found, sieve.text, below(checkout, environ.get("GITHUB_WORKSPACE", "")), there):
         print(line, file=sys.stderr, flush=True)
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         words = sieve.record(run.record).get("arguments", [])
@@ -42,14 +47,17 @@ def below(checkout: str, workspace: str) -> str | None:
     return None if found.split("/")[0] == ".." else "" if found == "." else found
 
 
-def marks(found: Findings, public: Callable[[str], str] = str, directory: str | None = "") -> list[str]:
+def marks(
+    found: Findings, public: Callable[[str], str] = str, directory: str | None = "", there: Callable[[str], bool] = bool
+) -> list[str]:
     """Returns a workflow command for each line that failed, at most MARKS, of as many packages as can be. public: returns a text as it may appear. directory: as `below`
-    gives it; None: no file is named.
+    gives it; None: no file is named. there: returns whether the checkout has a file.
     """
     lines = []
     for group in ending.spread(map(ending.Group, found.ranked()))[:MARKS]:
         failure, place = group.first, ""
-        if failure.file and directory is not None and not failure.file.startswith(("/", "../")):
+        inside = directory is not None and not failure.file.startswith(("/", "../"))
+        if failure.file and inside and there(failure.file):
             place = f" file={escaped(public(os.path.join(directory, failure.file)), True)}"
             place += f",line={failure.line}" if failure.line else ""
         lines.append(f"::error{place}::{escaped(public(str(group)))}")

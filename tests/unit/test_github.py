@@ -83,6 +83,25 @@ def test_a_mark_is_at_a_file_of_the_jobs_directory_or_at_none(
     assert capsys.readouterr().err.startswith(mark)
 
 
+def test_a_mark_names_no_file_that_is_not_there(settings: Settings, tmp_path: Path, capsys) -> None:
+    checkout = tmp_path / "work/boulder"
+    (checkout / "va").mkdir(parents=True)
+    (checkout / "va/va_test.go").touch()
+    run = Run.create(settings, ["t"], {"arguments": [], "checkout": str(checkout)})
+    found = Findings(failures=[Failure("test", "T", ["no"], f"va/{name}", 3) for name in ("va_test.go", "helpers.go")])
+    github.publish(settings, run, found, {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(checkout.parent)})
+    assert capsys.readouterr().err.splitlines() == [
+        "::error file=boulder/va/va_test.go,line=3::va/va_test.go:3 T: no",
+        "::error::va/helpers.go:3 T: no",
+    ]
+
+
+def test_a_package_has_a_mark_before_another_has_eleven() -> None:
+    failures = [Failure("build", words=[f"x{number}"], file=f"a/{number}.go", line=1) for number in range(12)]
+    marks = github.marks(Findings(failures=[*failures, Failure("test", "T", ["no"], package="b")]))
+    assert len(marks) == 10 and "::error::b T: no" in marks
+
+
 def test_no_text_breaks_out_of_a_mark() -> None:
     words = "100%\r\n::error file=/etc/passwd::x, %0A"
     (mark,) = github.marks(Findings(failures=[Failure("test", "a\nb", [words], "a\nb.go", 1)]))
