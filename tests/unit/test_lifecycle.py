@@ -9,6 +9,7 @@ from support.api_server import ApiServer
 
 from boulder_k8s.commands import lifecycle, workload
 from boulder_k8s.commands.arguments import Options
+from boulder_k8s.commands.logs import LogOptions
 from boulder_k8s.commands.up import as_before, kept
 from boulder_k8s.host import state
 from boulder_k8s.host.errors import Problem
@@ -133,3 +134,12 @@ def test_without_a_record_of_up_the_deployment_tells_the_configuration(settings,
     container = {"name": "boulder", "image": "boulder", "env": environment}
     server.change("Deployment", "boulder", {"spec": {"template": {"spec": {"containers": [container]}}}})
     assert lifecycle.remembered(settings, server.find("Deployment", "boulder")).config_next
+
+
+@pytest.mark.parametrize(("services", "what"), [((), "all services"), (("bconsul", "bmariadb"), "bconsul, bmariadb")])
+def test_ctrl_c_after_up_stops_what_it_was_to_start(settings: Settings, monkeypatch, capsys, services, what) -> None:
+    stopped = []
+    monkeypatch.setattr(lifecycle, "logs", lambda *_: 130)
+    monkeypatch.setattr(lifecycle, "stop", lambda _, names: stopped.append(names))
+    assert lifecycle.attached(settings, LogOptions([*services], follow=True), services) == 130
+    assert stopped == [services] and f"Ctrl-C stops {what}\n" in capsys.readouterr().err
