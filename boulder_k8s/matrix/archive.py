@@ -16,7 +16,7 @@ import re
 import tarfile
 from pathlib import Path, PurePosixPath
 
-from ..cluster.api import Api
+from ..cluster.api import PATIENCE, Api
 from ..cluster.culprit import statuses
 from ..cluster.errors import ApiError
 from ..host.files import private_directory, write_whole
@@ -73,7 +73,7 @@ def bring(api: Api, pod: dict, directory: Path, record: Record | None) -> str:
     write_whole(directory / "pod.json", json.dumps(pod, indent=2) + "\n")
     missing = []
     try:
-        unpack(unframed(api.log(name, RESULTS)), directory)
+        unpack(unframed(whole_log(api, name, RESULTS)), directory)
     except (ApiError, Incomplete) as error:
         missing.append(f"the archive: {error}")
     services = private_directory(directory / "services")
@@ -83,7 +83,7 @@ def bring(api: Api, pod: dict, directory: Path, record: Record | None) -> str:
         if not item.get("containerID"):  # it never ran
             continue
         try:
-            write_whole(services / f"{item['name']}.log", api.log(name, item["name"]))
+            write_whole(services / f"{item['name']}.log", whole_log(api, name, item["name"]))
         except ApiError as error:
             missing.append(f"the log of {item['name']}: {error}")
     for stream, length in (record.lengths if record else {}).items():
@@ -92,3 +92,8 @@ def bring(api: Api, pod: dict, directory: Path, record: Record | None) -> str:
         if there != length:
             missing.append(f"{length - there} bytes of {stream}")
     return "; ".join(missing)
+
+
+def whole_log(api: Api, pod: str, container: str) -> bytes:
+    """Returns a container's log; asks again if the connection breaks. Raises ApiError."""
+    return api.ask(lambda: api.log(pod, container), PATIENCE)
