@@ -63,8 +63,15 @@ class Matrix:
             ) from error
         self.wait_for_account()
         with ThreadPoolExecutor(4) as pool:
-            for group in (mounted, jobs):
-                list(pool.map(lambda item: self.api.create(self.placed(item)), group))
+            things = list(pool.map(self.create, mounted))
+            owners = [owner(item) for item in pool.map(self.create, jobs)]
+            # So that the garbage collector removes them after the last Job, which has a time to live.
+            change = {"metadata": {"ownerReferences": owners}}
+            list(pool.map(lambda item: self.api.patch(item["kind"], item["metadata"]["name"], change), things))
+
+    def create(self, item: dict) -> dict:
+        """Creates an object; returns it as the server has it. Raises ApiError."""
+        return {**item, **self.api.create(self.placed(item))}
 
     def wait_for_account(self) -> None:
         """Waits until the namespace has its ServiceAccount: without it the first pods are refused, and come a second later."""
@@ -79,6 +86,12 @@ class Matrix:
         if not wait:
             return False
         return wait_until_gone(self.api, "Namespace", fields=f"metadata.name={self.namespace}", timeout=120)
+
+
+def owner(item: dict) -> dict:
+    """Returns the reference to an object that owns others."""
+    names = {"name": item["metadata"]["name"], "uid": item["metadata"]["uid"]}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], **names}
 
 
 def new_name() -> str:

@@ -200,6 +200,8 @@ def test_all_that_is_made_says_whose_it_is_and_goes_with_the_namespace(rows: Row
         assert labels.items() <= found["labels"].items(), (kind, name)
     enforced = rows.server.find("Namespace", NAMESPACE)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert enforced == "privileged"
+    owners = rows.server.find("ConfigMap", "checkout-1", NAMESPACE)["metadata"]["ownerReferences"]
+    assert [(item["kind"], item["name"]) for item in owners] == [("Job", "one"), ("Job", "two")]  # it goes with them
     assert rows.matrix.remove()
     assert rows.server.find("Namespace", NAMESPACE) is None
 
