@@ -22,6 +22,7 @@ from .mounts import Volumes, pod_of
 from .rows import Row
 
 MATRIX, ROW = "boulder-k8s/matrix", "boulder-k8s/row"  # labels of all that belongs to a matrix, and to a row
+QUEUE = "kueue.x-k8s.io/queue-name"  # https://kueue.sigs.k8s.io/docs/tasks/run/jobs/
 TEXT = "boulder-k8s/row"  # annotation: the row as a workflow writes it
 PART_OF = ("app.kubernetes.io/part-of", "boulder-matrix")
 PREPARE = "boulder-prepare-"  # the rendered ConfigMap with prepare.sh
@@ -52,12 +53,13 @@ class Place:
 @dataclass(frozen=True)
 class Terms:
     """On which terms a row runs. matrix: the name of the matrix. requests: what the scheduler keeps free for it. seconds: after which
-    it is ended; 0: never.
+    it is ended; 0: never. queue: Kueue's LocalQueue, "" for none.
     """
 
     matrix: str
     requests: Mapping[str, str]
     seconds: int = 0
+    queue: str = ""
 
 
 def job(row: Row, place: Place, delivery: Delivery, terms: Terms) -> dict:
@@ -69,6 +71,8 @@ def job(row: Row, place: Place, delivery: Delivery, terms: Terms) -> dict:
     for metadata in (made["metadata"], template["metadata"]):
         metadata["labels"] |= labels
         metadata["annotations"] = {TEXT: row.text}
+    if terms.queue:
+        made["metadata"]["labels"][QUEUE] = terms.queue
     complete(template["spec"], row, place, delivery)
     template["spec"]["containers"][0]["resources"] = {"requests": dict(terms.requests)}
     if terms.seconds:

@@ -13,6 +13,7 @@ from ..cluster.errors import Conflict
 from ..cluster.watch import wait_until_gone, watching
 from ..host.errors import Problem
 from .job import MATRIX, PART_OF
+from .verdict import condition
 
 PREFIX = "boulder-matrix-"
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/ Baseline has no NET_ADMIN.
@@ -80,12 +81,24 @@ class Matrix:
             while "default" not in watch.objects and time.monotonic() < deadline:
                 watch.next(1)
 
+    def has_ended(self) -> bool:
+        """Returns whether every row has ended. Raises ApiError."""
+        return all(condition(item, "Complete", "Failed") for item in self.api.list("Job", labels=self.selector))
+
     def remove(self, wait: bool = True) -> bool:
         """Removes all that belongs to the matrix; returns whether it is gone, which is only known if `wait`. Raises ApiError."""
         self.api.delete("Namespace", self.namespace, patience=PATIENCE if wait else 5)
         if not wait:
             return False
         return wait_until_gone(self.api, "Namespace", fields=f"metadata.name={self.namespace}", timeout=120)
+
+
+def names(api: Api) -> list[str]:
+    """Returns the names of the matrices on a cluster: those whose namespace says that it is ours. Raises ApiError."""
+    found = (item["metadata"] for item in api.list("Namespace", labels="=".join(PART_OF)))
+    return sorted(
+        item["labels"][MATRIX] for item in found if item["name"] == f"{PREFIX}{item['labels'].get(MATRIX, '')}"
+    )
 
 
 def owner(item: dict) -> dict:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..host.files import write_whole
+from ..host.progress import quote
 from .course import Course
 from .verdict import ERROR, STARTING
 
@@ -56,6 +57,11 @@ def markdown(courses: Sequence[Course]) -> str:
         cells = (f"`{course.text}`", course.state, course.look.node, told(course) if course.verdict else "")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def quoted(course: Course) -> None:
+    """Prints the last lines of what failed beside the tests, on stderr."""
+    quote(course.log.splitlines())
 
 
 def write(courses: Sequence[Course], directory: Path) -> None:

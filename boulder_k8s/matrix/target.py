@@ -1,0 +1,99 @@
+"""Which cluster a matrix is on, and who follows it: written down in `.runs/matrix-NAME/`, so that another command finds it again.
+
+A cluster is this project's own, or one whose context the user has typed. The current context of his kubeconfig is no name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cluster.api import Api
+from ..host import state
+from ..host.errors import Problem
+from ..host.files import own_directory, private_directory, write_whole
+from ..host.settings import Settings
+
+RECORD, LOCK = "matrix.json", "client.lock"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster of somebody else's. context: in the kubeconfig, "" for this project's own cluster. kubeconfig: absolute, or several as
+    in KUBECONFIG.
+    """
+
+    context: str = ""
+    kubeconfig: str = ""
+
+    @classmethod
+    def typed(cls, context: str, kubeconfig: str, environ: Mapping[str, str]) -> Target:
+        """Returns what the user typed. Without a kubeconfig it is kubectl's: KUBECONFIG, else ~/.kube/config. Raises Problem."""
+        if not context:
+            if kubeconfig:
+                raise Problem(
+                    f"--kubeconfig {kubeconfig} names no cluster without --context.",
+                    "Add --context NAME: the current context of a kubeconfig is never used.",
+                )
+            return cls()
+        usual = environ.get("KUBECONFIG") or "~/.kube/config"
+        parts = (kubeconfig or usual).split(os.pathsep)
+        return cls(context, os.pathsep.join(os.path.abspath(os.path.expanduser(part)) for part in parts if part))
+
+    def api(self, settings: Settings) -> Api:
+        """Returns the API server of a cluster that is not ours."""
+        digest = hashlib.sha256(json.dumps([self.kubeconfig, self.context]).encode()).hexdigest()[:16]
+        cache = private_directory(settings.root / ".state" / "contexts") / f"{digest}.json"
+        return Api(Path(self.kubeconfig), self.context, cache, theirs=True)
+
+
+def directory(settings: Settings, name: str) -> Path:
+    """Returns the directory of a matrix."""
+    return settings.runs / f"matrix-{name}"
+
+
+def remember(settings: Settings, name: str, target: Target) -> Path:
+    """Makes the directory of a matrix, which says where it is; returns it. Raises OSError."""
+    own_directory(settings.runs)
+    path = private_directory(directory(settings, name))
+    found = {"name": name, "context": target.context, "kubeconfig": target.kubeconfig, "cluster": settings.cluster}
+    write_whole(path / RECORD, json.dumps(found) + "\n")
+    return path
+
+
+def recall(settings: Settings, name: str) -> Target | None:
+    """Returns the cluster of a matrix that this project has started, None if it is not known here."""
+    found = state.read_object(directory(settings, name) / RECORD)
+    texts = [found.get("context"), found.get("kubeconfig")]
+    return Target(*texts) if all(isinstance(text, str) for text in texts) else None
+
+
+@contextmanager
+def following(path: Path) -> Iterator[None]:
+    """Holds the lock of a matrix's directory while the block runs: a client follows it. Raises Problem if another one does."""
+    with open(path / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(
+                f"Another command follows {path.name} already.", "Wait until it ends, or end it with Ctrl-C there."
+            ) from None
+        yield
+
+
+def is_followed(path: Path) -> bool:
+    """Returns whether a client on this machine follows a matrix. path: the matrix's directory."""
+    try:
+        with open(path / LOCK) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
