@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from ..cluster.api import Api
@@ -38,7 +39,7 @@ END_OF_LOG = 20  # lines
 
 @dataclass
 class Course:
-    """One row on its way. text: as a workflow writes it. disrupted: uids of the pods that the cluster ended. missing: what of its results
+    """One row on its way. text: as a workflow writes it. scheduled: when its last pod got its node. disrupted: uids of the pods that the cluster ended. missing: what of its results
     could not be brought. log: the last lines of what failed before or beside the tests.
     """
 
@@ -51,6 +52,7 @@ class Course:
     missing: str = ""
     log: str = ""
     began: float = field(default_factory=time.time)
+    scheduled: float | None = None
     ended: float = 0.0
 
     @property
@@ -70,6 +72,7 @@ class Course:
             "disruptions": len(self.disrupted),
             "missing": self.missing,
             "began": self.began,
+            "scheduled": self.scheduled,
             "ended": self.ended or None,
             "tests_began": found.record.began if found and found.record else None,
             "tests_ended": found.record.ended if found and found.record else None,
@@ -124,6 +127,7 @@ def step(api: Api, course: Course, job: dict, pods: Watch) -> None:
     course.look = look(job, own)
     if condition(job, "Complete", "Failed"):
         own = api.list("Pod", labels=f"{ROW}={course.name}")  # the watch may be behind
+        course.look = look(job, own)
         finish(api, course, verdict(job, own), newest(own))
         return
     pod = newest(own)
@@ -137,6 +141,7 @@ def finish(api: Api, course: Course, found: Verdict, pod: dict | None) -> None:
     course.ended = time.time()
     private_directory(course.directory)
     if pod:
+        course.scheduled = moment(pod.get("status", {}).get("startTime"))
         course.missing = bring(api, pod, course.directory, found.record)
         if found.container:
             course.log = end_of_log(api, pod["metadata"]["name"], found.container)
@@ -150,6 +155,14 @@ def finish(api: Api, course: Course, found: Verdict, pod: dict | None) -> None:
         )
     course.verdict = found
     write_whole(course.directory / "verdict.json", json.dumps(course.summary(), indent=2) + "\n")
+
+
+def moment(text: str | None) -> float | None:
+    """Returns a time as the API writes it as Unix time, None if it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def end_of_log(api: Api, pod: str, container: str) -> str:

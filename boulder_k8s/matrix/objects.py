@@ -60,7 +60,7 @@ class Matrix:
         except Conflict as error:
             raise Problem(
                 f"The namespace {self.namespace} exists, and this matrix did not make it.",
-                "Run the command again: it takes another name.",
+                "Start the matrix anew: then it has another name.",
             ) from error
         self.wait_for_account()
         with ThreadPoolExecutor(4) as pool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..host.files import write_whole
-from ..host.progress import quote
 from .course import Course
 from .verdict import ERROR, STARTING
 
@@ -16,7 +13,7 @@ def line(course: Course) -> str:
     look = course.look
     words = [f"{course.name}: {course.state}"]
     if course.verdict:
-        words.append(told(course))
+        words.append(details(course))
     else:
         if look.node:
             words.append(f"on {look.node}")
@@ -25,7 +22,7 @@ def line(course: Course) -> str:
     return " ".join(word for word in words if word)
 
 
-def told(course: Course) -> str:
+def details(course: Course) -> str:
     """Returns what a verdict says besides its kind: the exit code, why there is none, and how often the cluster has ended the row."""
     found = course.verdict
     words = []
@@ -46,7 +43,7 @@ def text(courses: Sequence[Course]) -> str:
     """Returns a table of verdicts, a line a row."""
     width = max(len(course.text) for course in courses)
     return "\n".join(
-        f"{course.state:<7} {course.text:<{width}}  {told(course)}" for course in courses if course.verdict
+        f"{course.state:<7} {course.text:<{width}}  {details(course)}" for course in courses if course.verdict
     )
 
 
@@ -54,16 +51,6 @@ def markdown(courses: Sequence[Course]) -> str:
     """Returns the table as Markdown."""
     lines = ["| row | verdict | node | |", "| --- | --- | --- | --- |"]
     for course in courses:
-        cells = (f"`{course.text}`", course.state, course.look.node, told(course) if course.verdict else "")
+        cells = (f"`{course.text}`", course.state, course.look.node, details(course) if course.verdict else "")
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def quoted(course: Course) -> None:
-    """Prints the last lines of what failed beside the tests, on stderr."""
-    quote(course.log.splitlines())
-
-
-def write(courses: Sequence[Course], directory: Path) -> None:
-    """Writes summary.md into the matrix's directory. Raises OSError."""
-    write_whole(directory / "summary.md", markdown(courses))
