@@ -39,7 +39,7 @@ END_OF_LOG = 20  # lines
 
 @dataclass
 class Course:
-    """One row on its way. text: as a workflow writes it. scheduled: when its last pod got its node. disrupted: uids of the pods that the cluster ended. missing: what of its results
+    """One row on its way. text: as a workflow writes it. pod: its newest. scheduled: when its last pod got its node. disrupted: uids of the pods that the cluster ended. missing: what of its results
     could not be brought. log: the last lines of what failed before or beside the tests.
     """
 
@@ -47,6 +47,7 @@ class Course:
     text: str
     directory: Path
     look: Look = Look(QUEUED)
+    pod: str = ""
     disrupted: set[str] = field(default_factory=set)
     verdict: Verdict | None = None
     missing: str = ""
@@ -125,6 +126,7 @@ def step(api: Api, course: Course, job: dict, pods: Watch) -> None:
     own = [pod for pod in pods.objects.values() if pod["metadata"].get("labels", {}).get(ROW) == course.name]
     course.disrupted |= {pod["metadata"]["uid"] for pod in own if is_disrupted(pod)}
     course.look = look(job, own)
+    course.pod = newest(own)["metadata"]["name"] if own else ""
     if condition(job, "Complete", "Failed"):
         own = api.list("Pod", labels=f"{ROW}={course.name}")  # the watch may be behind
         course.look = look(job, own)
