@@ -18,7 +18,7 @@ from ..manifests.objects import Manifests
 from ..manifests.overlay import Rendered
 from . import lo, sidecars
 from .delivery import Delivery
-from .mounts import Volumes, pod_of
+from .mounts import GOCACHE, Volumes, pod_of
 from .rows import Row
 
 MATRIX, ROW = "boulder-k8s/matrix", "boulder-k8s/row"  # labels of all that belongs to a matrix, and to a row
@@ -34,7 +34,7 @@ class Place:
     """What the rows of one configuration are made from.
 
     rendered: the run overlay. document: the resolved Compose file. checkout: its directory. pull: the imagePullPolicy. passed:
-    variables that t.sh or tn.sh passes to the tests.
+    variables that t.sh or tn.sh passes to the tests. cache: as Volumes has it.
     """
 
     rendered: Rendered
@@ -43,6 +43,7 @@ class Place:
     config_next: bool
     pull: str = "Never"
     passed: Mapping[str, str] = field(default_factory=dict)
+    cache: dict | None = None
 
     @property
     def services(self) -> dict[str, Service]:
@@ -83,7 +84,7 @@ def job(row: Row, place: Place, delivery: Delivery, terms: Terms) -> dict:
 def complete(spec: dict, row: Row, place: Place, delivery: Delivery) -> None:
     """Completes the pod's description."""
     manifests, services = Manifests(place.rendered.objects), place.services
-    inside, volumes = lo.inside(manifests, place.document), Volumes(place.pull)
+    inside, volumes = lo.inside(manifests, place.document), Volumes(place.pull, place.cache)
     boulder = manifests.workloads[BOULDER]
     rendered = manifests.container(BOULDER)
     first = {item["name"]: item for item in spec["initContainers"]}
@@ -92,6 +93,9 @@ def complete(spec: dict, row: Row, place: Place, delivery: Delivery) -> None:
     main["env"] = environment(rendered.get("env", []), place.passed)
     own = copy.deepcopy({**rendered, "volumeMounts": without(rendered["volumeMounts"], OVER_CHECKOUT)})
     main["volumeMounts"] = [*volumes.mounts(own, boulder), *main["volumeMounts"]]
+    if place.cache:  # over the checkout's own, which is empty
+        cache = {"name": volumes.add(GOCACHE, "gocache", place.cache), "mountPath": GOCACHE}
+        main["volumeMounts"].append(cache)
     main["args"] = words(row, place)
     first["checkout"] |= {"image": rendered["image"], "env": environment([], delivery.variables)}
     first["addresses"] |= {"image": workloads.init_image(), "args": inside.arguments}
@@ -132,7 +136,7 @@ def setup(services: Mapping[str, Service], main: dict) -> list[dict]:
         "command": compose.setup_words(dict(services)),
         "workingDir": service.document.get("working_dir") or CHECKOUT_MOUNT,
         "env": environment([], service.environment),
-        "volumeMounts": [mount for mount in main["volumeMounts"] if mount["name"] == "checkout"],
+        "volumeMounts": [mount for mount in main["volumeMounts"] if mount["name"] in ("checkout", "gocache")],
     }
     return [{key: value for key, value in found.items() if value}]
 

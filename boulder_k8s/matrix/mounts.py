@@ -15,14 +15,18 @@ from ..host.names import CHECKOUT_MOUNT
 from ..manifests.staging import PKI, SECRETS
 
 CHECKOUT = "checkout"  # the volume of k8s/matrix/row-job.yaml
+GOCACHE = f"{CHECKOUT_MOUNT}/.gocache"  # on a node, and in Boulder's container: GOCACHE of the Compose file is below it
 MEMORY = "/run"  # a tmpfs on a node
 
 
 @dataclass
 class Volumes:
-    """The volumes of the pod, beside those of row-job.yaml. pull: the imagePullPolicy of volumes that are an image."""
+    """The volumes of the pod, beside those of row-job.yaml. pull: the imagePullPolicy of volumes that are an image. cache: the source of
+    the Go build cache that rows share, None if each begins without one.
+    """
 
     pull: str
+    cache: dict | None = None
     found: dict[str, dict] = field(default_factory=dict)  # by what they are
 
     def mounts(self, container: dict, workload: dict) -> list[dict]:
@@ -47,6 +51,8 @@ class Volumes:
                 return CHECKOUT, PKI
         if "hostPath" in source:
             path = PurePosixPath(source["hostPath"]["path"])
+            if self.cache and str(path) == GOCACHE:
+                return self.add(GOCACHE, "gocache", self.cache), ""
             if path.is_relative_to(CHECKOUT_MOUNT):
                 below = str(path.relative_to(CHECKOUT_MOUNT))
                 return CHECKOUT, "" if below == "." else below

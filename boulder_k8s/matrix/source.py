@@ -12,8 +12,10 @@ from ..manifests.checkout import Checkout
 from ..manifests.compose import Service
 from ..manifests.overlay import RenderOptions
 from .job import Place
+from .mounts import GOCACHE
 from .rows import Row
 
+CACHE = {"path": GOCACHE, "type": "DirectoryOrCreate"}
 Key = tuple[bool, tuple[tuple[str, str], ...]]
 
 
@@ -39,9 +41,9 @@ class Source:
         """The services of the Compose file."""
         return compose.services(self.document)
 
-    def place(self, settings: Settings, kubectl: Path, directory: Path, pull: str) -> Place:
-        """Returns what its rows are made from. directory: where the run overlay is written. pull: the pods' imagePullPolicy. Raises
-        Problem.
+    def place(self, settings: Settings, kubectl: Path, directory: Path, ours: bool) -> Place:
+        """Returns what its rows are made from. directory: where the run overlay is written. ours: the cluster is this project's, whose
+        node has been given the images, and has the checkout's Go build cache. Raises Problem.
         """
         options = RenderOptions.of(
             self.checkout, self.document, kubectl, directory, config_next=self.config_next, secrets=False
@@ -50,7 +52,8 @@ class Source:
         finder = written.finder(self.checkout.path, self.config_next)
         drift.check(self.document, rendered.objects, self.environ, say=lambda _: None, source=finder)
         passed = harness.read(self.checkout.path, self.config_next).passed(self.checkout.path, self.environ)
-        return Place(rendered, self.document, self.checkout.path, self.config_next, pull, passed)
+        pull, cache = ("Never", {"hostPath": CACHE}) if ours else ("IfNotPresent", None)
+        return Place(rendered, self.document, self.checkout.path, self.config_next, pull, passed, cache)
 
 
 def of_rows(checkout: Checkout, rows: Sequence[Row], environ: Mapping[str, str]) -> dict[Key, Source]:

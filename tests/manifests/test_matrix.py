@@ -34,11 +34,11 @@ def make(tmp_path: Path) -> MakePlace:
     path = tmp_path / "boulder"
     shutil.copytree(ROOT / "tests/fixtures/boulder", path)
 
-    def made(text: str = "--integration", pull: str = "Never", **override: dict) -> tuple[Place, dict]:
+    def made(text: str = "--integration", ours: bool = False, **override: dict) -> tuple[Place, dict]:
         if override:
             (path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
         (row,) = typed([text])
-        place = source.Source.of(Checkout(path), row, {}).place(SETTINGS, KUBECTL, tmp_path / "overlay", pull)
+        place = source.Source.of(Checkout(path), row, {}).place(SETTINGS, KUBECTL, tmp_path / "overlay", ours)
         found = job.job(row, place, DELIVERY, TERMS)
         kubernetes_validate.validate(found, "1.37", strict=True)
         return place, found
@@ -193,9 +193,23 @@ def test_a_row_that_failed_is_not_run_again_and_one_that_was_disrupted_is(make: 
     assert found["spec"]["backoffLimit"] == 0 and pod_of(found)["restartPolicy"] == "Never"
 
 
-def test_images_are_pulled_as_the_cluster_needs_it(make: MakePlace) -> None:
-    _, found = make(pull="IfNotPresent")
-    assert {item["imagePullPolicy"] for item in containers(found).values()} == {"IfNotPresent"}
+@pytest.mark.parametrize(("ours", "policy"), [(True, "Never"), (False, "IfNotPresent")])
+def test_images_are_pulled_as_the_cluster_needs_it(make: MakePlace, ours: bool, policy: str) -> None:
+    _, found = make(ours=ours)
+    assert {item["imagePullPolicy"] for item in containers(found).values()} == {policy}
+
+
+def test_rows_on_our_own_cluster_share_the_checkouts_build_cache(make: MakePlace) -> None:
+    _, found = make(ours=True)
+    cache = {"name": "gocache", "hostPath": {"path": "/boulder/.gocache", "type": "DirectoryOrCreate"}}
+    assert [item for item in pod_of(found)["volumes"] if "hostPath" in item] == [cache]
+    for name in ("bsetup", "boulder"):
+        mounts = containers(found)[name]["volumeMounts"]
+        paths = {mount["mountPath"] for mount in mounts if mount["name"] == "gocache"}
+        assert paths == {"/boulder/.gocache", "/root/.cache/go-build"}
+        assert [mount["mountPath"] for mount in mounts].index("/boulder") < 2
+    elsewhere = containers(make()[1])["boulder"]["volumeMounts"]
+    assert {"name": "checkout", "mountPath": "/root/.cache/go-build", "subPath": ".gocache"} in elsewhere
 
 
 def test_services_that_nobody_knew_are_sidecars_and_what_ends_is_none(make: MakePlace) -> None:
