@@ -23,6 +23,7 @@ from .rows import Row
 
 MATRIX, ROW = "boulder-k8s/matrix", "boulder-k8s/row"  # labels of all that belongs to a matrix, and to a row
 QUEUE = "kueue.x-k8s.io/queue-name"  # https://kueue.sigs.k8s.io/docs/tasks/run/jobs/
+NUMBER = "boulder-k8s/number"  # annotation: which of the matrix's rows it is
 TEXT = "boulder-k8s/row"  # annotation: the row as a workflow writes it
 PART_OF = ("app.kubernetes.io/part-of", "boulder-matrix")
 PREPARE = "boulder-prepare-"  # the rendered ConfigMap with prepare.sh
@@ -63,8 +64,8 @@ class Terms:
     queue: str = ""
 
 
-def job(row: Row, place: Place, delivery: Delivery, terms: Terms) -> dict:
-    """Returns the Job of a row, without a namespace."""
+def job(row: Row, place: Place, delivery: Delivery, terms: Terms, number: int = 0) -> dict:
+    """Returns the Job of a row, without a namespace. number: which of the rows it is."""
     made = load_yaml(ROOT / "k8s/matrix/row-job.yaml")
     labels = {MATRIX: terms.matrix, ROW: row.name}
     made["metadata"]["name"] = row.name
@@ -74,6 +75,7 @@ def job(row: Row, place: Place, delivery: Delivery, terms: Terms) -> dict:
         metadata["annotations"] = {TEXT: row.text}
     if terms.queue:
         made["metadata"]["labels"][QUEUE] = terms.queue
+    made["metadata"]["annotations"][NUMBER] = str(number)
     complete(template["spec"], row, place, delivery)
     template["spec"]["containers"][0]["resources"] = {"requests": dict(terms.requests)}
     if terms.seconds:
@@ -169,6 +171,16 @@ def sysctls(manifests: Manifests) -> list[dict]:
     pods = (pod_of(workload) for workload in manifests.workloads.values())
     found = {item["name"]: item for pod in pods for item in pod.get("securityContext", {}).get("sysctls", [])}
     return [found[name] for name in sorted(found)]
+
+
+def in_order(jobs: Iterable[dict]) -> list[dict]:
+    """Returns Jobs as a cluster has them in the order of their rows."""
+
+    def number(item: dict) -> tuple[int, str]:
+        text = item["metadata"].get("annotations", {}).get(NUMBER, "")
+        return int(text) if text.isdecimal() else 0, item["metadata"]["name"]
+
+    return sorted(jobs, key=number)
 
 
 def mounted(jobs: Iterable[dict], objects: Iterable[dict]) -> list[dict]:
