@@ -46,11 +46,10 @@ def archive(directory):
 def add(tar, path, name):
     """Adds a file, which may grow meanwhile, as long as it is now. Raises OSError."""
     with open(path, "rb") as file:
-        data = file.read()
-    found = tarfile.TarInfo(name)
-    found.size = len(data)
-    found.mtime = int(os.stat(path).st_mtime)
-    tar.addfile(found, io.BytesIO(data))
+        there = os.fstat(file.fileno())
+        found = tarfile.TarInfo(name)
+        found.size, found.mtime = there.st_size, int(there.st_mtime)
+        tar.addfile(found, file)
 
 
 def send(data, out):
