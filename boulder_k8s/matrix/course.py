@@ -15,7 +15,7 @@ from ..cluster.logs import text as log_text
 from ..cluster.watch import Watch, watching
 from ..host.files import private_directory, write_whole
 from .archive import bring
-from .job import ROW, TEXT
+from .job import MATRIX, ROW, TEXT
 from .objects import Matrix
 from .verdict import (
     ERROR,
@@ -39,13 +39,17 @@ END_OF_LOG = 20  # lines
 
 @dataclass
 class Course:
-    """One row on its way. text: as a workflow writes it. pod: its newest. scheduled: when its last pod got its node. disrupted: uids of the pods that the cluster ended. missing: what of its results
-    could not be brought. log: the last lines of what failed before or beside the tests.
+    """One row on its way.
+
+    job: its Job's name. text: as a workflow writes it. pod: its newest. disrupted: uids of the pods that the cluster ended. missing: what of
+    its results could not be brought. log: the last lines of what failed before or beside the tests. began: when we have seen it first.
+    scheduled: when its last pod got its node.
     """
 
     name: str
     text: str
     directory: Path
+    job: str = ""
     look: Look = Look(QUEUED)
     pod: str = ""
     disrupted: set[str] = field(default_factory=set)
@@ -89,15 +93,14 @@ def exit_code(courses: Sequence[Course]) -> int:
 def of_job(job: dict, directory: Path) -> Course:
     """Returns the course of a row. directory: that of the matrix."""
     metadata = job["metadata"]
-    return Course(
-        metadata["name"], metadata.get("annotations", {}).get(TEXT, metadata["name"]), directory / metadata["name"]
-    )
+    name = metadata["labels"][ROW]
+    return Course(name, metadata.get("annotations", {}).get(TEXT, name), directory / name, metadata["name"])
 
 
 def follow(matrix: Matrix, courses: Sequence[Course], tell: Callable[[Course], None]) -> None:
     """Follows every row to its verdict. tell: called with a row whenever its state changes. Raises ApiError, OSError."""
     api = matrix.api
-    waiting = {course.name: course for course in courses if not course.verdict}
+    waiting = {course.job: course for course in courses if not course.verdict}
     asked = time.monotonic()
     with watching(api, "Job", labels=matrix.selector) as jobs, watching(api, labels=matrix.selector) as pods:
         while waiting:
@@ -111,12 +114,12 @@ def follow(matrix: Matrix, courses: Sequence[Course], tell: Callable[[Course], N
                 asked = time.monotonic()
             for course in [*waiting.values()]:
                 before = (course.state, course.look.node, len(course.disrupted))
-                if course.name in gone:
+                if course.job in gone:
                     finish(api, course, Verdict(ERROR, why="somebody has deleted its Job"), None)
-                elif job := jobs.objects.get(course.name):
+                elif job := jobs.objects.get(course.job):
                     step(api, course, job, pods)
                 if course.verdict:
-                    del waiting[course.name]
+                    del waiting[course.job]
                 if before != (course.state, course.look.node, len(course.disrupted)):
                     tell(course)
 
@@ -128,14 +131,20 @@ def step(api: Api, course: Course, job: dict, pods: Watch) -> None:
     course.look = look(job, own)
     course.pod = newest(own)["metadata"]["name"] if own else ""
     if condition(job, "Complete", "Failed"):
-        own = api.list("Pod", labels=f"{ROW}={course.name}")  # the watch may be behind
+        own = api.list("Pod", labels=selector(job))  # the watch may be behind
         course.look = look(job, own)
         finish(api, course, verdict(job, own), newest(own))
         return
     pod = newest(own)
     if pod and (found := stuck(pod)):
         finish(api, course, found, pod)
-        api.delete("Job", course.name)  # it would wait for ever, and hold its place
+        api.delete("Job", course.job)  # it would wait for ever, and hold its place
+
+
+def selector(job: dict) -> str:
+    """Returns what selects the pods of a row."""
+    labels = job["metadata"]["labels"]
+    return ",".join(f"{key}={labels[key]}" for key in (MATRIX, ROW))
 
 
 def finish(api: Api, course: Course, found: Verdict, pod: dict | None) -> None:

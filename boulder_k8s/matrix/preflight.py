@@ -18,11 +18,12 @@ NEEDED = (
     ("create list watch delete", "batch", "jobs"),
     ("get list watch", "", "pods"),
     ("get", "", "pods/log"),
-    ("create patch", "", "configmaps"),
+    ("create list patch delete", "", "configmaps"),
     ("list watch", "", "serviceaccounts"),
 )
 UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 UNITS |= {f"{name}i": 1024.0**power for power, name in enumerate("KMGT", 1)}
+ENFORCE = "pod-security.kubernetes.io/enforce"  # https://kubernetes.io/docs/concepts/security/pod-security-admission/
 PATIENCE = 5.0  # seconds
 
 
@@ -34,26 +35,22 @@ class Line:
     fix: str = ""
 
 
-def check(api: Api, requests: Mapping[str, str]) -> list[Line]:
+def check(api: Api, requests: Mapping[str, str], own: bool = True) -> list[Line]:
     """Returns what was found, a line each. Looks no further if the cluster cannot be reached. api: of the matrix's namespace.
-    requests: a row's.
+    requests: a row's. own: the matrix makes that namespace.
     """
     try:
         found = version(api)
     except ApiError as error:
-        return [
-            Line(
-                f"the cluster of {api.context} is not reached: {error}",
-                "See whether `kubectl --context` reaches it from here.",
-            )
-        ]
-    lines = [Line(f"the cluster of {api.context} is reached: {found}"), recent(found)]
-    return [line for line in [*lines, *permissions(api), node(api, requests)] if line]
+        fix = "See whether `kubectl --context` reaches it from here."
+        return [Line(f"the cluster of {api.context} is not reached: {error}", fix)]
+    lines = [Line(f"the cluster of {api.context} is reached: {found}"), recent(found), *permissions(api, own)]
+    return [line for line in [*lines, *(() if own else namespace(api, requests)), node(api, requests)] if line]
 
 
-def require(api: Api, requests: Mapping[str, str]) -> list[str]:
-    """Returns what was found; raises Problem if something of it is not right. Its detail has every line."""
-    lines = check(api, requests)
+def require(api: Api, requests: Mapping[str, str], own: bool = True) -> list[str]:
+    """Returns what was found; raises Problem if something of it is not right. Its detail has every line. Else as `check`."""
+    lines = check(api, requests, own)
     if bad := [line for line in lines if line.fix]:
         shown = "\n".join(f"{'no ' if line.fix else 'ok '} {line.what}" for line in lines)
         raise Problem(f"This cluster cannot run the matrix: {bad[0].what}.", bad[0].fix, shown)
@@ -79,12 +76,11 @@ def recent(found: str) -> Line | None:
     return Line(f"its version is {found}, and Jobs need {wanted}", f"Use a cluster of Kubernetes {wanted} or newer.")
 
 
-def permissions(api: Api) -> Iterator[Line]:
-    """Yields a line for each thing that the user may not do, or one that he may do all."""
-    refused = []
-    for verb in ("create", "delete", "get"):
-        if not may(api, verb, "", "namespaces", ""):
-            refused.append(f"{verb} namespaces")
+def permissions(api: Api, own: bool) -> Iterator[Line]:
+    """Yields a line with what the user may not do, or one that he may do all."""
+    refused = [
+        f"{verb} namespaces" for verb in ("create", "delete", "get") if own and not may(api, verb, "", "namespaces", "")
+    ]
     for verbs, group, resource in NEEDED:
         refused += [
             f"{verb} {resource}" for verb in verbs.split() if not may(api, verb, group, resource, api.namespace)
@@ -93,6 +89,24 @@ def permissions(api: Api) -> Iterator[Line]:
         yield Line(f"you may not {', '.join(refused)}", "Ask who runs the cluster for a role with these verbs.")
     else:
         yield Line("you may do there what a matrix does")
+
+
+def namespace(api: Api, requests: Mapping[str, str]) -> Iterator[Line]:
+    """Yields a line for each thing in a namespace of somebody else's that no row can pass: Pod Security, and quotas."""
+    found = api.find("Namespace", api.namespace, PATIENCE)
+    level = (found or {}).get("metadata", {}).get("labels", {}).get(ENFORCE, "privileged")
+    if level != "privileged":
+        yield Line(
+            f"{api.namespace} enforces the Pod Security level {level}, which has no NET_ADMIN",
+            "Leave out --namespace: then the matrix makes one of its own.",
+        )
+    for item in api.list("ResourceQuota", patience=PATIENCE) if found else ():
+        hard = item.get("status", {}).get("hard") or item.get("spec", {}).get("hard") or {}
+        for name, wanted in requests.items():
+            for key in (name, f"requests.{name}"):
+                if key in hard and quantity(hard[key]) < quantity(wanted):
+                    what = f"the quota {item['metadata']['name']} allows {key} {hard[key]}, and a row asks for {wanted}"
+                    yield Line(what, f"Ask for less: --{name}.")
 
 
 def may(api: Api, verb: str, group: str, resource: str, namespace: str) -> bool:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..cluster.api import Api
@@ -25,15 +25,16 @@ RECORD, LOCK = "matrix.json", "client.lock"
 
 @dataclass(frozen=True)
 class Target:
-    """A cluster of somebody else's. context: in the kubeconfig, "" for this project's own cluster. kubeconfig: absolute, or several as
-    in KUBECONFIG.
+    """A place for a matrix. context: in the kubeconfig, "" for this project's own cluster. kubeconfig: absolute, or several as in
+    KUBECONFIG. namespace: one that is there already, "" for one that the matrix makes.
     """
 
     context: str = ""
     kubeconfig: str = ""
+    namespace: str = ""
 
     @classmethod
-    def typed(cls, context: str, kubeconfig: str, environ: Mapping[str, str]) -> Target:
+    def typed(cls, context: str, kubeconfig: str, environ: Mapping[str, str], namespace: str = "") -> Target:
         """Returns what the user typed. Without a kubeconfig it is kubectl's: KUBECONFIG, else ~/.kube/config. Raises Problem."""
         if not context:
             if kubeconfig:
@@ -41,10 +42,11 @@ class Target:
                     f"--kubeconfig {kubeconfig} names no cluster without --context.",
                     "Add --context NAME: the current context of a kubeconfig is never used.",
                 )
-            return cls()
+            return cls(namespace=namespace)
         usual = environ.get("KUBECONFIG") or "~/.kube/config"
         parts = (kubeconfig or usual).split(os.pathsep)
-        return cls(context, os.pathsep.join(os.path.abspath(os.path.expanduser(part)) for part in parts if part))
+        files = [os.path.abspath(os.path.expanduser(part)) for part in parts if part]
+        return cls(context, os.pathsep.join(files), namespace)
 
     def api(self, settings: Settings) -> Api:
         """Returns the API server of a cluster that is not ours."""
@@ -53,7 +55,7 @@ class Target:
         return Api(Path(self.kubeconfig), self.context, cache, theirs=True)
 
 
-def directory(settings: Settings, name: str) -> Path:
+def directory_of(settings: Settings, name: str) -> Path:
     """Returns the directory of a matrix."""
     return settings.runs / f"matrix-{name}"
 
@@ -61,17 +63,17 @@ def directory(settings: Settings, name: str) -> Path:
 def remember(settings: Settings, name: str, target: Target) -> Path:
     """Makes the directory of a matrix, which says where it is; returns it. Raises OSError."""
     own_directory(settings.runs)
-    path = private_directory(directory(settings, name))
-    found = {"name": name, "context": target.context, "kubeconfig": target.kubeconfig, "cluster": settings.cluster}
+    path = private_directory(directory_of(settings, name))
+    found = {"name": name, "cluster": settings.cluster, **asdict(target)}
     write_whole(path / RECORD, json.dumps(found) + "\n")
     return path
 
 
 def recall(settings: Settings, name: str) -> Target | None:
     """Returns the cluster of a matrix that this project has started, None if it is not known here."""
-    found = state.read_object(directory(settings, name) / RECORD)
-    texts = [found.get("context"), found.get("kubeconfig")]
-    return Target(*texts) if all(isinstance(text, str) for text in texts) else None
+    found = state.read_object(directory_of(settings, name) / RECORD)
+    texts = {item.name: found.get(item.name) for item in fields(Target)}
+    return Target(**texts) if all(isinstance(text, str) for text in texts.values()) else None
 
 
 @contextmanager

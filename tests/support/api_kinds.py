@@ -24,7 +24,7 @@ KINDS = [
     Kind("PersistentVolume", "persistentvolumes", namespaced=False, subresources=("status",)),
     Kind("Pod", "pods", subresources=("status", "log", "exec")),
     Kind("Service", "services", subresources=("status",)),
-    *(Kind(name, f"{name.lower()}s") for name in ("ConfigMap", "Secret", "ServiceAccount", "Event")),
+    *(Kind(name, f"{name.lower()}s") for name in ("ConfigMap", "Secret", "ServiceAccount", "Event", "ResourceQuota")),
     Kind("PersistentVolumeClaim", "persistentvolumeclaims", subresources=("status",)),
     *(
         Kind(name, f"{name.lower()}s", "apps/v1", subresources=("status", "scale"))

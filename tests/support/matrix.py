@@ -32,7 +32,8 @@ def results() -> object:
 def job(name: str) -> dict:
     labels = {MATRIX: "m1", ROW: name}
     metadata = {"name": name, "labels": labels, "annotations": {TEXT: f"./t.sh --{name}"}}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "boulder"}]}}
+    volumes = [{"name": "programs", "configMap": {"name": "checkout-1"}}]
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "boulder"}], "volumes": volumes}}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
 
 
@@ -43,6 +44,7 @@ class Rows:
         self.server, self.directory = server, directory
         self.matrix = Matrix.of("m1", api)
         config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "checkout-1"}}
+        self.matrix.claim()
         self.matrix.make([config_map], [job(name) for name in names])
         self.courses = {name: course.of_job(job(name), directory) for name in names}
         self.told: list[str] = []

@@ -11,6 +11,7 @@ from support.api_server import ApiServer
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.cluster.errors import Rejected
 from boulder_k8s.host.errors import Problem
+from boulder_k8s.matrix import preflight
 from boulder_k8s.matrix.preflight import quantity, require
 
 REQUESTS = {"cpu": "1", "memory": "3Gi"}
@@ -66,6 +67,19 @@ def test_a_row_that_no_node_can_hold_is_refused(cluster: Api, server: ApiServer)
 def test_a_cluster_that_is_not_reached_is_said_at_once(cluster: Api, server: ApiServer) -> None:
     server.stop()
     assert "is not reached" in refused(cluster).message
+
+
+def test_a_namespace_that_is_there_must_let_rows_in(cluster: Api, server: ApiServer) -> None:
+    server.refused = {"create namespaces", "delete namespaces", "get namespaces"}
+    assert len(require(cluster, REQUESTS, own=False)) == 3
+    quota = {"kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"requests.memory": "2Gi"}}}
+    server.add(quota)
+    with pytest.raises(Problem, match="the quota small allows requests.memory 2Gi, and a row asks for 3Gi"):
+        require(cluster, REQUESTS, own=False)
+    server.change("Namespace", "boulder", {"metadata": {"labels": {preflight.ENFORCE: "baseline"}}})
+    with pytest.raises(Problem, match="enforces the Pod Security level baseline") as caught:
+        require(cluster, REQUESTS, own=False)
+    assert "no  the quota small" in caught.value.detail
 
 
 @pytest.mark.parametrize(

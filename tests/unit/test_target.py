@@ -14,6 +14,7 @@ from boulder_k8s.matrix.target import Target, following, is_followed, recall, re
 
 def test_without_a_context_it_is_our_own_whatever_the_environment_says() -> None:
     assert Target.typed("", "", {"KUBECONFIG": "/x"}) == Target()
+    assert Target.typed("", "", {}, "there") == Target(namespace="there")
     with pytest.raises(Problem, match="names no cluster without --context"):
         Target.typed("", "/x", {})
 
@@ -27,7 +28,7 @@ def test_a_context_is_looked_for_where_kubectl_looks(monkeypatch: pytest.MonkeyP
 
 
 def test_a_matrix_is_found_again_where_it_was_made(settings: Settings) -> None:
-    where = Target("c", "/k")
+    where = Target("c", "/k", "theirs")
     path = remember(settings, "m1", where)
     assert recall(settings, "m1") == where and recall(settings, "m2") is None
     (path / target.RECORD).write_text('{"context": 1}')
