@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +22,7 @@ from ..host.files import own_directory, private_directory, write_whole
 from ..host.settings import Settings
 
 RECORD, LOCK = "matrix.json", "client.lock"
+KEEP = 10  # matrices in .runs/
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,22 @@ def directory_of(settings: Settings, name: str) -> Path:
 
 
 def remember(settings: Settings, name: str, target: Target) -> Path:
-    """Makes the directory of a matrix, which says where it is; returns it. Raises OSError."""
+    """Makes the directory of a matrix, which says where it is; returns it. Removes those of old ones. Raises OSError."""
     own_directory(settings.runs)
     path = private_directory(directory_of(settings, name))
     found = {"name": name, "cluster": settings.cluster, **asdict(target)}
     write_whole(path / RECORD, json.dumps(found) + "\n")
+    prune(settings.runs, path)
     return path
+
+
+def prune(runs: Path, newest: Path) -> None:
+    """Removes the directories of the oldest matrices beyond KEEP. `newest` stays, and what a client follows."""
+    ours = [path.parent for path in runs.glob(f"matrix-*/{RECORD}") if path.parent != newest]
+    ours.sort(key=lambda path: path.name, reverse=True)  # names begin with the time
+    for path in ours[KEEP - 1 :]:
+        if not is_followed(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def recall(settings: Settings, name: str) -> Target | None:

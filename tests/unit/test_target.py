@@ -43,3 +43,13 @@ def test_one_client_follows_a_matrix(settings: Settings) -> None:
         with pytest.raises(Problem, match="Another command follows matrix-m1 already"), following(path):
             pass
     assert not is_followed(path)
+
+
+def test_old_matrices_make_room_and_nothing_else_does(settings: Settings) -> None:
+    for number in range(12):
+        remember(settings, f"202601{number:02}-000000-aaaa", Target())
+    (settings.runs / "matrix-mine").mkdir()
+    with following(target.directory_of(settings, "20260102-000000-aaaa")):
+        remember(settings, "20260120-000000-aaaa", Target())
+    left = sorted(path.name[7:15] for path in settings.runs.iterdir() if path.is_dir())
+    assert left == ["20260102", *(f"202601{number:02}" for number in range(3, 12)), "20260120", "mine"]
