@@ -41,9 +41,10 @@ class Source:
         """The services of the Compose file."""
         return compose.services(self.document)
 
-    def place(self, settings: Settings, kubectl: Path, directory: Path, ours: bool) -> Place:
+    def place(self, settings: Settings, kubectl: Path, directory: Path, ours: bool, claim: str = "") -> Place:
         """Returns what its rows are made from. directory: where the run overlay is written. ours: the cluster is this project's, whose
-        node has been given the images, and has the checkout's Go build cache. Raises Problem.
+        node has been given the images, and has the checkout's Go build cache. claim: a PersistentVolumeClaim for another cache. Raises
+        Problem.
         """
         options = RenderOptions.of(
             self.checkout, self.document, kubectl, directory, config_next=self.config_next, secrets=False
@@ -53,6 +54,7 @@ class Source:
         drift.check(self.document, rendered.objects, self.environ, say=lambda _: None, source=finder)
         passed = harness.read(self.checkout.path, self.config_next).passed(self.checkout.path, self.environ)
         pull, cache = ("Never", {"hostPath": CACHE}) if ours else ("IfNotPresent", None)
+        cache = {"persistentVolumeClaim": {"claimName": claim}} if claim else cache
         return Place(rendered, self.document, self.checkout.path, self.config_next, pull, passed, cache)
 
 

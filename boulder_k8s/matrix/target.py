@@ -50,6 +50,15 @@ class Target:
         files = [os.path.abspath(os.path.expanduser(part)) for part in parts if part]
         return cls(context, os.pathsep.join(files), namespace)
 
+    def with_claim(self, claim: str) -> str:
+        """Returns a claim for the build cache. Raises Problem if it cannot be where the rows are."""
+        if claim and not self.namespace:
+            raise Problem(
+                f"--cache {claim} names a claim, and the namespace of this matrix is new: it has none.",
+                "Add --namespace NAME: that of the claim.",
+            )
+        return claim
+
     def api(self, settings: Settings) -> Api:
         """Returns the API server of a cluster that is not ours."""
         digest = hashlib.sha256(json.dumps([self.kubeconfig, self.context]).encode()).hexdigest()[:16]

@@ -34,11 +34,11 @@ def make(tmp_path: Path) -> MakePlace:
     path = tmp_path / "boulder"
     shutil.copytree(ROOT / "tests/fixtures/boulder", path)
 
-    def made(text: str = "--integration", ours: bool = False, **override: dict) -> tuple[Place, dict]:
+    def made(text: str = "--integration", ours: bool = False, claim: str = "", **override: dict) -> tuple[Place, dict]:
         if override:
             (path / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
         (row,) = typed([text])
-        place = source.Source.of(Checkout(path), row, {}).place(SETTINGS, KUBECTL, tmp_path / "overlay", ours)
+        place = source.Source.of(Checkout(path), row, {}).place(SETTINGS, KUBECTL, tmp_path / "overlay", ours, claim)
         found = job.job(row, place, DELIVERY, TERMS)
         kubernetes_validate.validate(found, "1.37", strict=True)
         return place, found
@@ -208,6 +208,8 @@ def test_rows_on_our_own_cluster_share_the_checkouts_build_cache(make: MakePlace
         paths = {mount["mountPath"] for mount in mounts if mount["name"] == "gocache"}
         assert paths == {"/boulder/.gocache", "/root/.cache/go-build"}
         assert [mount["mountPath"] for mount in mounts].index("/boulder") < 2
+    (claimed,) = (item for item in pod_of(make(claim="go")[1])["volumes"] if item["name"] == "gocache")
+    assert claimed["persistentVolumeClaim"] == {"claimName": "go"}
     elsewhere = containers(make()[1])["boulder"]["volumeMounts"]
     assert {"name": "checkout", "mountPath": "/root/.cache/go-build", "subPath": ".gocache"} in elsewhere
 

@@ -27,6 +27,12 @@ def test_a_context_is_looked_for_where_kubectl_looks(monkeypatch: pytest.MonkeyP
     assert Target.typed("c", "~/k", {"KUBECONFIG": "/a"}) == Target("c", "/home/me/k")
 
 
+def test_a_claim_needs_its_namespace() -> None:
+    assert Target(namespace="there").with_claim("go") == "go" and Target().with_claim("") == ""
+    with pytest.raises(Problem, match="names a claim, and the namespace of this matrix is new"):
+        Target().with_claim("go")
+
+
 def test_a_matrix_is_found_again_where_it_was_made(settings: Settings) -> None:
     where = Target("c", "/k", "theirs")
     path = remember(settings, "m1", where)
