@@ -128,8 +128,11 @@ def step(api: Api, course: Course, job: dict, pods: Watch) -> None:
     """Takes in what the watches know of a row. Raises ApiError, OSError."""
     own = [pod for pod in pods.objects.values() if pod["metadata"].get("labels", {}).get(ROW) == course.name]
     course.disrupted |= {pod["metadata"]["uid"] for pod in own if is_disrupted(pod)}
-    course.look = look(job, own)
-    course.pod = newest(own)["metadata"]["name"] if own else ""
+    if (
+        own or not course.pod or job.get("spec", {}).get("suspend")
+    ):  # else the watch has begun again, or the next pod comes
+        course.look = look(job, own)
+    course.pod = newest(own)["metadata"]["name"] if own else course.pod
     if condition(job, "Complete", "Failed"):
         own = api.list("Pod", labels=selector(job))  # the watch may be behind
         course.look = look(job, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,10 +98,14 @@ def test_a_row_whose_job_somebody_deletes_is_an_error(rows: Rows, monkeypatch: p
 def test_a_connection_that_breaks_loses_no_row(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "PAUSE", 0.2)
     rows.start().ended("two", 0)
+    rows.pod("one", "one-1", containerStatuses=[{"name": "boulder", "state": {"running": {"startedAt": "1"}}}])
+    eventually(lambda: rows.courses["one"].state == "running", "the row")
     for _ in range(3):
         rows.server.disconnect()
+        time.sleep(0.6)  # a watch begins again after half a second
     rows.ended("one", 0)
     assert {found.verdict.kind for found in rows.end().values()} == {PASSED}
+    assert not [line for line in rows.told if "queued" in line]
 
 
 def test_all_that_is_made_says_whose_it_is_and_goes_with_the_namespace(rows: Rows) -> None:
