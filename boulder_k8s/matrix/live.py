@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ..cluster.api import Api
 from ..cluster.errors import ApiError
@@ -18,9 +17,6 @@ from . import table
 from .course import Course, moment
 from .outcome import RESULT
 from .verdict import ENDING, ERROR, FAILED, PASSED, QUEUED, RUNNING, STARTING
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 STYLES = {PASSED: "green", FAILED: "red", ERROR: "magenta", RUNNING: "cyan", QUEUED: "dim", STARTING: "", ENDING: ""}
 # What people want to see if not all rows fit: what is wrong, then what goes on.
@@ -48,8 +44,8 @@ def shown(api: Api, courses: Sequence[Course]) -> Iterator[Callable[[Course], No
         yield changed
 
 
-def lines(courses: Sequence[Course], tests: dict[str, str], height: int) -> list[Text]:
-    """Returns the table, at most `height` lines. tests: the numbers of each row whose tests are counted, by its name."""
+def lines(courses: Sequence[Course], tests: dict[str, str], height: int) -> list:
+    """Returns the table as progress.line makes lines, at most `height` of them. tests: the numbers of each row whose tests are counted, by its name."""
     counts = Counter(course.state for course in courses)
     total = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     ordered = list(courses)
