@@ -34,6 +34,8 @@ NAMED = {
     "invoke rm": "e2e/test_day.py::test_databases_stay_when_services_are_stopped_and_restarted_and_rm_makes_them_anew",
     "invoke port-forward": "e2e/test_day.py::test_port_forward_goes_on_when_the_pod_is_replaced",
     "invoke port": "e2e/test_day.py::test_every_row_of_readmes_table_can_be_typed",
+    "invoke matrix": "e2e/test_matrix.py::test_a_matrix_that_is_detached_is_found_again",
+    "invoke restart": "e2e/test_day.py::test_databases_stay_when_services_are_stopped_and_restarted_and_rm_makes_them_anew",
     "invoke rerun": "wrappers/test_tasks.py::test_what_failed_is_run_again_as_it_was",
     "invoke doctor": "wrappers/test_tasks.py::test_failures_of_the_machine_point_at_the_doctors_line",
     "invoke --list": "wrappers/test_tasks.py::test_the_list_of_tasks_is_a_line_a_task",
