@@ -29,6 +29,7 @@ from boulder_k8s.faces.day import start as start
 from boulder_k8s.faces.day import status as status
 from boulder_k8s.faces.day import stop as stop
 from boulder_k8s.faces.day import top as top
+from boulder_k8s.faces.matrix import matrix as matrix
 from boulder_k8s.faces.pods import certificates as certificates
 from boulder_k8s.faces.pods import images as images
 from boulder_k8s.faces.pods import run as run

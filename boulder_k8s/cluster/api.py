@@ -51,6 +51,7 @@ class Api:
     context: str
     cache: Path  # the discovery cache: which kinds there are and where
     namespace: str = NAMESPACE
+    theirs: bool = False  # the kubeconfig is the user's own, and not one that kind wrote for us
     shared: dict[str, DynamicClient] = field(
         default_factory=dict, repr=False, compare=False
     )  # by every namespace's Api
@@ -60,7 +61,7 @@ class Api:
         """The client, connected at first use. Its import takes 0.3 s, so `preload` may do it in the background."""
         with LOCK:
             if "client" not in self.shared:
-                self.shared["client"] = connect(self.kubeconfig, self.context, self.cache)
+                self.shared["client"] = connect(self.kubeconfig, self.context, self.cache, self.theirs)
             return self.shared["client"]
 
     def forget(self) -> None:

@@ -39,8 +39,9 @@ def import_client() -> None:
         import kubernetes.dynamic  # noqa: F401
 
 
-def connect(kubeconfig: Path, context: str, cache: Path) -> DynamicClient:
-    """Returns a client for one context of a kubeconfig that kind wrote.
+def connect(kubeconfig: Path, context: str, cache: Path, theirs: bool = False) -> DynamicClient:
+    """Returns a client for one context of a kubeconfig. theirs: the user's own may have any kind of credentials; one that kind wrote
+    for us has a certificate.
 
     cache: the file in which the client keeps which kinds the server has. Raises Unusable, or the client's errors if the server does not
     answer.
@@ -74,7 +75,7 @@ def connect(kubeconfig: Path, context: str, cache: Path) -> DynamicClient:
                     cache.unlink()
 
     try:
-        configuration = configured(kubeconfig, context)
+        configuration = configured_by_user(kubeconfig, context) if theirs else configured(kubeconfig, context)
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
         raise Unusable(f"{kubeconfig} cannot be used: {error}") from error
     return DynamicClient(TimedClient(configuration), cache_file=str(cache), discoverer=WholeCache)
@@ -97,6 +98,23 @@ def configured(kubeconfig: Path, context: str) -> Configuration:
         if not pem.exists() or pem.read_bytes() != both:
             write_whole(pem, both, mode=0o600)
         configuration.cert_file = configuration.key_file = str(pem)
+    return configuration
+
+
+def configured_by_user(kubeconfig: Path, context: str) -> Configuration:
+    """As `configured`, for the user's own kubeconfig: tokens, programs that give one, proxies. Several files may be named, as in
+    KUBECONFIG. Writes nothing beside them. Raises ValueError if it has no such context, and all kinds of errors if it is not whole.
+    """
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_kube_config
+
+    configuration = Configuration()
+    try:
+        load_kube_config(str(kubeconfig), context, configuration, persist_config=False)
+    except ConfigException as error:
+        raise ValueError(str(error)) from error
+    configuration.retries = False
+    configuration.connection_pool_maxsize = POOL
     return configuration
 
 

@@ -60,4 +60,20 @@ UP = {
     "timestamps": "with the time of each line",
     **CLIENTS,
 }
+MATRIX = {
+    "rows": "only rows of the checkout's workflow that this fits, such as integration or 'tn-*'; may be given more than once",
+    "row": "test.sh's arguments in one string, with t or tn before them: --row 'tn --unit -p ./va'; may be given more than once",
+    "render": "print the YAML that is applied, and run nothing",
+    "timeout": "seconds after which a row that has not ended is ended; 0: never",
+    "context": "another cluster than this project's own: a context of the kubeconfig",
+    "kubeconfig": "KUBECONFIG, else ~/.kube/config; needs --context",
+    "namespace": "one that is there already; without it the matrix makes one, and removes it",
+    "queue": "Kueue's LocalQueue in which the rows wait",
+    "cpu": "processors that the scheduler keeps free for a row",
+    "memory": "memory that the scheduler keeps free for a row",
+    "cache": "PersistentVolumeClaim of --namespace for the Go build cache that rows share",
+    "detach": "end as soon as the rows are on the cluster",
+    "attach": "follow a matrix that was detached, by its name",
+    "clean": "remove what commands that were killed have left on the cluster",
+}
 RENDER = {"next": NEXT, "secrets": "also print the Secrets: the test PKI's keys", **CLIENTS}

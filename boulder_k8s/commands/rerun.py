@@ -38,6 +38,7 @@ KEPT = {
     "d": "coverage-dir",
 }
 VALUED = {"p": "unit-test-package", "f": "filter", "d": "coverage-dir"}
+FILES = "command-line-arguments"  # go's name for a package that is given by its files
 MANY = 100  # tests: with more, the packages run whole
 
 
@@ -156,6 +157,8 @@ def chosen(given: list[str], found: Findings, checkout: Path) -> list[str]:
     filters = [f"--filter={text}" for text in typed.filters]
     if found.stage == "unit":
         packages = [f"./{name}" if (checkout / name).is_dir() else name for name in found.packages]
+        if FILES in packages:  # that name cannot be typed
+            packages = typed.packages
         words += [f"--unit-test-package={name}" for name in packages or typed.packages]
     if found.stage in ("unit", "integration"):
         names = tests(found)

@@ -73,6 +73,17 @@ def in_place() -> Iterator[Callable[[list[Text]], None]]:
         yield lambda lines: live.update(fitting(lines, *live.console.size), refresh=True)
 
 
+@contextmanager
+def refreshed(make: Callable[[], list[Text]]) -> Iterator[None]:
+    """Shows lines on stderr while the block runs, made anew twice a second by `make`. They leave nothing behind."""
+    from rich.console import Group
+    from rich.live import Live
+
+    screen = console(stderr=True)
+    with Live(get_renderable=lambda: Group(*make()), console=screen, refresh_per_second=2, transient=True):
+        yield
+
+
 def quote(lines: list[str]) -> None:
     """Prints the output of another program on stderr, indented."""
     with suppress(OSError):

@@ -96,7 +96,7 @@ class Handler(Streams, BaseHTTPRequestHandler):
     def answer(self, path: str) -> tuple[int, dict | str] | None:
         """The answer; None if it has been sent already."""
         if path == "/version":
-            return 200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+            return 200, {"major": "1", "minor": "36", "gitVersion": self.api.version}
         if path in ("/readyz", "/livez", "/healthz"):
             return (200, "ok") if self.api.ready else (500, NONSENSE)
         if path == "/fake/reset":  # the fake kind has made another cluster
@@ -134,6 +134,10 @@ class Handler(Streams, BaseHTTPRequestHandler):
         return 200, {"kind": f"{kind.name}List", "apiVersion": kind.version, "metadata": metadata, "items": items}
 
     def post(self, kind: Kind, key: Key, _: bool) -> tuple[int, dict]:
+        if kind.name == "SelfSubjectAccessReview":
+            asked = self.body["spec"]["resourceAttributes"]
+            allowed = f"{asked['verb']} {asked['resource']}" not in self.api.refused
+            return 201, {**self.body, "status": {"allowed": allowed}}
         metadata = self.checked(kind, key)["metadata"]
         return 201, self.api.store.create(Key(key.kind, key.namespace, metadata["name"]), self.body)
 

@@ -24,7 +24,7 @@ KINDS = [
     Kind("PersistentVolume", "persistentvolumes", namespaced=False, subresources=("status",)),
     Kind("Pod", "pods", subresources=("status", "log", "exec")),
     Kind("Service", "services", subresources=("status",)),
-    *(Kind(name, f"{name.lower()}s") for name in ("ConfigMap", "Secret", "ServiceAccount", "Event")),
+    *(Kind(name, f"{name.lower()}s") for name in ("ConfigMap", "Secret", "ServiceAccount", "Event", "ResourceQuota")),
     Kind("PersistentVolumeClaim", "persistentvolumeclaims", subresources=("status",)),
     *(
         Kind(name, f"{name.lower()}s", "apps/v1", subresources=("status", "scale"))
@@ -33,6 +33,7 @@ KINDS = [
     Kind("Job", "jobs", "batch/v1", subresources=("status",)),
     Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io/v1"),
     Kind("ServiceCIDR", "servicecidrs", "networking.k8s.io/v1", namespaced=False, subresources=("status",)),
+    Kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", "authorization.k8s.io/v1", namespaced=False),
     Kind("Ingress", "ingresses", "networking.k8s.io/v1", subresources=("status",)),
 ]
 BY_NAME = {kind.name: kind for kind in KINDS}

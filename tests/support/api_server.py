@@ -56,6 +56,8 @@ class ApiServer:
         self.faults: list[Fault] = []
         self.logs: dict[tuple[str, str], Log] = {}  # by pod and container
         self.ready = True  # what /readyz says
+        self.version = "v1.36.0"
+        self.refused: set[str] = set()  # what the user may not do: "create jobs"
         self.watch_error: dict | None = None  # the Status with which the next watch that looks ends
         self.stopping = threading.Event()
         self.server: Server | None = None

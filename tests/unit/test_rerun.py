@@ -29,6 +29,7 @@ VA = [
     "        v_test.go:1: no",
     f"FAIL\t{BOULDER}/va\t1s",
 ]
+FILES = ["--- FAIL: TestB (0.00s)", "    v_test.go:1: no", "FAIL\tcommand-line-arguments\t1s"]
 SA = ["--- FAIL: TestA (0.00s)", "    s_test.go:1: no", f"FAIL\t{BOULDER}/sa\t1s"]
 BUILD = [f"FAIL\t{BOULDER}/ra [build failed]"]
 PANIC = ["panic: no", "", "goroutine 1 [running]:", f"FAIL\t{BOULDER}/va\t1s"]
@@ -45,6 +46,7 @@ PYTHON = ["Traceback (most recent call last):", '  File "x.py", line 3, in test_
         (["--unit", "--filter=TestX"], "unit", SA + BUILD, "--unit -p=./sa -p=./ra -f=TestX"),
         (["-u", "-p", "./va", "-p./sa"], "unit", PANIC, "--unit -p=./va"),
         (["-u", "-p", "./va", "-p./sa"], "unit", [], "--unit -p=./va -p=./sa"),
+        (["-u", "-p", "./va/v_test.go"], "unit", FILES, "--unit -p=./va/v_test.go -f=^(TestB)$"),
         (["-i", "-n"], "integration", GO + CALLED, "--integration --config-next -f=^(TestA)$"),
         (["-i"], "integration", PYTHON, "--integration -f=^(test_b)$"),
         (["-i"], "integration", ["Error starting service sfe: no"], "--integration"),

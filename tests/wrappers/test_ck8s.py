@@ -98,7 +98,8 @@ def test_a_directory_without_a_repository_gets_links_too(machine: Machine) -> No
 def test_what_is_wrong_is_two_lines(machine: Machine, words: list[str], message: str, advice: str) -> None:
     machine.run("-h")
     result = compose(machine, *words)
-    lines = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
+    said = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
+    lines = [line for line in said if "asking the cluster" not in line]  # which a slow machine is told, too
     assert (result.returncode, len(lines)) == (2, 2), result.stderr
     assert message in lines[0] and advice in lines[1]
 

@@ -25,6 +25,14 @@ def test_what_is_typed_and_cannot_be_meant_is_two_lines(machine: Machine) -> Non
         ["parity", "--reruns", "x"],
         ["revisions", "--since", "some day"],
         ["revisions", "--limit", "x"],
+        ["matrix", "--timeout", "x"],
+        ["matrix", "--cpu", "much"],
+        ["matrix", "--row", "'"],
+        ["matrix", "--rows", "nonsense"],
+        ["matrix", "--kubeconfig", "config"],
+        ["matrix", "--attach", "nothing"],
+        ["matrix", "--clean"],
+        ["matrix", "--context", "nowhere"],
     ):
         result = machine.invoke(*words)
         assert (result.returncode, "Traceback" in result.stderr) == (2, False), result.stderr

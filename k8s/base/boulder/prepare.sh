@@ -27,6 +27,9 @@ done
 # Where names resolve to when the ACME client has an address that Boulder refuses (k8s/components/acme-client).
 [ -z "${CLIENT_ADDRESS:-}" ] || ip address replace "$CLIENT_ADDRESS/32" dev lo
 
+# A row of `invoke matrix` has a checkout of its own, and needs no copy.
+[ -d /boulder-config ] || exit 0
+
 # writeback.py brings what is written to the copy into the checkout.
 # A ConfigMap volume is a tree of symbolic links into its `..data`; git and Boulder must see plain files, and these alone.
 umask 0 # permissions as the volume has them, which are the checkout's
