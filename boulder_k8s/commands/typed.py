@@ -18,11 +18,12 @@ from ..host.settings import ROOT
 from .cli import told
 
 # Tasks that take words without a flag, behind which nobody has to type `--`. "names": flags may stand among them. "words": from the
-# first one on they are somebody else's. "a service": the first one names it, the others are somebody else's.
+# first one on they are somebody else's. "flags": so is a first one with a dash. "a service": the first one names it, the others are somebody
+# else's.
 TAKES = {
     "exec": "a service",
     "images": "words",
-    "kubectl": "words",
+    "kubectl": "flags",
     "logs": "names",
     "port": "words",
     "port-forward": "names",
@@ -30,11 +31,11 @@ TAKES = {
     "rm": "names",
     "run": "words",
     "shell": "a service",
-    "sql": "words",
+    "sql": "flags",
     "start": "names",
     "status": "names",
     "stop": "names",
-    "test": "words",
+    "test": "flags",
     "top": "names",
     "trace": "names",
     "up": "names",
@@ -126,6 +127,8 @@ class Typed(Program):
             message = re.sub(r"<Argument: ([\w-]+)[^>]*>", r"--\1", message).rstrip(".!")
             return told(f"{message}.", f"{where} shows what it takes.")
         word = unknown[1]
+        if not word.startswith("-") and task:
+            return told(f"{task} takes no word such as {word}.", f"Leave it out; {where} shows what it takes.")
         if not word.startswith("-"):
             meant = closest(word, self.parser.contexts)
             return told(
@@ -155,14 +158,14 @@ def apart(words: Iterable[str], context: ParserContext) -> tuple[list[str], list
             flags.append(word)
             if name in context.flags and context.flags[name].takes_value and name == word and left:
                 flags.append(left.pop(0))
-        elif takes == "a service" and not rest and not word.startswith("-"):
+        elif word.startswith("-") and takes != "flags":
+            flags.append(word)  # a mistake, which invoke names
+        elif takes == "a service" and not rest:
             flags += ["--service", word]
             return flags, rest + left
-        elif takes == "names" and word.startswith("-"):
-            flags.append(word)  # a mistake, which invoke names
         else:
             rest.append(word)
-            if takes == "words":
+            if takes != "names":
                 return flags, rest + left
     return flags, rest
 

@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Sequence
 
+from ..cluster.kind import Cluster
 from ..diagnose.failure import packed
-from ..host import state
+from ..host import state, tools
 from ..host.errors import Problem
 from ..host.names import BOULDER
 from ..host.progress import note, step
@@ -34,22 +35,20 @@ def up(
 ) -> None:
     """Starts Boulder and its dependencies; returns after the ACME directory answers on the host.
 
-    services: if some are named, and not Boulder, they start, and what they depend on; what else runs is left alone. options.timeout: seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases
-    first. anew: Boulder starts again also if nothing has changed. Raises Problem naming what failed, with its last log lines, or
-    ApiError.
+    services: if some are named, and not Boulder, they start, and what they depend on; what else runs is left alone. options.timeout:
+    seconds for the dependencies, and the same again for Boulder. fresh: services that get empty databases first. anew: Boulder starts again
+    also if nothing has changed. Raises Problem naming what failed, with its last log lines, or ApiError.
     """
     verb = "restart" if anew else "up"
+    emptied, asked = (checked(settings, typed, options) if typed else [] for typed in (fresh, services))
     with working(settings, f"invoke {verb}", signals, options) as (stack, runner):
         record = {"arguments": ["up"], "config_next": options.config_next, "checkout": str(stack.checkout.path)}
         run = Run.create(settings, [verb], record)
         with packed(settings, run), run.recorded(), explained(stack, run), revision_recorded(stack, run):
-            if fresh:
-                names = named(settings, stack.cluster, fresh, environ=options.environ)
+            if emptied:
                 stack.ensure_cluster(run)
-                databases.empty(settings, stack.cluster.api, names)
-            if services:
-                asked = named(settings, stack.cluster, services, environ=options.environ)
-                stack.named = () if BOULDER in asked else asked
+                databases.empty(settings, stack.cluster.api, emptied)
+            stack.named = () if BOULDER in asked else asked
             rendered = stack.bring_up(runner, run, options.timeout)
             if stack.named:
                 started = sorted(selection.needed(stack.services, stack.named))
@@ -62,6 +61,11 @@ def up(
                 wait_for_directory(settings, 30)
         state_of_it = f"already up since {before}" if before else "up"
         note(f"Boulder is {state_of_it}: {settings.directory_url}")
+
+
+def checked(settings: Settings, services: Sequence[str], options: Options) -> list[str]:
+    """Returns services' names in Kubernetes, before anything is started. Raises Problem if there is no such service, or ApiError."""
+    return named(settings, Cluster(settings, tools.find(settings)), services, environ=options.environ)
 
 
 def whole(flag: str, services: Sequence[str]) -> None:

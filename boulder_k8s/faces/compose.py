@@ -86,7 +86,8 @@ def with_next(found: list[str]) -> list[str]:
 def usual(verb: Verb, given: Given, words: list[str], _: Mapping[str, str]) -> list[str]:
     """Returns the words for invoke of a verb that only has other names there. Raises Problem if it takes no words and got some."""
     if not verb.takes and words:
-        raise Problem(f"{verb.task} is about all services, not {words[0]} alone.", "Leave the name out.")
+        name = next(name for name, other in VERBS.items() if other is verb)
+        raise Problem(f"{name} is about all services, not {words[0]} alone.", "Leave the name out.")
     task, *first = verb.task.split()
     if first and first[0].startswith("-"):
         return [task, *first, *flags(given)]
@@ -129,7 +130,9 @@ def run(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) 
     if service != "boulder":
         raise Problem(
             f"run starts a container of boulder or bsetup here, not of {service}.",
-            f"`exec {service} COMMAND` runs one beside the service.",
+            "Did you mean `boulder`?"
+            if get_close_matches(service, ["boulder"], cutoff=0.8)
+            else f"`exec {service} COMMAND` runs one beside the service.",
         )
     found = of_variables(given, environ)
     names = dict(given)

@@ -177,7 +177,7 @@ VERBS: dict[str, Verb] = {
             **LOOKS,
         },
     ),
-    "watch": Verb("up --watch", "", {"--no-up --prune --quiet": OUT}),
+    "watch": Verb("up --watch", "services", {"--no-up --prune --quiet": OUT}),
 }
 
 # Verbs of Compose's that have no counterpart, and what to do.

@@ -157,6 +157,13 @@ def test_words_need_no_dashes(machine: Machine) -> None:
         (["exec", "bconsull", "ls"], "There is no service bconsull.", "the nearest first: bconsul,"),
         (["logs", "bconsul", "--folow"], "logs has no flag --folow.", "Did you mean `--follow`?"),
         (["rm"], "rm needs the name of a service.", "`invoke rm bmariadb`"),
+        (["exec", "--usr", "x", "bconsul", "ls"], "exec has no flag --usr.", "Did you mean `--user`?"),
+        (["shell", "--servic", "bconsul"], "shell has no flag --servic.", "Did you mean `--service`?"),
+        (["run", "--nxet", "ls"], "run has no flag --nxet.", "Did you mean `--next`?"),
+        (["images", "--pull"], "images has no flag --pull.", "`invoke --help images`"),
+        (["down", "bconsul"], "down takes no word such as bconsul.", "`invoke --help down`"),
+        (["up", "bouldr"], "There is no service bouldr.", "the nearest first: boulder,"),
+        (["up", "--fresh", "bmariadbb"], "There is no service bmariadbb.", "the nearest first: bmariadb,"),
     ],
 )
 def test_what_is_wrong_is_two_lines_with_what_may_be_meant(machine: Machine, words, message, advice) -> None:
