@@ -88,10 +88,10 @@ def usual(verb: Verb, given: Given, words: list[str], _: Mapping[str, str]) -> l
     if not verb.takes and words:
         name = next(name for name, other in VERBS.items() if other is verb)
         raise Problem(f"{name} is about all services, not {words[0]} alone.", "Leave the name out.")
-    task, *first = verb.task.split()
-    if first and first[0].startswith("-"):
-        return [task, *first, *flags(given)]
-    return [task, *flags(given), *(["--", *first, *words] if first or words else [])]
+    task, *more = verb.task.split()
+    own = [word for word in more if word.startswith("--")]
+    behind = [*(word for word in more if word not in own), *words]
+    return [task, *own, *flags(given), *(["--", *behind] if behind else [])]
 
 
 def ps(verb: Verb, given: Given, words: list[str], environ: Mapping[str, str]) -> list[str]:

@@ -142,7 +142,6 @@ REFUSED = [
     ("rm bmariadb", "rm removes a service with its databases, without a question.", "`rm -sfv bmariadb`"),
     ("ps --format xml", "ps --format xml has no counterpart on Kubernetes.", "`json`"),
     ("port --index 2 boulder 4001", "port --index has no counterpart on Kubernetes.", "one container"),
-    ("port --protocol udp boulder 4001", "port --protocol has no counterpart on Kubernetes.", "TCP"),
     ("config boulder", "config is about all services, not boulder alone.", "Leave the name out."),
     ("run bouldr ls", "run starts a container of boulder or bsetup here, not of bouldr.", "Did you mean `boulder`?"),
     ("config --services", "config --services has no counterpart on Kubernetes.", "`docker compose config`"),
