@@ -78,7 +78,11 @@ class Started:
             except subprocess.CalledProcessError:  # it has not started
                 return False
 
-        eventually(there, f"{text!r} of {row}", LIMIT)
+        try:
+            eventually(there, f"{text!r} of {row}", LIMIT)
+        except AssertionError as error:
+            error.add_note(self.project.kubectl(f"--namespace={self.namespace}", "describe", "pods"))
+            raise
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.child.communicate(timeout=LIMIT)
