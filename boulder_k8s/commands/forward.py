@@ -77,8 +77,10 @@ def go_on(cluster: Cluster, service: str, pod: str, chosen: dict[int, int]) -> N
 
 def next_pod(api: Api, service: str) -> str:
     """Waits until a service runs, however long that takes; returns the name of its pod, that of the tests first. Raises ApiError."""
-    with step(f"waiting for {service}"), watching(api, labels=f"{NAME}={service}") as watch:
-        while not (running := [pod for pod in watch.objects.values() if runs(pod, service)]):
+    labels = f"{NAME}={service}"
+    with step(f"waiting for {service}"), watching(api, labels=labels) as watch:
+        # Not watch.objects: those come one by one, and the first is not always the one to use.
+        while not (running := [pod for pod in api.list("Pod", labels=labels) if runs(pod, service)]):
             watch.next(1.0)
     return first(running)
 

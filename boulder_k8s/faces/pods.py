@@ -44,7 +44,7 @@ def up(
     timestamps: bool = False,
     watch: bool = False,
 ) -> None:
-    """Start Boulder and everything it needs, as `docker compose up`; or only the services that are named: up bmariadb
+    """Start Boulder and what it needs, or what is named
 
     Ends when http://localhost:4001/directory answers, or goes on with --watch. If a file has changed that git sees in the checkout, Boulder starts again.
     """

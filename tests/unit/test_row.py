@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,10 @@ from boulder_k8s.matrix.verdict import record_of
 # As `python3 row.py DIRECTORY WORD...`, with another termination message than a container's.
 STARTS = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); import supervisor; "
 STARTS += "supervisor.TERMINATION_LOG = sys.argv.pop(1); runpy.run_path(sys.path[0] + '/row.py', run_name='__main__')"
+
+
+def block_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 class Container:
@@ -47,7 +52,8 @@ class Container:
     def sidecar(self) -> subprocess.Popen:
         command = [sys.executable, "-B", self.programs / "results.py", self.run]
         with open(self.run.with_name("log"), "wb") as log:
-            return subprocess.Popen(command, stdout=log, stderr=subprocess.PIPE)
+            # A SIGTERM that comes while its Python starts waits until it is heeded.
+            return subprocess.Popen(command, stdout=log, stderr=subprocess.PIPE, preexec_fn=block_sigterm)
 
     def log(self) -> bytes:
         """The sidecar's."""
@@ -70,6 +76,8 @@ def ended(container: Container, *words: str) -> tuple[int, bytes, bytes, bytes]:
         sidecar.terminate()
         _, said = sidecar.communicate(timeout=30)
     assert said == b"" and sidecar.returncode == 0
+    if os.geteuid():  # here the machine's own /var/log is copied, which not everybody may read
+        err = re.sub(rb"/var/log was not copied whole: [^\n]*\n", b"", err)
     return row.returncode, out, err, container.log()
 
 
@@ -84,7 +92,7 @@ def test_record_message_and_exit_code_agree(container: Container, tmp_path: Path
     assert (tmp_path / "brought/stdout").read_bytes() == b"out"
     assert (tmp_path / "brought/stderr").read_bytes() == b"error"
     assert json.loads((tmp_path / "brought/record.json").read_text())["exit_code"] == code
-    assert (tmp_path / "brought/var-log").is_dir() or not any(Path("/var/log").iterdir())
+    assert (tmp_path / "brought/var-log").is_dir() or os.geteuid() or not any(Path("/var/log").iterdir())
     assert not (tmp_path / "brought/command.json").exists()
 
 
@@ -116,8 +124,6 @@ def test_a_pod_that_is_deleted_before_the_tests_have_ended_records_nothing(conta
 def test_a_sidecar_that_ends_before_the_tests_sends_what_is_there(container: Container, tmp_path: Path) -> None:
     (container.run / "stdout").write_text("half a")
     sidecar = container.sidecar()
-    status = Path(f"/proc/{sidecar.pid}/status")
-    eventually(lambda: int(status.read_text().split("SigBlk:")[1].split()[0], 16), "the sidecar's first line")
     sidecar.terminate()
     sidecar.communicate(timeout=30)
     unpack(unframed(container.log()), tmp_path / "brought")
