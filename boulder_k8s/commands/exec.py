@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import NoReturn
@@ -65,14 +66,20 @@ def pod_of(api: Api, service: str, name: str) -> str:
     with overdue("asking the cluster"):
         pods = api.list("Pod", labels=f"{NAME}={name}")
         workloads = api.list(*WORKLOAD_KINDS)
-    running = [pod for pod in pods if runs(pod, name)]
-    if not running and (any(is_wanted(item, name) for item in workloads) or any(is_pending(pod) for pod in pods)):
-        running = wait_for(api, service, name)  # also if the pod before has ended with 0
-    if not running and any(rollout.completed(pod) for pod in pods):
+    if running := [pod for pod in pods if runs(pod, name)]:
+        return first(running)
+    # Also if the pod before has ended with 0.
+    if any(is_wanted(item, name) for item in workloads) or any(is_pending(pod) for pod in pods):
+        with step(f"waiting for {service}, which is being started"):
+            if pod := next_pod(api, name, STARTING):
+                return pod
+        raise Problem(
+            f"{service} is still being started after {STARTING:.0f} s.",
+            f"`invoke logs {service}` and `invoke status` show what it does; then run the command again.",
+        )
+    if any(rollout.completed(pod) for pod in pods):
         raise Problem(f"{service} has run to its end.", f"See what it wrote: `invoke logs {service}`.")
-    if not running:
-        raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
-    return first(running)
+    raise Problem(f"{service} does not run.", "Run `invoke up`; `invoke status` shows what there is.")
 
 
 def first(pods: list[dict]) -> str:
@@ -93,17 +100,16 @@ def is_pending(pod: dict) -> bool:
     return pod.get("status", {}).get("phase") == "Pending" and "deletionTimestamp" not in pod["metadata"]
 
 
-def wait_for(api: Api, service: str, name: str) -> list[dict]:
-    """Waits until a service's container runs, which is being started; returns its pods that do. Raises Problem if it
-    takes too long.
+def next_pod(api: Api, name: str, seconds: float = math.inf) -> str:
+    """Waits until a service runs; returns the name of its pod, that of the tests first, or "" if none has come in time. name: in Kubernetes.
+    Raises ApiError.
     """
-    deadline = time.monotonic() + STARTING
-    with step(f"waiting for {service}, which is being started"), watching(api, labels=f"{NAME}={name}") as watch:
-        while time.monotonic() < deadline:
-            watch.next(1.0)
-            if found := [pod for pod in watch.objects.values() if runs(pod, name)]:
-                return found
-    raise Problem(
-        f"{service} is still being started after {STARTING:.0f} s.",
-        f"`invoke logs {service}` and `invoke status` show what it does; then run the command again.",
-    )
+    deadline, labels = time.monotonic() + seconds, f"{NAME}={name}"
+    with watching(api, labels=labels) as watch:
+        # Not watch.objects: those come one by one, and the first is not always the one to use.
+        while not (running := [pod for pod in api.list("Pod", labels=labels) if runs(pod, name)]):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return ""
+            watch.next(min(left, 1.0))
+    return first(running)

@@ -12,14 +12,12 @@ from dataclasses import replace
 from ..cluster.api import Api
 from ..cluster.kind import Cluster
 from ..cluster.node import is_free
-from ..cluster.watch import watching
 from ..host import process, tools
 from ..host.errors import Interrupted, Problem
 from ..host.files import private_directory, write_private
-from ..host.names import NAME
 from ..host.progress import note, step
 from ..host.settings import Port, Settings
-from .exec import first, pod_of, runs
+from .exec import next_pod, pod_of
 from .reach import PAGES, link
 from .services import named
 
@@ -72,17 +70,8 @@ def go_on(cluster: Cluster, service: str, pod: str, chosen: dict[int, int]) -> N
         if not cluster.is_running():
             note(f"cluster {cluster.settings.cluster} has stopped")
             return
-        pod = next_pod(cluster.api, service)
-
-
-def next_pod(api: Api, service: str) -> str:
-    """Waits until a service runs, however long that takes; returns the name of its pod, that of the tests first. Raises ApiError."""
-    labels = f"{NAME}={service}"
-    with step(f"waiting for {service}"), watching(api, labels=labels) as watch:
-        # Not watch.objects: those come one by one, and the first is not always the one to use.
-        while not (running := [pod for pod in api.list("Pod", labels=labels) if runs(pod, service)]):
-            watch.next(1.0)
-    return first(running)
+        with step(f"waiting for {service}"):
+            pod = next_pod(cluster.api, service)
 
 
 def ports(api: Api, service: str, words: Sequence[str]) -> dict[int, int]:
