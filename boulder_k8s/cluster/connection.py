@@ -78,6 +78,8 @@ def connect(kubeconfig: Path, context: str, cache: Path, theirs: bool = False) -
         configuration = configured_by_user(kubeconfig, context) if theirs else configured(kubeconfig, context)
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
         raise Unusable(f"{kubeconfig} cannot be used: {error}") from error
+    configuration.retries = False  # api.py decides what is asked again
+    configuration.connection_pool_maxsize = POOL
     return DynamicClient(TimedClient(configuration), cache_file=str(cache), discoverer=WholeCache)
 
 
@@ -87,8 +89,6 @@ def configured(kubeconfig: Path, context: str) -> Configuration:
 
     server, user = chosen(load_yaml(kubeconfig), context)
     configuration = Configuration(host=server["server"], proxy="")  # never by a proxy: the server is on this machine
-    configuration.retries = False  # api.py decides what is asked again
-    configuration.connection_pool_maxsize = POOL
     if "certificate-authority-data" in server:
         configuration.ca_cert_data = base64.b64decode(server["certificate-authority-data"]).decode()
     if "client-certificate-data" in user:
@@ -113,8 +113,6 @@ def configured_by_user(kubeconfig: Path, context: str) -> Configuration:
         load_kube_config(str(kubeconfig), context, configuration, persist_config=False)
     except ConfigException as error:
         raise ValueError(str(error)) from error
-    configuration.retries = False
-    configuration.connection_pool_maxsize = POOL
     return configuration
 
 

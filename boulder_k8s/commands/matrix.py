@@ -92,14 +92,12 @@ def compose(
     wanted: MatrixOptions,
 ) -> Made:
     """Packs the checkout, and returns all that the rows need but the namespace. Raises Problem."""
-    kubectl, where = tools.find_kubectl(settings), wanted.target
-    claim = where.with_claim(wanted.cache)
+    kubectl, ours = tools.find_kubectl(settings), not wanted.target.context
     packed = delivery.pack(found, private_directory(settings.state / "matrix"))
     places, rendered = {}, []
     for number, (key, one) in enumerate(sources.items()):
-        places[key] = one.place(
-            settings, kubectl, settings.state / f"matrix-overlay-{number}", not where.context, claim
-        )
+        directory = settings.state / f"matrix-overlay-{number}"
+        places[key] = one.place(settings, kubectl, directory, ours, wanted.cache)
         rendered += places[key].rendered.objects
     jobs = [job.job(row, places[source.key(row)], packed, terms, number) for number, row in enumerate(chosen)]
     return Made([delivery.programs(), *packed.config_maps(), *job.mounted(jobs, rendered)], jobs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
+from ..cluster import times
 from ..cluster.culprit import statuses
 from . import ending as endings
 from .findings import Findings
@@ -74,10 +74,8 @@ def when(item: dict) -> float:
 
 def unix(text: str) -> float:
     """Returns Kubernetes' time as Unix time; now, if it is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return time.time()
+    found = times.unix(text)
+    return time.time() if found is None else found
 
 
 def summary(facts: Facts) -> str:

@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from ..cluster.api import Api
 from ..cluster.errors import ApiError
 from ..cluster.logs import text as log_text
+from ..cluster.times import unix
 from ..cluster.watch import Watch, watching
 from ..host.files import private_directory, write_whole
 from .archive import bring
@@ -155,7 +155,7 @@ def finish(api: Api, course: Course, found: Verdict, pod: dict | None) -> None:
     course.ended = time.time()
     private_directory(course.directory)
     if pod:
-        course.scheduled = moment(pod.get("status", {}).get("startTime"))
+        course.scheduled = unix(pod.get("status", {}).get("startTime"))
         course.missing = bring(api, pod, course.directory, found.record)
         if found.container:
             course.log = end_of_log(api, pod["metadata"]["name"], found.container)
@@ -169,14 +169,6 @@ def finish(api: Api, course: Course, found: Verdict, pod: dict | None) -> None:
         )
     course.verdict = found
     write_whole(course.directory / "verdict.json", json.dumps(course.summary(), indent=2) + "\n")
-
-
-def moment(text: str | None) -> float | None:
-    """Returns a time as the API writes it as Unix time, None if it is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else None
-    except ValueError:
-        return None
 
 
 def end_of_log(api: Api, pod: str, container: str) -> str:

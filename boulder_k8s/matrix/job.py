@@ -18,7 +18,7 @@ from ..manifests.objects import Manifests
 from ..manifests.overlay import Rendered
 from . import lo, sidecars
 from .delivery import Delivery
-from .mounts import GOCACHE, Volumes, pod_of
+from .mounts import GOCACHE, Volumes, pod_of, sources
 from .rows import Row
 
 MATRIX, ROW = "boulder-k8s/matrix", "boulder-k8s/row"  # labels of all that belongs to a matrix, and to a row
@@ -187,12 +187,11 @@ def mounted(jobs: Iterable[dict], objects: Iterable[dict]) -> list[dict]:
     """Returns those of the rendered ConfigMaps and Secrets that the rows' pods mount, without a namespace."""
     names: set[tuple[str, str]] = set()
     for item in jobs:
-        for volume in pod_of(item)["volumes"]:
-            for source in (volume, *volume.get("projected", {}).get("sources", [])):
-                if "configMap" in source:
-                    names.add(("ConfigMap", source["configMap"]["name"]))
-                if "secret" in source:
-                    names.add(("Secret", source["secret"].get("secretName") or source["secret"]["name"]))
+        for source in sources(item):
+            if "configMap" in source:
+                names.add(("ConfigMap", source["configMap"]["name"]))
+            if "secret" in source:
+                names.add(("Secret", source["secret"].get("secretName") or source["secret"]["name"]))
     found = {}
     for item in objects:
         key = (item["kind"], item["metadata"]["name"])

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 
 from ..cluster.api import Api
 from ..cluster.errors import ApiError
+from ..cluster.times import unix
 from ..host.names import BOULDER
 from ..host.progress import interactive, line, note, refreshed
 from . import table
-from .course import Course, moment
-from .outcome import RESULT
+from .course import Course
+from .outcome import RESULT, Outcome
 from .verdict import ENDING, ERROR, FAILED, PASSED, QUEUED, RUNNING, STARTING
 
 STYLES = {PASSED: "green", FAILED: "red", ERROR: "magenta", RUNNING: "cyan", QUEUED: "dim", STARTING: "", ENDING: ""}
@@ -65,7 +66,7 @@ def lines(courses: Sequence[Course], tests: dict[str, str], height: int) -> list
 
 def elapsed(course: Course) -> str:
     """Returns how long a row is in its state, "" if that is not known."""
-    since = moment(course.look.since)
+    since = unix(course.look.since)
     if course.verdict or since is None:
         return ""
     minutes, seconds = divmod(max(0, int(time.time() - since)), 60)
@@ -109,4 +110,4 @@ class Tally(threading.Thread):
                 *whole, rest = (rest + piece).split(b"\n")
                 found.update(match[1] for text in whole if (match := RESULT.match(text)))
                 if found:
-                    self.text = f"{found[b'PASS']} passed, {found[b'FAIL']} failed"
+                    self.text = Outcome.from_results(found).counted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -79,6 +80,12 @@ def is_pki(secret: dict) -> bool:
     known = next((files for name, files in SECRETS.items() if secret["secretName"].startswith(f"{name}-")), {})
     items = {item["key"]: item["path"] for item in secret.get("items", [])}
     return bool(items) and all(known.get(key) == f"{PKI}/{path}" for key, path in items.items())
+
+
+def sources(workload: dict) -> Iterator[dict]:
+    """Yields what the volumes of a workload's pods are made from: each volume, and each source of a projected one."""
+    for volume in pod_of(workload)["volumes"]:
+        yield from (volume, *volume.get("projected", {}).get("sources", []))
 
 
 def pod_of(workload: dict) -> dict:

@@ -14,7 +14,7 @@ from ..cluster.errors import Conflict
 from ..cluster.watch import wait_until_gone, watching
 from ..host.errors import Problem
 from .job import MATRIX, PART_OF
-from .mounts import pod_of
+from .mounts import sources
 from .verdict import condition
 
 PREFIX = "boulder-matrix-"
@@ -63,10 +63,9 @@ class Matrix:
         found = {**item, "metadata": {**metadata, "name": name, "namespace": self.namespace, "labels": labels}}
         if self.prefix and item["kind"] == "Job":
             found["spec"] = copy.deepcopy(item["spec"])
-            for volume in pod_of(found)["volumes"]:
-                for source in (volume, *volume.get("projected", {}).get("sources", [])):
-                    if "configMap" in source:
-                        source["configMap"]["name"] = f"{self.prefix}{source['configMap']['name']}"
+            for source in sources(found):
+                if "configMap" in source:
+                    source["configMap"]["name"] = f"{self.prefix}{source['configMap']['name']}"
         return found
 
     def claim(self) -> None:

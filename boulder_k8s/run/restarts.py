@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from ..cluster.api import Api
 from ..cluster.errors import ApiError
+from ..cluster.times import unix
 from ..cluster.watch import Watch, watching
 from ..host.names import BOULDER, NAME, PART_OF, SETUP
 from ..host.progress import note
@@ -55,7 +55,7 @@ class Restarts:
             for status in pod.get("status", {}).get("containerStatuses", []):
                 for state in (status.get("state", {}), status.get("lastState", {})):
                     ended = state.get("terminated")
-                    if ended and ended.get("finishedAt") and unix(ended["finishedAt"]) >= self.began:
+                    if ended and (at := unix(ended.get("finishedAt"))) and at >= self.began:
                         self.found[ended.get("containerID", ended["finishedAt"])] = {
                             "service": pod["metadata"]["labels"][NAME],
                             "exit_code": ended.get("exitCode"),
@@ -83,8 +83,3 @@ def described(restarts: list[dict]) -> str:
         f"{item['service']} ended at {item['ended']} with exit code {item['exit_code']} ({item['reason']})"
         for item in restarts
     )
-
-
-def unix(text: str) -> float:
-    """Returns Kubernetes' time as Unix time."""
-    return datetime.fromisoformat(text).timestamp()

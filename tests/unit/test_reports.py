@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from boulder_k8s.cluster.times import unix
 from boulder_k8s.commands import reports
 from boulder_k8s.matrix import junit, report
-from boulder_k8s.matrix.course import Course, moment
+from boulder_k8s.matrix.course import Course
 from boulder_k8s.matrix.outcome import FailedTest, Outcome
 from boulder_k8s.matrix.verdict import ERROR, FAILED, PASSED, Look, Record, Verdict
 
@@ -100,4 +101,4 @@ def test_rows_without_output_have_no_tests(tmp_path: Path) -> None:
 
 
 def test_times_are_unix_times() -> None:
-    assert moment("1970-01-01T00:01:00Z") == 60 and moment("") is None and moment("soon") is None
+    assert unix("1970-01-01T00:01:00Z") == 60 and unix("") is None and unix("soon") is None
