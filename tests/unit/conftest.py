@@ -16,6 +16,7 @@ from support.programs import Programs, on_path
 
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.settings import Port, Settings
+from boulder_k8s.host.signals import CAUGHT, Signals
 
 __all__ = ["docker_compose"]
 
@@ -37,6 +38,15 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             "USE_VITESS",
         }:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    """What a command takes signals with; afterwards they are handled as before."""
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    yield Signals()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,19 +24,11 @@ from boulder_k8s.commands.matrices import Made
 from boulder_k8s.commands.matrix import MatrixOptions
 from boulder_k8s.host.errors import Interrupted, Problem
 from boulder_k8s.host.settings import ROOT, Settings
-from boulder_k8s.host.signals import CAUGHT, Signals
+from boulder_k8s.host.signals import Signals
 from boulder_k8s.host.tools import Tools
 from boulder_k8s.matrix import course
 from boulder_k8s.matrix.objects import Matrix, names
 from boulder_k8s.matrix.target import Target, following, remember
-
-
-@pytest.fixture
-def signals() -> Iterator[Signals]:
-    before = {number: signal.getsignal(number) for number in CAUGHT}
-    yield Signals()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import copy
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import kubernetes_validate
@@ -99,14 +98,6 @@ def test_generate_sh_runs_without_what_only_boulder_is_given() -> None:
     passed = {"GOCACHE": "/other", "FOO": "1"}  # by t.sh, to the tests alone
     unset = ["-u", "FAKE_DNS", "-u", "FOO"]
     assert setup_command(services, passed)[:-2] == ["env", *unset, "GOCACHE=/c", "B=2"]
-
-
-@pytest.fixture
-def signals() -> Iterator[Signals]:
-    before = {number: signal.getsignal(number) for number in CAUGHT}
-    yield Signals()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", CAUGHT)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.machine import Machine
+from support.machine import Machine, told
 
 
 def command(machine: Machine) -> list[str]:
@@ -98,8 +98,7 @@ def test_a_directory_without_a_repository_gets_links_too(machine: Machine) -> No
 def test_what_is_wrong_is_two_lines(machine: Machine, words: list[str], message: str, advice: str) -> None:
     machine.run("-h")
     result = compose(machine, *words)
-    said = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
-    lines = [line for line in said if "asking the cluster" not in line]  # which a slow machine is told, too
+    lines = told(result)
     assert (result.returncode, len(lines)) == (2, 2), result.stderr
     assert message in lines[0] and advice in lines[1]
 

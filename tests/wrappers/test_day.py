@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support.machine import Machine
+from support.machine import Machine, told
 
 
 class Directory(BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def test_up_of_some_services_starts_them_and_what_they_need_alone(machine: Machi
 )
 def test_up_of_what_does_not_go_on_is_two_lines(machine: Machine, words, message, advice) -> None:
     result = machine.invoke(*words)
-    lines = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
+    lines = told(result)
     assert (result.returncode, message in lines[-2], advice in lines[-1]) == (2, True, True), result.stderr
 
 
@@ -169,7 +169,6 @@ def test_words_need_no_dashes(machine: Machine) -> None:
 def test_what_is_wrong_is_two_lines_with_what_may_be_meant(machine: Machine, words, message, advice) -> None:
     machine.run("-h")
     result = machine.invoke(*words)
-    said = [line for line in result.stderr.splitlines() if line.startswith("boulder-k8s: ")]
-    lines = [line for line in said if "asking the cluster" not in line]  # which a slow machine is told, too
+    lines = told(result)
     assert result.returncode == 2 and len(lines) == 2, result.stderr
     assert message in lines[0] and advice in lines[1]
