@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -26,8 +27,24 @@ PINNED = "pinned"  # a file in the directory of a run that stays
 
 def prune(runs: Path, newest: Path) -> None:
     """Removes run directories: of each kind the oldest beyond KEEP, then whatever is beyond LIMIT, kind by kind and the
-    oldest first. `newest` stays, and pinned ones, and those whose run goes on (on another cluster).
+    oldest first. `newest` stays, and pinned ones, and those whose run goes on (on another cluster). If another command does the same at
+    this moment, it does nothing: a name that the other has freed may be a new run's already. Raises OSError.
     """
+    directory = os.open(runs, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:  # a file system without locks
+            pass
+        remove_old(runs, newest)
+    finally:
+        os.close(directory)
+
+
+def remove_old(runs: Path, newest: Path) -> None:
+    """As `prune`, whatever other commands do."""
     found = sorted((path for path in runs.iterdir() if is_run(path)), key=changed, reverse=True)
     sizes = {path: size(path) for path in found}
     free = [path for path in found if path != newest and not (path / PINNED).exists() and not goes_on(path)]

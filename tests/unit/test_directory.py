@@ -205,6 +205,30 @@ def test_a_directory_that_another_command_makes_at_this_moment_stays(settings: S
     assert made.exists()
 
 
+def test_one_command_prunes_at_a_time(settings: Settings, monkeypatch) -> None:
+    """Else the second one removes a run that has meanwhile got the name of one that the first has removed."""
+    for number in range(KEEP):
+        with Run.create(settings, [f"old {number}"], {}).recorded():
+            pass
+    oldest = next(settings.runs.glob("*-old-0"))
+    os.utime(oldest, (0, 0))
+    size, others = retention.size, []
+
+    def meanwhile(path: Path) -> int:
+        if not others:
+            others.append("the other command has begun")
+            retention.prune(settings.runs, next(settings.runs.glob("*-one-more")))
+            if not oldest.exists():
+                oldest.mkdir()
+                others.append("and its next run has the name")
+        return size(path)
+
+    monkeypatch.setattr(retention, "size", meanwhile)
+    with Run.create(settings, ["one more"], {}).recorded():
+        pass
+    assert others == ["the other command has begun"] and not oldest.exists()
+
+
 def test_a_directory_that_vanishes_while_we_prune_is_no_error(settings: Settings, monkeypatch, capsys) -> None:
     for number in range(KEEP + 2):
         with Run.create(settings, [f"old {number}"], {}).recorded():
