@@ -65,6 +65,12 @@ class Course:
         """What people read: the verdict, or what it does."""
         return self.verdict.kind if self.verdict else self.look.state
 
+    @property
+    def told(self) -> tuple:
+        """What people are told of if it changes: not each init container, but why a row waits for a node."""
+        waits = self.look.detail if self.look.state == QUEUED else ""
+        return self.state, self.look.node, len(self.disrupted), waits
+
     def summary(self) -> dict:
         """Returns what verdict.json holds."""
         found = self.verdict
@@ -113,14 +119,14 @@ def follow(matrix: Matrix, courses: Sequence[Course], tell: Callable[[Course], N
                 gone = waiting.keys() - {job["metadata"]["name"] for job in api.list("Job", labels=matrix.selector)}
                 asked = time.monotonic()
             for course in [*waiting.values()]:
-                before = (course.state, course.look.node, len(course.disrupted))
+                before = course.told
                 if course.job in gone:
                     finish(api, course, Verdict(ERROR, why="somebody has deleted its Job"), None)
                 elif job := jobs.objects.get(course.job):
                     step(api, course, job, pods)
                 if course.verdict:
                     del waiting[course.job]
-                if before != (course.state, course.look.node, len(course.disrupted)):
+                if before != course.told:
                     tell(course)
 
 

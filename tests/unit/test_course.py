@@ -15,7 +15,7 @@ from support.pods import eventually
 from boulder_k8s.cluster.api import Api
 from boulder_k8s.host.errors import Problem
 from boulder_k8s.matrix import course, table
-from boulder_k8s.matrix.job import MATRIX
+from boulder_k8s.matrix.job import MATRIX, ROW
 from boulder_k8s.matrix.objects import Matrix, new_name
 from boulder_k8s.matrix.verdict import ERROR, FAILED, PASSED
 
@@ -48,6 +48,20 @@ def test_rows_pass_and_fail_each_for_itself(rows: Rows) -> None:
         "s",
     ]
     assert "| `./t.sh --two` | failed | node-1 |" in table.markdown([*found.values()])
+
+
+def test_a_row_that_waits_for_room_says_so_once(rows: Rows, server: ApiServer) -> None:
+    metadata = {"name": "one-0", "labels": {MATRIX: "m1", ROW: "one"}}
+    server.add({"kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "boulder"}]}}, NAMESPACE)
+    waits = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    server.change("Pod", "one-0", {"status": {"phase": "Pending", "conditions": [waits]}}, NAMESPACE)
+    line = "one: queued (0/1 nodes are available: 1 Insufficient cpu.)"
+    rows.start()
+    eventually(lambda: line in rows.told, "the scheduler's words")
+    rows.ended("two", 0)
+    rows.ended("one", 0)
+    rows.end()
+    assert rows.told.count(line) == 1
 
 
 def test_a_0_whose_output_is_not_whole_is_no_verdict_and_a_failure_stays_one(rows: Rows) -> None:
