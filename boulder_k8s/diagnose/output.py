@@ -17,7 +17,6 @@ PIECE = 1 << 20
 WIDE = 16 * LONG  # bytes of a line that are read: Boulder logs whole stacks in a line
 # Colours and what else moves a terminal's cursor, and a link's text.
 COLOUR = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-
 CONTROL = re.compile("[^\t -~\xa0-\U0010ffff]|[\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 

@@ -44,9 +44,8 @@ class Stack:
             self.function = "" if " " in function else function
             if not self.test and (found := TEST.search(self.function)):
                 self.test = found[1]
-            self.thrown |= (
-                function == "panic"
-            )  # what stands above it was called by the panic: it was recovered and thrown again
+            # What stands above it was called by the panic: it was recovered and thrown again.
+            self.thrown |= function == "panic"
 
 
 class Panics:

@@ -26,9 +26,8 @@ NAMES = "ABRT ALRM CONT IO PROF PWR STKFLT SYS TRAP TSTP USR1 USR2 VTALRM XCPU".
 OTHERS = [getattr(signal, f"SIG{name}") for name in NAMES if hasattr(signal, f"SIG{name}")]
 REALTIME = range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else range(0)
 WAKING = signal.SIGURG  # nobody else sends it, and without a handler it does nothing
-WAKINGS = (
-    3  # a signal may arrive just before the main thread waits in the kernel, or in another thread: then it is woken
-)
+# A signal may arrive just before the main thread waits in the kernel, or in another thread: then we wake it so often.
+WAKINGS = 3
 TWICE = 0.05  # seconds: timeout(1) sends a signal to its child and again to the child's process group
 GRACE = 1.0  # seconds from the second signal to the end, whatever we do then
 FORKING: list[bool] = []  # not empty while the main thread forks

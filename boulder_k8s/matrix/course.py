@@ -113,9 +113,8 @@ def follow(matrix: Matrix, courses: Sequence[Course], tell: Callable[[Course], N
             jobs.next(TICK)
             pods.next(0.01)
             gone: set[str] = set()
-            if (
-                waiting.keys() - jobs.objects.keys() and time.monotonic() - asked > PAUSE
-            ):  # deleted, or a watch has begun again
+            # Deleted, or a watch has begun again.
+            if waiting.keys() - jobs.objects.keys() and time.monotonic() - asked > PAUSE:
                 gone = waiting.keys() - {job["metadata"]["name"] for job in api.list("Job", labels=matrix.selector)}
                 asked = time.monotonic()
             for course in [*waiting.values()]:
@@ -134,9 +133,8 @@ def step(api: Api, course: Course, job: dict, pods: Watch) -> None:
     """Takes in what the watches know of a row. Raises ApiError, OSError."""
     own = [pod for pod in pods.objects.values() if pod["metadata"].get("labels", {}).get(ROW) == course.name]
     course.disrupted |= {pod["metadata"]["uid"] for pod in own if is_disrupted(pod)}
-    if (
-        own or not course.pod or job.get("spec", {}).get("suspend")
-    ):  # else the watch has begun again, or the next pod comes
+    # Else the watch has begun again, or the next pod comes.
+    if own or not course.pod or job.get("spec", {}).get("suspend"):
         course.look = look(job, own)
     course.pod = newest(own)["metadata"]["name"] if own else course.pod
     if condition(job, "Complete", "Failed"):

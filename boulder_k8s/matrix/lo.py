@@ -14,9 +14,8 @@ from ..host.names import BOULDER, NAME
 from ..manifests import interfaces, subnets
 from ..manifests.objects import Manifests
 
-NAMED = re.compile(
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-)  # what Kubernetes takes as a host's name
+# What Kubernetes takes as a host's name.
+NAMED = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 @dataclass(frozen=True)
